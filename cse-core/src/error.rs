@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use crate::schema::Ty;
-
 macro_rules! response_status_codes {
     ($($code:literal $name:ident $http:literal $text:literal)*) => {
         /// A response status code.

@@ -32,7 +32,9 @@ impl Timestamp {
             return None;
         }
         let number = |range: std::ops::Range<usize>| -> Option<u32> {
-            bytes[range].iter().try_fold(0, |sum: u32, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
+            bytes[range]
+                .iter()
+                .try_fold(0, |sum: u32, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
         };
         let date = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)?).ok()?, number(4..6)?, number(6..8)?)?;
         let mut micros = 0;
@@ -187,7 +189,16 @@ mod tests {
 
     #[test]
     fn what_is_no_timestamp_is_refused() {
-        for text in ["", "2026", "20261301T000000", "20260230T000000", "20260102T030405,", "20260102 030405", "20260102T0304056", "2026010éT030405"] {
+        for text in [
+            "",
+            "2026",
+            "20261301T000000",
+            "20260230T000000",
+            "20260102T030405,",
+            "20260102 030405",
+            "20260102T0304056",
+            "2026010éT030405",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }

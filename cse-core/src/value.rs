@@ -415,9 +415,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Value, E> {
         // CBOR examples of TS-0004 §8.5.2 carry text as byte strings.
-        std::str::from_utf8(bytes)
-            .map(Value::from)
-            .map_err(|_| E::custom("a byte string that is not UTF-8 text"))
+        std::str::from_utf8(bytes).map(Value::from).map_err(|_| E::custom("a byte string that is not UTF-8 text"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
@@ -433,7 +431,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
         // Few members are compared one by one; many need a set, or a hostile object costs quadratic time.
         let mut seen = rustc_hash::FxHashSet::default();
         while let Some(NameKey(name)) = access.next_key()? {
-            let known = if map.len() < 24 { map.contains(&name) } else {
+            let known = if map.len() < 24 {
+                map.contains(&name)
+            } else {
                 if seen.is_empty() {
                     seen.extend(map.iter().map(|(name, _)| name.clone()));
                 }
@@ -442,7 +442,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             if known {
                 return Err(de::Error::custom(format_args!("member '{name}' appears twice")));
             }
-            let value = access.next_value()?;
+            let value: Value = access.next_value()?;
             map.push(name, value);
         }
         Ok(Value::Map(map))

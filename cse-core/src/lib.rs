@@ -3,7 +3,12 @@
 //! This crate knows no transport, no database, no system clock and no source of randomness; they come in
 //! through [`ports`]. Bindings turn bytes into requests and call the CSE; stores implement the store traits.
 
+pub mod codec;
 pub mod error;
+pub mod id;
+pub mod ports;
+pub mod primitive;
+pub mod resource;
 pub mod schema;
 pub mod time;
 pub mod value;

@@ -1,0 +1,103 @@
+//! Bytes to trees and back: the seam for JSON, XML and CBOR.
+//!
+//! JSON is complete here. The other two are known by name, so that bindings negotiate and refuse them the
+//! way they will once they can be read.
+
+use crate::error::Error;
+use crate::value::{Map, Value};
+
+/// A serialization of primitives (TS-0004 §8).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Serialization {
+    /// `json`
+    Json,
+    /// `xml`
+    Xml,
+    /// `cbor`
+    Cbor,
+}
+
+/// Deepest nesting that is decoded.
+pub const DEPTH_MAX: usize = 64;
+
+impl Serialization {
+    /// The serialization of that name, as in MQTT topics and `csz`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "json" => Self::Json,
+            "xml" => Self::Xml,
+            "cbor" => Self::Cbor,
+            _ => return None,
+        })
+    }
+
+    /// The name, as in MQTT topics, `csz` and media types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Xml => "xml",
+            Self::Cbor => "cbor",
+        }
+    }
+
+    /// Whether this CSE reads and writes it.
+    pub fn is_supported(self) -> bool {
+        self == Self::Json
+    }
+
+    /// Decodes an object: a primitive or a primitive's content.
+    ///
+    /// # Errors
+    /// [`Error::NotAPrimitive`] for bytes that are no object, [`Error::UnsupportedMediaType`] for a
+    /// serialization that is not supported.
+    pub fn decode(self, bytes: &[u8]) -> Result<Map, Error> {
+        match self {
+            Self::Json => decode_json(bytes),
+            Self::Xml | Self::Cbor => Err(Error::UnsupportedMediaType(self.name().into())),
+        }
+    }
+
+    /// Encodes an object. Serializations that are not supported are written as JSON, which is what a
+    /// receiver of an error about them can read.
+    pub fn encode(self, map: &Map) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512);
+        // Writing to memory cannot fail, and the keys are strings.
+        if serde_json::to_writer(&mut bytes, map).is_err() {
+            bytes.clear();
+        }
+        bytes
+    }
+}
+
+fn decode_json(bytes: &[u8]) -> Result<Map, Error> {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Map(map)) => {
+            if map.iter().any(|(_, value)| value.depth() >= DEPTH_MAX) {
+                return Err(Error::NotAPrimitive(format!("nested deeper than {DEPTH_MAX} levels")));
+            }
+            Ok(map)
+        }
+        Ok(other) => Err(Error::NotAPrimitive(format!("expected a JSON object, found {}", other.kind_name()))),
+        Err(error) => Err(Error::NotAPrimitive(format!("invalid JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
+        assert!(matches!(Serialization::Json.decode(deep.as_bytes()), Err(Error::NotAPrimitive(_))));
+        let fine = format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20));
+        assert!(Serialization::Json.decode(fine.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["", "7", "[]", "{", "{\"a\":1}x", "\u{0}"] {
+            assert!(Serialization::Json.decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The seams of the core: what it needs from the world and what bindings need from it.
+
+mod store;
+
+pub use store::{
+    ChangeSet, Clause, Deadline, DeadlineKind, Held, OutboxEntry, Reply, ReplyKey, Search, Snapshot, Store, StoreError,
+    WriteTransaction,
+};
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::codec::Serialization;
+use crate::primitive::{Request, Response};
+use crate::time::Timestamp;
+use crate::value::Text;
+
+/// A future behind a pointer, for seams that are crossed at network speed.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a binding needs from the CSE.
+pub trait Dispatch: Clone + Send + Sync + 'static {
+    /// Carries a request out. Never fails: an error is a response.
+    ///
+    /// A request that changes something takes its place among all changes when the future is first polled,
+    /// so polling in the order of arrival keeps the order of arrival.
+    fn dispatch(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// Time. The system's in the server, a turned one in tests.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// Ends when that long has passed.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Where a request of the CSE goes.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Destination {
+    /// A URL: a point of access or a notification URI.
+    Url(Text),
+    /// An entity that is reached over our own broker by its identifier: an AE-ID stem or an SP-relative ID.
+    MqttEntity(Text),
+}
+
+impl Destination {
+    /// The text, for messages and logs.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Url(text) | Self::MqttEntity(text) => text,
+        }
+    }
+}
+
+/// A request of the CSE to another entity.
+#[derive(Clone, Debug)]
+pub struct OutgoingRequest {
+    /// Where to.
+    pub destination: Destination,
+    /// The request; `rqi` is unique among all of this CSE.
+    pub request: Request,
+    /// How to write it.
+    pub serialization: Serialization,
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+}
+
+/// What became of a request that was sent.
+#[derive(Clone, Debug)]
+pub enum Sent {
+    /// The receiver answered.
+    Answered(Response),
+    /// The message was taken over by the peer's side (acknowledged by the broker), but no answer came in time.
+    Unanswered,
+}
+
+/// Why a request could not be sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// Nobody there now; a later try may succeed.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// No binding can reach such a destination; no later try will.
+    #[error("no binding reaches it: {0}")]
+    Unsupported(String),
+}
+
+/// Sends requests of the CSE: notifications now, forwarded requests later.
+pub trait Outbound: Send + Sync + 'static {
+    /// Whether destinations of this form can be reached at all.
+    fn reaches(&self, destination: &Destination) -> bool;
+    /// Sends and waits for the answer, no longer than the request's timeout.
+    fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>>;
+}

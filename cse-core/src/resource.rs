@@ -1,0 +1,93 @@
+//! A resource as the tree holds it.
+
+use crate::id::{Originator, Seq};
+use crate::schema::Ty;
+use crate::time::Timestamp;
+use crate::value::{Map, Text};
+
+/// A resource: what every type has as fields, all other attributes by short name in [`Resource::attributes`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// Its number.
+    pub seq: Seq,
+    /// Number of the parent; `None` for the CSEBase.
+    pub parent: Option<Seq>,
+    /// `ty`
+    pub ty: Ty,
+    /// `ri`: unique in this CSE, without `/`.
+    pub id: Text,
+    /// `rn`: unique among siblings.
+    pub name: Text,
+    /// `pi`: `ri` of the parent, empty for the CSEBase.
+    pub parent_id: Text,
+    /// `ct`
+    pub creation_time: Timestamp,
+    /// `lt`
+    pub last_modified_time: Timestamp,
+    /// `et`; `None` for the CSEBase, which never expires.
+    pub expiration_time: Option<Timestamp>,
+    /// `st`, for types that have it.
+    pub state_tag: Option<u64>,
+    /// `cs`, for types that have it: bytes of content.
+    pub content_size: Option<u64>,
+    /// Who created it, whether or not it has a `cr` attribute.
+    pub creator: Originator,
+    /// All other attributes, `lbl` and `acpi` among them, in table order.
+    pub attributes: Map,
+}
+
+impl Resource {
+    /// Whether it has expired at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expiration_time.is_some_and(|time| time <= now)
+    }
+
+    /// `lbl`
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.attributes.texts("lbl")
+    }
+
+    /// Bytes of memory that it holds, roughly; for bounding caches.
+    pub fn approximate_bytes(&self) -> usize {
+        fn of(value: &crate::value::Value) -> usize {
+            use crate::value::Value;
+            32 + match value {
+                Value::Text(text) => text.len(),
+                Value::List(list) => list.iter().map(of).sum(),
+                Value::Map(map) => map.iter().map(|(_, value)| 24 + of(value)).sum(),
+                _ => 0,
+            }
+        }
+        256 + self.id.len() + self.name.len() + self.attributes.iter().map(|(_, value)| 24 + of(value)).sum::<usize>()
+    }
+}
+
+/// The resource identifier that the CSE gives: short name of the type and the number.
+///
+/// Stores may leave out identifiers of this form, because they follow from type and number.
+pub fn generated_id(type_short_name: &str, seq: Seq) -> Text {
+    smol_str::format_smolstr!("{type_short_name}{seq}")
+}
+
+/// The number in an identifier made by [`generated_id`], whatever the type.
+pub fn seq_of_generated_id(id: &str) -> Option<Seq> {
+    let digits = id.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    if digits.is_empty() || digits.len() == id.len() || digits.starts_with('0') || digits.len() > 18 {
+        return None;
+    }
+    digits.parse().ok().map(Seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_identifier_leads_back_to_its_number() {
+        assert_eq!(generated_id("cin", Seq(17)), "cin17");
+        assert_eq!(seq_of_generated_id("cin17"), Some(Seq(17)));
+        for other in ["cin", "17", "Cmeter", "cin017", "cin1x", ""] {
+            assert_eq!(seq_of_generated_id(other), None, "{other}");
+        }
+    }
+}

@@ -236,7 +236,7 @@ pub(crate) fn link(
 }
 
 fn client_options(identity: &CseIdentity, options: &ExternalOptions, packet_bytes_max: usize) -> MqttOptions {
-    let client_id = format!("{}{}", options.client_id_prefix, identity.base_id());
+    let client_id = format!("{}{}{}", options.client_id_prefix, identity.base_id(), options.client_id_suffix);
     // TS-0010 §7.3.3: a persistent session, no will.
     let mut client = MqttOptions::new(client_id, options.host.clone(), options.port);
     client.set_clean_session(false);

@@ -109,6 +109,8 @@ pub struct ExternalOptions {
     pub transport: Transport,
     /// What stands before the CSE-ID in the client identifier. Default `C::`; TS-0010 up to V2.4.1 has `C:`.
     pub client_id_prefix: String,
+    /// What stands after it. Default: nothing. Processes that share a CSE-ID need one each.
+    pub client_id_suffix: String,
     /// User name and password, if the broker wants them.
     pub login: Option<Login>,
     /// MQTT keep-alive, whole seconds up to 65,535; zero switches it off. Default 60 s.
@@ -136,6 +138,7 @@ impl ExternalOptions {
             port,
             transport: Transport::Tcp,
             client_id_prefix: "C::".to_owned(),
+            client_id_suffix: String::new(),
             login: None,
             keep_alive: Duration::from_secs(60),
             packet_bytes_max: 1024 * 1024,

@@ -19,6 +19,10 @@ use crate::topic::TopicKind;
 /// How often idle connections are looked for, at most.
 const IDLE_CHECK_MAX: Duration = Duration::from_secs(30);
 
+/// What is put after the client identifier. A URL may lead to our own broker without looking like it, and there the
+/// same identifier twice would end the first connection.
+const OTHER_BROKER_SUFFIX: &str = ":out";
+
 /// A broker and who we are there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Authority {
@@ -104,10 +108,12 @@ impl Pool {
             host: authority.host.clone(),
             port: authority.port,
             login: authority.login.clone(),
+            client_id_suffix: OTHER_BROKER_SUFFIX.to_owned(),
             ..self.template.clone()
         };
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
         let filters = vec![topics.response_filter()];
+        let closed = Arc::clone(&stats);
         let (publisher, mut link, driver) = external::link(&identity, &options, filters, stats);
         let connection = async move {
             let receive = async {
@@ -126,6 +132,7 @@ impl Pool {
             // The driver ends last when the link is closed, and `receive` ends with it.
             tokio::join!(driver.run(), receive);
             external::forget_session(&identity, &options).await;
+            closed.other_brokers_closed.increment();
         };
         (publisher, Box::pin(connection))
     }

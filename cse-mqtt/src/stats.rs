@@ -65,6 +65,8 @@ pub struct MqttStats {
     pub connections: Count,
     /// Connections to external brokers that were lost or refused.
     pub connection_failures: Count,
+    /// Connections to other brokers that were closed, mostly because they were idle.
+    pub other_brokers_closed: Count,
     /// Retained messages from an external broker, ignored.
     pub retained: Count,
     /// Messages from an external broker above

@@ -1,5 +1,7 @@
 //! Value kinds of attributes and members: simple types, enumerations and complex types (TS-0004 §6.3).
 
+use std::fmt;
+
 use crate::value::Value;
 
 /// What values an attribute or a member takes.
@@ -89,6 +91,44 @@ impl Kind {
             Kind::Float => text.parse().map_or_else(|_| text.into(), Value::Float),
             _ => text.into(),
         }
+    }
+}
+
+/// The data type by its name in the specification, with the range of numbers.
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Kind::Text => "xs:string",
+            Kind::Token => "xs:token",
+            Kind::NcName => "xs:NCName",
+            Kind::Uri => "xs:anyURI",
+            Kind::Id => "m2m:ID",
+            Kind::ResourceName => "m2m:resourceName",
+            Kind::Bool => "xs:boolean",
+            Kind::Int { min: i64::MIN, max: i64::MAX } => "xs:integer",
+            Kind::Int { min, max } => return write!(formatter, "xs:integer {min} to {max}"),
+            Kind::UInt { min: 0 } => "xs:nonNegativeInteger",
+            Kind::UInt { min: 1 } => "xs:positiveInteger",
+            Kind::UInt { min } => return write!(formatter, "xs:integer from {min}"),
+            Kind::Float => "xs:double",
+            Kind::Timestamp => "m2m:timestamp",
+            Kind::AbsRelTimestamp => "m2m:absRelTimestamp",
+            Kind::Duration => "xs:duration",
+            Kind::ScheduleEntry => "m2m:scheduleEntry",
+            Kind::Base64 => "xs:base64Binary",
+            Kind::ContentInfo => "m2m:contentInfo",
+            Kind::Serialization => "m2m:serialization",
+            Kind::ReleaseVersion => "m2m:releaseVersion",
+            Kind::EventCategory => "m2m:eventCat",
+            Kind::CountryCode => "m2m:countryCode",
+            Kind::Ipv4 => "m2m:ipv4",
+            Kind::Ipv6 => "m2m:ipv6",
+            Kind::SpecializationType => "m2m:specializationType",
+            Kind::Object => "object",
+            Kind::Enum(def) => def.name,
+            Kind::Complex(def) => def.name,
+            Kind::Any => "xs:anyType",
+        })
     }
 }
 

@@ -168,6 +168,14 @@ KINDS = {
     "listNE": ("Any", True),
 }
 
+# Variants of `Kind` that rows may name.
+KIND_NAMES = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
+
+# What table files use of definition.rs.
+DEFINITIONS = ["AnnouncedDef", "ChildLimit", "Specialization", "SpecializationDef", "TypeDef", "Virtual", "attr"]
+
+PRESENCES = {"M": "Mandatory", "NP": "NotPermitted", "O": "Optional"}
+
 # Names that differ between the tables of the data.
 SAME_TYPE = {
     "m2m:deliveryMetaData": "m2m:deliveryMetadata",
@@ -588,25 +596,18 @@ pub static {scream(name)}: EnumDef = EnumDef {{
         path.write_text(content, encoding="utf-8")
         self.written.append(path)
 
-    def imports(self, body, names, kinds):
-        used = [n for n in names if re.search(rf"(?<![:\w]){n}\b(?!\s*=)", body)]
-        used_kinds = [k for k in kinds if re.search(rf"[ (]{k}\b(?!::)", body)]
-        lines = []
-        modules = [m for m in ("complex", "enums") if f"&{m}::" in body]
-        definition = [n for n in used if n not in ("Ty",)]
-        lines.append(f"use crate::schema::definition::{{{', '.join(definition)}}};")
-        lines.append(f"use crate::schema::kind::Kind::{{{', '.join(used_kinds)}}};") if used_kinds else None
-        if modules or "Ty" in used:
-            lines.append(f"use crate::schema::{{{', '.join((['Ty'] if 'Ty' in used else []) + modules)}}};")
-        presences = [(s, l) for s, l in (("M", "Mandatory"), ("NP", "NotPermitted"), ("O", "Optional")) if re.search(rf", {s}[,)]", body)]
-        if presences:
-            lines.append("use crate::schema::Presence::{" + ", ".join(f"{l} as {s}" for s, l in presences) + "};")
-        return "\n".join(lines)
+    @staticmethod
+    def imports(body):
+        """The `use` lines that the body of a table file needs."""
+        names = [n for n in DEFINITIONS if re.search(rf"(?<![:\w]){n}\b", body)]
+        kinds = [k for k in KIND_NAMES if re.search(rf"[ (]{k}\b(?!::)", body)]
+        schema = [n for n in ("Ty", "complex", "enums") if f"{n}::" in body]
+        presences = [f"{long} as {short}" for short, long in PRESENCES.items() if re.search(rf", {short}[,)]", body)]
+        groups = [("definition::", names), ("kind::Kind::", kinds), ("", schema), ("Presence::", presences)]
+        return "\n".join(f"use crate::schema::{path}{{{', '.join(used)}}};" for path, used in groups if used)
 
     def run(self):
         self.written = []
-        kinds = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
-        names = ["AnnouncedDef", "ChildLimit", "Specialization", "SpecializationDef", "TypeDef", "Virtual", "attr", "Ty"]
         relations = self.relations()
         placed = {s for _, shorts in AREAS.values() for s in shorts}
         if placed != set(self.types):
@@ -614,15 +615,15 @@ pub static {scream(name)}: EnumDef = EnumDef {{
 
         for area, (about, shorts) in AREAS.items():
             body = "".join(self.type_def(s, *relations) for s in shorts)
-            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         for area, (about, numbers) in MANAGEMENT.items():
             body = f"\npub(super) static SPECIALIZATIONS: &[SpecializationDef] = &[{self.management_objects(numbers)}\n];\n"
-            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         self.write_index()
-        self.write_flex(names, kinds)
+        self.write_flex()
 
         complex_body = "".join(self.complex_defs())
-        used_kinds = [k for k in kinds if re.search(rf"[ (]{k}\b(?!::)", complex_body)]
+        used_kinds = [k for k in KIND_NAMES if re.search(rf"[ (]{k}\b(?!::)", complex_body)]
         self.write(
             "complex.rs",
             f"//! Complex data types of attributes and primitives (TS-0004 §6.3.5).\n//!\n{GENERATED}\n\n"
@@ -687,8 +688,7 @@ pub(super) fn by_root(root: &str) -> Option<&'static TypeDef> {{
     }}
 }}
 """
-        kinds = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
-        used = [k for k in kinds if re.search(rf", {k}\b(?!::)", rows)]
+        used = [k for k in KIND_NAMES if re.search(rf", {k}\b(?!::)", rows)]
         header = f"""//! The tables of the resource types, one file for each area (TS-0004 §7.4, TS-0001 §9.6).
 //!
 {GENERATED}
@@ -702,8 +702,8 @@ use super::enums;
 """
         self.write("tables.rs", header + body)
 
-    def write_flex(self, names, kinds):
-        """One file for each domain; large domains by kind and initial letter."""
+    def write_flex(self):
+        """One file for each domain; large domains are cut into several files."""
         files = {}
         for special in sorted(self.flex, key=lambda s: s["root"]):
             domain = special["root"].split(":")[0]
@@ -724,7 +724,7 @@ use super::enums;
             body = "\npub(super) static SPECIALIZATIONS: &[SpecializationDef] = &[" + "".join(map(self.flex_container, specials)) + "\n];\n"
             first, last = specials[0]["root"], specials[-1]["root"]
             about = f"Specializations of `<flexContainer>`: domain `{domain}`, from `{first}` to `{last}`."
-            self.write(f"flex/{name}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            self.write(f"flex/{name}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         modules = "\n".join(f"mod {m};" for m in sorted(split))
         self.write(
             "flex.rs",

@@ -241,3 +241,38 @@ impl MemberDef {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::enums;
+
+    #[test]
+    fn text_becomes_what_the_kind_says() {
+        assert_eq!(Kind::Bool.from_text("1"), Value::Bool(true));
+        assert_eq!(Kind::Bool.from_text("false"), Value::Bool(false));
+        assert_eq!(Kind::UInt { min: 0 }.from_text("7"), Value::Int(7));
+        assert_eq!(Kind::UInt { min: 0 }.from_text("18446744073709551615"), Value::UInt(u64::MAX));
+        assert_eq!(Kind::Enum(&enums::MEMBER_TYPE).from_text("3"), Value::Int(3));
+        assert_eq!(Kind::Float.from_text("0.5"), Value::Float(0.5));
+        assert_eq!(Kind::Text.from_text("7"), Value::from("7"));
+        assert_eq!(Kind::Any.from_text("7"), Value::from("7"));
+    }
+
+    #[test]
+    fn text_that_is_no_value_of_the_kind_stays_text() {
+        for (kind, text) in [(Kind::Bool, "yes"), (Kind::UInt { min: 0 }, "1.5"), (Kind::Float, "x")] {
+            assert_eq!(kind.from_text(text), Value::from(text));
+        }
+    }
+
+    #[test]
+    fn bit_masks_take_sums_and_open_enumerations_more() {
+        let operations = &enums::ACCESS_CONTROL_OPERATIONS;
+        assert!(operations.contains(63) && operations.contains(34));
+        assert!(!operations.contains(0) && !operations.contains(64) && !operations.contains(i64::MIN));
+        assert!(enums::GEOMETRY_TYPE.contains(77) && !enums::GEOMETRY_TYPE.contains(-1));
+        assert_eq!(enums::CONSISTENCY_STRATEGY.label(2), Some("ABANDON_GROUP"));
+        assert_eq!(enums::CONSISTENCY_STRATEGY.label(4), None);
+    }
+}

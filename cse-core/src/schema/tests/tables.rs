@@ -108,7 +108,7 @@ fn types_are_found_by_number_and_by_root() {
         assert!(!def.ty.is_announced());
     }
     assert!(types().map(|def| def.ty).is_sorted());
-    for unknown in [0, 33, 52, 57, 67, 10004 - 1 + 3, 10051, u16::MAX] {
+    for unknown in [0, 33, 52, 57, 67, 10006, 10051, u16::MAX] {
         assert!(type_def(Ty(unknown)).is_none(), "{unknown}");
     }
     for unknown in ["", "cnt", "m2m:", "m2m:xyz", "m2m:cntAA"] {
@@ -142,6 +142,22 @@ fn announced_variants_follow_from_their_originals() {
             assert!(variant.attribute(attr.key).is_some(), "{} lacks {}", variant.name, attr.key);
         }
     }
+}
+
+#[test]
+fn virtual_children_are_found_by_name() {
+    for child in Virtual::ALL {
+        assert_eq!(Virtual::from_short_name(child.short_name()), Some(child));
+    }
+    assert_eq!(Virtual::from_short_name("latest"), None);
+}
+
+#[test]
+fn numbers_of_announced_variants() {
+    assert_eq!(Ty::CONTAINER.announced(), Ty(10003));
+    assert_eq!(Ty(10003).announced(), Ty(10003));
+    assert_eq!(Ty(10003).original(), Ty::CONTAINER);
+    assert_eq!(Ty::CONTAINER.original(), Ty::CONTAINER);
 }
 
 #[test]

@@ -168,6 +168,14 @@ KINDS = {
     "listNE": ("Any", True),
 }
 
+# Variants of `Kind` that rows may name.
+KIND_NAMES = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
+
+# What table files use of definition.rs.
+DEFINITIONS = ["AnnouncedDef", "ChildLimit", "Specialization", "SpecializationDef", "TypeDef", "Virtual", "attr"]
+
+PRESENCES = {"M": "Mandatory", "NP": "NotPermitted", "O": "Optional"}
+
 # Names that differ between the tables of the data.
 SAME_TYPE = {
     "m2m:deliveryMetaData": "m2m:deliveryMetadata",
@@ -207,6 +215,7 @@ def load(directory, name):
 def scream(name):
     """The name of a constant: maxNrOfInstances -> MAX_NR_OF_INSTANCES."""
     name = re.sub(r"\W+", "_", name.split(":")[-1])
+    name = name.replace("M2M", "M2m").replace("E2E", "E2e")
     name = re.sub(r"(ID|URI|CSE)s\b", lambda m: m[1].capitalize() + "s", name)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
@@ -330,7 +339,10 @@ class Generator:
         return "&[" + ", ".join(self.ty_expression(n) for n in sorted(set(numbers))) + "]"
 
     def relations(self):
-        """Children and parents of each type; a statement on one side counts for the other."""
+        """Children and parents of each type, and children of announced variants.
+
+        A statement on one side counts for the other.
+        """
         children = {n: set() for n in self.by_number}
         for t in self.types.values():
             for child in t["children"] + t.get("children_acme_extra", []):
@@ -342,14 +354,21 @@ class Generator:
             for child in of_parent:
                 if child < 10000:
                     parents[child].add(parent)
-        # An announced parent accepts what the table of the announced variant says.
+        # An announced parent accepts what its table says.
+        announced = {t["ty"]: {self.ty(c) for c in t["announced"].get("children", [])} for t in self.types.values() if "announced" in t}
+        listed = {c for of_parent in [*children.values(), *announced.values()] for c in of_parent}
         for t in self.types.values():
-            for child in t.get("announced", {}).get("children", []):
-                if self.ty(child) < 10000:
-                    parents[self.ty(child)].add(10000 + t["ty"])
-        return children, parents
+            variant = 10000 + t["ty"]
+            if t["ty"] in announced and (t["release"] == 4 or variant not in listed):
+                # No table names these as children; their place is in the variants of the parents of the original.
+                for parent in parents[t["ty"]] & set(announced):
+                    announced[parent].add(variant)
+        for parent, of_parent in announced.items():
+            for child in of_parent & set(parents):
+                parents[child].add(10000 + parent)
+        return children, parents, announced
 
-    def type_def(self, short, children, parents):
+    def type_def(self, short, children, parents, announced_children):
         t = self.types[short]
         table, number, root = TABLE_OF.get(short, short), t["ty"], t["root"] or ""
         if " " in root:
@@ -367,10 +386,10 @@ class Generator:
         if "announced" in t:
             a = t["announced"]
             announced_root = a["root"] if " " not in a["root"] else ""
-            announced_children = self.ty_list(self.ty(c) for c in a.get("children", []))
+            of_variant = self.ty_list(announced_children[number])
             announced = (
                 f"Some(AnnouncedDef {{ name: {text(a.get('name', t['name'] + 'Annc'))}, "
-                f"root: {text(announced_root)}, children: {announced_children} }})"
+                f"root: {text(announced_root)}, children: {of_variant} }})"
             )
         constant = scream(t["name"])
         rows = ",\n        ".join(self.rows(table, t["release"]))
@@ -474,7 +493,8 @@ pub(in crate::schema) static {constant}: TypeDef = TypeDef {{
                 nested += self.complex_static(inner_constant, f"{name}/{path}", members, m["path"] + "/", is_open)
                 kind, many = f"Complex(&{inner_constant})", False
             else:
-                kind, many = self.kind(m["type"])
+                # The only member of that type is a list of user names.
+                kind, many = ("Text", True) if m["sn"] == "acui" else self.kind(m["type"])
                 kind = kind.replace("complex::", "")
                 if kind == "Any":
                     many = m["type"].startswith("list")
@@ -576,41 +596,34 @@ pub static {scream(name)}: EnumDef = EnumDef {{
         path.write_text(content, encoding="utf-8")
         self.written.append(path)
 
-    def imports(self, body, names, kinds):
-        used = [n for n in names if re.search(rf"(?<![:\w]){n}\b(?!\s*=)", body)]
-        used_kinds = [k for k in kinds if re.search(rf"[ (]{k}\b(?!::)", body)]
-        lines = []
-        modules = [m for m in ("complex", "enums") if f"&{m}::" in body]
-        definition = [n for n in used if n not in ("Ty",)]
-        lines.append(f"use crate::schema::definition::{{{', '.join(definition)}}};")
-        lines.append(f"use crate::schema::kind::Kind::{{{', '.join(used_kinds)}}};") if used_kinds else None
-        if modules or "Ty" in used:
-            lines.append(f"use crate::schema::{{{', '.join((['Ty'] if 'Ty' in used else []) + modules)}}};")
-        presences = [(s, l) for s, l in (("M", "Mandatory"), ("NP", "NotPermitted"), ("O", "Optional")) if re.search(rf", {s}[,)]", body)]
-        if presences:
-            lines.append("use crate::schema::Presence::{" + ", ".join(f"{l} as {s}" for s, l in presences) + "};")
-        return "\n".join(lines)
+    @staticmethod
+    def imports(body):
+        """The `use` lines that the body of a table file needs."""
+        names = [n for n in DEFINITIONS if re.search(rf"(?<![:\w]){n}\b", body)]
+        kinds = [k for k in KIND_NAMES if re.search(rf"[ (]{k}\b(?!::)", body)]
+        schema = [n for n in ("Ty", "complex", "enums") if f"{n}::" in body]
+        presences = [f"{long} as {short}" for short, long in PRESENCES.items() if re.search(rf", {short}[,)]", body)]
+        groups = [("definition::", names), ("kind::Kind::", kinds), ("", schema), ("Presence::", presences)]
+        return "\n".join(f"use crate::schema::{path}{{{', '.join(used)}}};" for path, used in groups if used)
 
     def run(self):
         self.written = []
-        kinds = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
-        names = ["AnnouncedDef", "ChildLimit", "Specialization", "SpecializationDef", "TypeDef", "Virtual", "attr", "Ty"]
-        children, parents = self.relations()
+        relations = self.relations()
         placed = {s for _, shorts in AREAS.values() for s in shorts}
         if placed != set(self.types):
             raise SystemExit(f"AREAS and the types differ: {placed ^ set(self.types)}")
 
         for area, (about, shorts) in AREAS.items():
-            body = "".join(self.type_def(s, children, parents) for s in shorts)
-            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            body = "".join(self.type_def(s, *relations) for s in shorts)
+            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         for area, (about, numbers) in MANAGEMENT.items():
             body = f"\npub(super) static SPECIALIZATIONS: &[SpecializationDef] = &[{self.management_objects(numbers)}\n];\n"
-            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            self.write(f"tables/{area}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         self.write_index()
-        self.write_flex(names, kinds)
+        self.write_flex()
 
         complex_body = "".join(self.complex_defs())
-        used_kinds = [k for k in kinds if re.search(rf"[ (]{k}\b(?!::)", complex_body)]
+        used_kinds = [k for k in KIND_NAMES if re.search(rf"[ (]{k}\b(?!::)", complex_body)]
         self.write(
             "complex.rs",
             f"//! Complex data types of attributes and primitives (TS-0004 §6.3.5).\n//!\n{GENERATED}\n\n"
@@ -675,8 +688,7 @@ pub(super) fn by_root(root: &str) -> Option<&'static TypeDef> {{
     }}
 }}
 """
-        kinds = sorted({re.match(r"\w+", k)[0] for k, _ in KINDS.values() if not k.startswith("m2m:")} | {"Enum", "Complex"})
-        used = [k for k in kinds if re.search(rf", {k}\b(?!::)", rows)]
+        used = [k for k in KIND_NAMES if re.search(rf", {k}\b(?!::)", rows)]
         header = f"""//! The tables of the resource types, one file for each area (TS-0004 §7.4, TS-0001 §9.6).
 //!
 {GENERATED}
@@ -690,8 +702,8 @@ use super::enums;
 """
         self.write("tables.rs", header + body)
 
-    def write_flex(self, names, kinds):
-        """One file for each domain; large domains by kind and initial letter."""
+    def write_flex(self):
+        """One file for each domain; large domains are cut into several files."""
         files = {}
         for special in sorted(self.flex, key=lambda s: s["root"]):
             domain = special["root"].split(":")[0]
@@ -712,7 +724,7 @@ use super::enums;
             body = "\npub(super) static SPECIALIZATIONS: &[SpecializationDef] = &[" + "".join(map(self.flex_container, specials)) + "\n];\n"
             first, last = specials[0]["root"], specials[-1]["root"]
             about = f"Specializations of `<flexContainer>`: domain `{domain}`, from `{first}` to `{last}`."
-            self.write(f"flex/{name}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body, names, kinds)}\n{body}")
+            self.write(f"flex/{name}.rs", f"//! {about}\n//!\n{GENERATED}\n\n{self.imports(body)}\n{body}")
         modules = "\n".join(f"mod {m};" for m in sorted(split))
         self.write(
             "flex.rs",

@@ -40,7 +40,7 @@ pub static ACCESS_CONTROL_RULE_ACCESS_CONTROL_CONTEXTS: ComplexDef = ComplexDef 
             Complex(&ACCESS_CONTROL_RULE_ACCESS_CONTROL_CONTEXTS_ACCESS_CONTROL_IP_ADDRESSES),
         ),
         member("aclr", "accessControlLocationRegion", Complex(&LOCATION_REGION)),
-        member("acui", "accessControlUserIDs", Any).list(),
+        member("acui", "accessControlUserIDs", Text).list(),
         member("acec", "accessControlEvalCriteria", Complex(&EVAL_CRITERIA)),
         member("acl", "accessControlLimit", UInt { min: 0 }),
     ],

@@ -170,6 +170,17 @@ pub enum Presence {
     NotPermitted,
 }
 
+impl Presence {
+    /// The abbreviation in the specification's tables.
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Presence::Mandatory => "M",
+            Presence::Optional => "O",
+            Presence::NotPermitted => "NP",
+        }
+    }
+}
+
 /// Whether an attribute appears in the announced variant (TS-0001 §9.6.26).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Announced {
@@ -179,6 +190,17 @@ pub enum Announced {
     Optional,
     /// Always announced (MA).
     Mandatory,
+}
+
+impl Announced {
+    /// The abbreviation in the specification's tables.
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Announced::No => "NA",
+            Announced::Optional => "OA",
+            Announced::Mandatory => "MA",
+        }
+    }
 }
 
 /// An attribute of a resource type.
@@ -230,6 +252,16 @@ pub(super) const fn attr(
 }
 
 impl AttrDef {
+    /// How many values a resource has: `1`, `0..1`, `1(L)` or `0..1(L)`, where `(L)` is a list.
+    pub const fn cardinality(&self) -> &'static str {
+        match (self.required, self.many) {
+            (true, false) => "1",
+            (false, false) => "0..1",
+            (true, true) => "1(L)",
+            (false, true) => "0..1(L)",
+        }
+    }
+
     pub(super) const fn list(mut self) -> Self {
         self.many = true;
         self

@@ -231,10 +231,10 @@ pub const LOCAL_TOKEN_IDS: &str = "ltids";
 pub const LOCATION: &str = "loc";
 /// locationID: `<container>`.
 pub const LOCATION_ID: &str = "li";
+/// M2M-Ext-ID: `<AE>`.
+pub const M2M_EXT_ID: &str = "mei";
 /// m2mServiceUser: `m2m:metaInformation`.
 pub const M2M_SERVICE_USER: &str = "msu";
-/// M2M-Ext-ID: `<AE>`.
-pub const M2_M_EXT_ID: &str = "mei";
 /// maxAge: `<subscription>`.
 pub const MAX_AGE: &str = "ma";
 /// maxByteSize: `<container>`.
@@ -418,7 +418,7 @@ pub const SUBSCRIPTION_IDS: &str = "subi";
 /// subscriptionReference: `m2m:notification`.
 pub const SUBSCRIPTION_REFERENCE: &str = "sur";
 /// supportedE2ESecFeatures: `m2m:e2eSecInfo`.
-pub const SUPPORTED_E2_E_SEC_FEATURES: &str = "esf";
+pub const SUPPORTED_E2E_SEC_FEATURES: &str = "esf";
 /// supportedReleaseVersions: `<AE>`, `<CSEBase>`.
 pub const SUPPORTED_RELEASE_VERSIONS: &str = "srv";
 /// supportedResourceType: `<CSEBase>`.

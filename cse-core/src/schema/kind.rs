@@ -1,5 +1,7 @@
 //! Value kinds of attributes and members: simple types, enumerations and complex types (TS-0004 §6.3).
 
+use std::fmt;
+
 use crate::value::Value;
 
 /// What values an attribute or a member takes.
@@ -89,6 +91,44 @@ impl Kind {
             Kind::Float => text.parse().map_or_else(|_| text.into(), Value::Float),
             _ => text.into(),
         }
+    }
+}
+
+/// The data type by its name in the specification, with the range of numbers.
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Kind::Text => "xs:string",
+            Kind::Token => "xs:token",
+            Kind::NcName => "xs:NCName",
+            Kind::Uri => "xs:anyURI",
+            Kind::Id => "m2m:ID",
+            Kind::ResourceName => "m2m:resourceName",
+            Kind::Bool => "xs:boolean",
+            Kind::Int { min: i64::MIN, max: i64::MAX } => "xs:integer",
+            Kind::Int { min, max } => return write!(formatter, "xs:integer {min} to {max}"),
+            Kind::UInt { min: 0 } => "xs:nonNegativeInteger",
+            Kind::UInt { min: 1 } => "xs:positiveInteger",
+            Kind::UInt { min } => return write!(formatter, "xs:integer from {min}"),
+            Kind::Float => "xs:double",
+            Kind::Timestamp => "m2m:timestamp",
+            Kind::AbsRelTimestamp => "m2m:absRelTimestamp",
+            Kind::Duration => "xs:duration",
+            Kind::ScheduleEntry => "m2m:scheduleEntry",
+            Kind::Base64 => "xs:base64Binary",
+            Kind::ContentInfo => "m2m:contentInfo",
+            Kind::Serialization => "m2m:serialization",
+            Kind::ReleaseVersion => "m2m:releaseVersion",
+            Kind::EventCategory => "m2m:eventCat",
+            Kind::CountryCode => "m2m:countryCode",
+            Kind::Ipv4 => "m2m:ipv4",
+            Kind::Ipv6 => "m2m:ipv6",
+            Kind::SpecializationType => "m2m:specializationType",
+            Kind::Object => "object",
+            Kind::Enum(def) => def.name,
+            Kind::Complex(def) => def.name,
+            Kind::Any => "xs:anyType",
+        })
     }
 }
 
@@ -199,5 +239,40 @@ impl MemberDef {
     pub(super) const fn xml_content(mut self) -> Self {
         self.xml = XmlForm::Content;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::enums;
+
+    #[test]
+    fn text_becomes_what_the_kind_says() {
+        assert_eq!(Kind::Bool.from_text("1"), Value::Bool(true));
+        assert_eq!(Kind::Bool.from_text("false"), Value::Bool(false));
+        assert_eq!(Kind::UInt { min: 0 }.from_text("7"), Value::Int(7));
+        assert_eq!(Kind::UInt { min: 0 }.from_text("18446744073709551615"), Value::UInt(u64::MAX));
+        assert_eq!(Kind::Enum(&enums::MEMBER_TYPE).from_text("3"), Value::Int(3));
+        assert_eq!(Kind::Float.from_text("0.5"), Value::Float(0.5));
+        assert_eq!(Kind::Text.from_text("7"), Value::from("7"));
+        assert_eq!(Kind::Any.from_text("7"), Value::from("7"));
+    }
+
+    #[test]
+    fn text_that_is_no_value_of_the_kind_stays_text() {
+        for (kind, text) in [(Kind::Bool, "yes"), (Kind::UInt { min: 0 }, "1.5"), (Kind::Float, "x")] {
+            assert_eq!(kind.from_text(text), Value::from(text));
+        }
+    }
+
+    #[test]
+    fn bit_masks_take_sums_and_open_enumerations_more() {
+        let operations = &enums::ACCESS_CONTROL_OPERATIONS;
+        assert!(operations.contains(63) && operations.contains(34));
+        assert!(!operations.contains(0) && !operations.contains(64) && !operations.contains(i64::MIN));
+        assert!(enums::GEOMETRY_TYPE.contains(77) && !enums::GEOMETRY_TYPE.contains(-1));
+        assert_eq!(enums::CONSISTENCY_STRATEGY.label(2), Some("ABANDON_GROUP"));
+        assert_eq!(enums::CONSISTENCY_STRATEGY.label(4), None);
     }
 }

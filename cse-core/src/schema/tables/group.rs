@@ -59,7 +59,13 @@ pub(in crate::schema) static GROUP: TypeDef = TypeDef {
     announced: Some(AnnouncedDef {
         name: "groupAnnc",
         root: "m2m:grpA",
-        children: &[Ty::SUBSCRIPTION, Ty::SEMANTIC_DESCRIPTOR, Ty::TRANSACTION, Ty::SEMANTIC_DESCRIPTOR.announced()],
+        children: &[
+            Ty::SUBSCRIPTION,
+            Ty::SEMANTIC_DESCRIPTOR,
+            Ty::TRANSACTION,
+            Ty::SEMANTIC_DESCRIPTOR.announced(),
+            Ty::ACTION.announced(),
+        ],
     }),
     child_limits: &[],
     specialization: None,

@@ -55,6 +55,7 @@ pub(in crate::schema) static NODE: TypeDef = TypeDef {
             Ty::MGMT_OBJ.announced(),
             Ty::SCHEDULE.announced(),
             Ty::SEMANTIC_DESCRIPTOR.announced(),
+            Ty::ACTION.announced(),
         ],
     }),
     child_limits: &[],

@@ -27,6 +27,16 @@ pub(crate) enum ClientPacket {
     Disconnect,
 }
 
+impl ClientPacket {
+    /// Whether it asks for something new, rather than completing what was begun.
+    pub(crate) fn is_new_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Publish(_) | Self::Subscribe(_) | Self::Unsubscribe(_)
+        )
+    }
+}
+
 /// The content of CONNECT. A will is read over: the broker publishes none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Connect {
@@ -70,13 +80,23 @@ pub(crate) enum Violation {
 }
 
 /// The first packet of `bytes` and its length, or `None` if it is not complete yet.
-pub(crate) fn decode(bytes: &[u8], size_max: usize) -> Result<Option<(ClientPacket, usize)>, Violation> {
+pub(crate) fn decode(
+    bytes: &[u8],
+    size_max: usize,
+) -> Result<Option<(ClientPacket, usize)>, Violation> {
     let Some((header, frame)) = frame(bytes, size_max)? else {
         return Ok(None);
     };
     let body = frame_body(frame);
     let (kind, flags) = (frame[0] >> 4, frame[0] & 0x0f);
-    if kind != PUBLISH && flags != if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) { 2 } else { 0 } {
+    if kind != PUBLISH
+        && flags
+            != if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) {
+                2
+            } else {
+                0
+            }
+    {
         return Err(Violation::ReservedFlags);
     }
     let packet = match kind {
@@ -96,7 +116,10 @@ pub(crate) fn decode(bytes: &[u8], size_max: usize) -> Result<Option<(ClientPack
 }
 
 /// The CONNECT at the beginning of `bytes` and its length, or `None` if it is not complete yet.
-pub(crate) fn decode_connect(bytes: &[u8], size_max: usize) -> Result<Option<(Connect, usize)>, Violation> {
+pub(crate) fn decode_connect(
+    bytes: &[u8],
+    size_max: usize,
+) -> Result<Option<(Connect, usize)>, Violation> {
     if bytes.first().is_some_and(|first| *first != CONNECT << 4) {
         return Err(Violation::UnexpectedPacket);
     }
@@ -104,11 +127,6 @@ pub(crate) fn decode_connect(bytes: &[u8], size_max: usize) -> Result<Option<(Co
         return Ok(None);
     };
     Ok(Some((read_connect(frame_body(frame))?, frame.len())))
-}
-
-/// Whether the packet that begins with `first` asks for something new, rather than completing what was begun.
-pub(crate) fn is_new_work(first: u8) -> bool {
-    matches!(first >> 4, PUBLISH | SUBSCRIBE | UNSUBSCRIBE)
 }
 
 const CONNECT: u8 = 1;
@@ -124,7 +142,12 @@ const DISCONNECT: u8 = 14;
 
 fn frame(bytes: &[u8], size_max: usize) -> Result<Option<(FixedHeader, &[u8])>, Violation> {
     match check(bytes.iter(), size_max) {
-        Ok(header) => Ok(Some((header, bytes.get(..header.frame_length()).ok_or(Violation::Malformed)?))),
+        Ok(header) => Ok(Some((
+            header,
+            bytes
+                .get(..header.frame_length())
+                .ok_or(Violation::Malformed)?,
+        ))),
         Err(Error::InsufficientBytes(_)) => Ok(None),
         Err(Error::PayloadSizeLimitExceeded(size)) => Err(Violation::TooLarge(size)),
         Err(error) => Err(error.into()),
@@ -133,7 +156,12 @@ fn frame(bytes: &[u8], size_max: usize) -> Result<Option<(FixedHeader, &[u8])>, 
 
 /// What follows the fixed header of a complete frame.
 fn frame_body(frame: &[u8]) -> &[u8] {
-    let length_bytes = frame.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
+    let length_bytes = frame
+        .iter()
+        .skip(1)
+        .take_while(|byte| **byte & 0x80 != 0)
+        .count()
+        + 1;
     frame.get(1 + length_bytes..).unwrap_or_default()
 }
 
@@ -143,7 +171,11 @@ fn only_packet_id(body: &[u8]) -> Result<u16, Violation> {
 }
 
 fn non_zero(packet_id: u16) -> Result<u16, Violation> {
-    if packet_id == 0 { Err(Violation::PacketIdZero) } else { Ok(packet_id) }
+    if packet_id == 0 {
+        Err(Violation::PacketIdZero)
+    } else {
+        Ok(packet_id)
+    }
 }
 
 fn read_publish(header: FixedHeader, frame: &[u8]) -> Result<Publish, Violation> {
@@ -164,7 +196,9 @@ fn read_subscribe(header: FixedHeader, frame: &[u8]) -> Result<Subscribe, Violat
     let mut rest = frame_body(frame).get(2..).unwrap_or_default();
     // The library masks the six reserved bits above each QoS.
     for filter in &subscribe.filters {
-        let (this, others) = rest.split_at_checked(2 + filter.path.len() + 1).ok_or(Violation::Malformed)?;
+        let (this, others) = rest
+            .split_at_checked(2 + filter.path.len() + 1)
+            .ok_or(Violation::Malformed)?;
         if this.last().is_none_or(|options| options & !3 != 0) {
             return Err(Violation::ReservedFlags);
         }
@@ -205,14 +239,22 @@ fn read_connect(body: &[u8]) -> Result<Connect, Violation> {
         fields.bytes()?;
     }
     let username = (flags & 0x80 != 0).then(|| fields.text()).transpose()?;
-    let password = (flags & 0x40 != 0).then(|| fields.bytes().map(Bytes::copy_from_slice)).transpose()?;
+    let password = (flags & 0x40 != 0)
+        .then(|| fields.bytes().map(Bytes::copy_from_slice))
+        .transpose()?;
     if username.is_none() && password.is_some() {
         return Err(Violation::PasswordWithoutUsername);
     }
     if !fields.0.is_empty() {
         return Err(Violation::Malformed);
     }
-    Ok(Connect { client_id, clean_session: flags & 2 != 0, keep_alive, username, password })
+    Ok(Connect {
+        client_id,
+        clean_session: flags & 2 != 0,
+        keep_alive,
+        username,
+        password,
+    })
 }
 
 /// The fields of a packet not read yet.
@@ -264,7 +306,11 @@ pub(crate) enum Quality {
 pub(crate) fn write_publish(out: &mut BytesMut, topic: &str, payload: &[u8], quality: Quality) {
     let (flags, packet_id) = match quality {
         Quality::AtMostOnce => (0, None),
-        Quality::Acknowledged { qos, packet_id, dup } => ((qos as u8) << 1 | u8::from(dup) << 3, Some(packet_id)),
+        Quality::Acknowledged {
+            qos,
+            packet_id,
+            dup,
+        } => ((qos as u8) << 1 | u8::from(dup) << 3, Some(packet_id)),
     };
     let length = 2 + topic.len() + packet_id.map_or(0, |_| 2) + payload.len();
     out.reserve(5 + length);
@@ -350,14 +396,38 @@ mod tests {
 
     #[test]
     fn publish_topics_are_names() {
-        assert!(matches!(refused(b"\x30\x03\x00\x01+"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x05\x00\x03a/#"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x02\x00\x00"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x03\x00\x01\0"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x03\x00\x01\xff"), Violation::Codec(_)));
-        assert!(matches!(refused(b"\x38\x03\x00\x01a"), Violation::DupWithoutAck));
-        assert!(matches!(refused(b"\x36\x05\x00\x01a\x00\x01"), Violation::Codec(_)), "QoS 3");
-        assert!(matches!(refused(b"\x32\x05\x00\x01a\x00\x00"), Violation::Codec(Error::PacketIdZero)));
+        assert!(matches!(
+            refused(b"\x30\x03\x00\x01+"),
+            Violation::InvalidTopic
+        ));
+        assert!(matches!(
+            refused(b"\x30\x05\x00\x03a/#"),
+            Violation::InvalidTopic
+        ));
+        assert!(matches!(
+            refused(b"\x30\x02\x00\x00"),
+            Violation::InvalidTopic
+        ));
+        assert!(matches!(
+            refused(b"\x30\x03\x00\x01\0"),
+            Violation::InvalidTopic
+        ));
+        assert!(matches!(
+            refused(b"\x30\x03\x00\x01\xff"),
+            Violation::Codec(_)
+        ));
+        assert!(matches!(
+            refused(b"\x38\x03\x00\x01a"),
+            Violation::DupWithoutAck
+        ));
+        assert!(
+            matches!(refused(b"\x36\x05\x00\x01a\x00\x01"), Violation::Codec(_)),
+            "QoS 3"
+        );
+        assert!(matches!(
+            refused(b"\x32\x05\x00\x01a\x00\x00"),
+            Violation::Codec(Error::PacketIdZero)
+        ));
     }
 
     #[test]
@@ -370,9 +440,18 @@ mod tests {
             b"\xc1\x00",
             b"\xe1\x00",
         ] {
-            assert!(matches!(refused(bytes), Violation::ReservedFlags), "{bytes:?}");
+            assert!(
+                matches!(refused(bytes), Violation::ReservedFlags),
+                "{bytes:?}"
+            );
         }
-        assert!(matches!(refused(b"\x82\x06\x00\x01\x00\x01a\x04"), Violation::ReservedFlags), "option bits");
+        assert!(
+            matches!(
+                refused(b"\x82\x06\x00\x01\x00\x01a\x04"),
+                Violation::ReservedFlags
+            ),
+            "option bits"
+        );
     }
 
     #[test]
@@ -389,8 +468,14 @@ mod tests {
         ] {
             assert!(decode(bytes, SIZE_MAX).is_err(), "{bytes:?}");
         }
-        assert!(matches!(refused(b"\x30\x81\x08"), Violation::TooLarge(1025)));
-        assert!(matches!(refused(b"\x40\x02\x00\x00"), Violation::PacketIdZero));
+        assert!(matches!(
+            refused(b"\x30\x81\x08"),
+            Violation::TooLarge(1025)
+        ));
+        assert!(matches!(
+            refused(b"\x40\x02\x00\x00"),
+            Violation::PacketIdZero
+        ));
         assert!(decode(b"\x30\x80", SIZE_MAX).expect("incomplete").is_none());
     }
 
@@ -398,7 +483,10 @@ mod tests {
     fn packets_of_a_server_are_unexpected() {
         for kind in [0, 1, 2, 9, 11, 13, 15] {
             let outcome = decode(&[kind << 4, 0], SIZE_MAX);
-            assert!(matches!(outcome, Err(Violation::UnexpectedPacket)), "{kind}: {outcome:?}");
+            assert!(
+                matches!(outcome, Err(Violation::UnexpectedPacket)),
+                "{kind}: {outcome:?}"
+            );
         }
     }
 
@@ -411,29 +499,72 @@ mod tests {
 
     #[test]
     fn connect_is_read_exactly() {
-        let read = connect(0xc2, b"\x00\x03a/b\x00\x01u\x00\x02\xff\x00").expect("binary passwords are allowed");
+        let read = connect(0xc2, b"\x00\x03a/b\x00\x01u\x00\x02\xff\x00")
+            .expect("binary passwords are allowed");
         assert_eq!(read.client_id, "a/b");
         assert_eq!(read.username.as_deref(), Some("u"));
         assert_eq!(read.password.as_deref(), Some(&b"\xff\x00"[..]));
         assert!(read.clean_session);
         assert_eq!(read.keep_alive, 60);
-        assert!(connect(0x06, b"\x00\x01a\x00\x01w\x00\x02hi").is_ok(), "a will is read over");
+        assert!(
+            connect(0x06, b"\x00\x01a\x00\x01w\x00\x02hi").is_ok(),
+            "a will is read over"
+        );
     }
 
     #[test]
     fn connect_violations_are_found() {
-        assert!(matches!(connect(0x03, b"\x00\x01a"), Err(Violation::ReservedFlags)));
-        assert!(matches!(connect(0x1e, b"\x00\x01a\x00\x01w\x00\x00"), Err(Violation::ReservedFlags)), "will QoS 3");
-        assert!(matches!(connect(0x22, b"\x00\x01a"), Err(Violation::ReservedFlags)), "retain without will");
-        assert!(matches!(connect(0x42, b"\x00\x01a\x00\x01p"), Err(Violation::PasswordWithoutUsername)));
-        assert!(matches!(connect(0x02, b"\x00\x01ab"), Err(Violation::Malformed)), "trailing bytes");
-        assert!(matches!(connect(0x02, b"\x00\x01\xff"), Err(Violation::Malformed)), "not UTF-8");
-        assert!(matches!(connect(0x02, b"\x00\x01\0"), Err(Violation::Malformed)), "NUL");
-        assert!(matches!(connect(0x06, b"\x00\x01a\x00\x01#\x00\x00"), Err(Violation::InvalidTopic)));
-        assert!(matches!(read_connect(b"\x00\x04MQTT\x05\x02\x00\x00"), Err(Violation::UnsupportedVersion(5))));
-        assert!(matches!(read_connect(b"\x00\x06MQIsdp\x03\x02"), Err(Violation::UnsupportedVersion(3))));
-        assert!(matches!(read_connect(b"\x00\x04HTTP\x04\x02"), Err(Violation::InvalidProtocol)));
-        assert!(matches!(decode_connect(b"GET / HTTP/1.1", 100), Err(Violation::UnexpectedPacket)));
+        assert!(matches!(
+            connect(0x03, b"\x00\x01a"),
+            Err(Violation::ReservedFlags)
+        ));
+        assert!(
+            matches!(
+                connect(0x1e, b"\x00\x01a\x00\x01w\x00\x00"),
+                Err(Violation::ReservedFlags)
+            ),
+            "will QoS 3"
+        );
+        assert!(
+            matches!(connect(0x22, b"\x00\x01a"), Err(Violation::ReservedFlags)),
+            "retain without will"
+        );
+        assert!(matches!(
+            connect(0x42, b"\x00\x01a\x00\x01p"),
+            Err(Violation::PasswordWithoutUsername)
+        ));
+        assert!(
+            matches!(connect(0x02, b"\x00\x01ab"), Err(Violation::Malformed)),
+            "trailing bytes"
+        );
+        assert!(
+            matches!(connect(0x02, b"\x00\x01\xff"), Err(Violation::Malformed)),
+            "not UTF-8"
+        );
+        assert!(
+            matches!(connect(0x02, b"\x00\x01\0"), Err(Violation::Malformed)),
+            "NUL"
+        );
+        assert!(matches!(
+            connect(0x06, b"\x00\x01a\x00\x01#\x00\x00"),
+            Err(Violation::InvalidTopic)
+        ));
+        assert!(matches!(
+            read_connect(b"\x00\x04MQTT\x05\x02\x00\x00"),
+            Err(Violation::UnsupportedVersion(5))
+        ));
+        assert!(matches!(
+            read_connect(b"\x00\x06MQIsdp\x03\x02"),
+            Err(Violation::UnsupportedVersion(3))
+        ));
+        assert!(matches!(
+            read_connect(b"\x00\x04HTTP\x04\x02"),
+            Err(Violation::InvalidProtocol)
+        ));
+        assert!(matches!(
+            decode_connect(b"GET / HTTP/1.1", 100),
+            Err(Violation::UnexpectedPacket)
+        ));
     }
 
     proptest! {

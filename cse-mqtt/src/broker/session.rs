@@ -105,7 +105,11 @@ enum Stage {
 enum Exact {
     /// Links are deciding. `ack` is where PUBREC goes when they have: an entry of the connection that sent the PUBLISH
     /// last.
-    Pending { attempt: u64, waiting: u32, ack: (Arc<ConnectionShared>, u64) },
+    Pending {
+        attempt: u64,
+        waiting: u32,
+        ack: (Arc<ConnectionShared>, u64),
+    },
     Accepted,
 }
 
@@ -188,7 +192,10 @@ impl Session {
         let mut state = self.state.lock();
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
-        Displaced { connection: state.connection.replace(connection), offline_since: state.offline_since.take() }
+        Displaced {
+            connection: state.connection.replace(connection),
+            offline_since: state.offline_since.take(),
+        }
     }
 
     /// Takes the session from `connection`, if it still has it. What has no promise of delivery is dropped.
@@ -227,7 +234,9 @@ impl Session {
         state.exact = FxHashMap::default();
         let freed = state.queued_bytes;
         self.release(&mut state, freed);
-        let filters = std::mem::take(&mut state.subscriptions).into_keys().collect();
+        let filters = std::mem::take(&mut state.subscriptions)
+            .into_keys()
+            .collect();
         (filters, state.connection.take())
     }
 
@@ -238,10 +247,18 @@ impl Session {
     }
 
     /// Notes a subscription; `false` if there are too many, or the connection no longer has the session.
-    pub(crate) fn subscribe(&self, connection: &Arc<ConnectionShared>, filter: &TopicFilter, qos: QoS) -> bool {
+    pub(crate) fn subscribe(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        filter: &TopicFilter,
+        qos: QoS,
+    ) -> bool {
         let mut state = self.state.lock();
         let full = state.subscriptions.len() >= self.limits.subscriptions_per_client_max;
-        if state.removed || !state.is_of(connection) || (full && !state.subscriptions.contains_key(filter)) {
+        if state.removed
+            || !state.is_of(connection)
+            || (full && !state.subscriptions.contains_key(filter))
+        {
             return false;
         }
         state.subscriptions.insert(filter.clone(), qos);
@@ -270,7 +287,9 @@ impl Session {
         {
             return Offer::QueueFull;
         }
-        if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost > self.limits.queued_bytes_total_max {
+        if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost
+            > self.limits.queued_bytes_total_max
+        {
             self.memory.0.fetch_sub(cost, Ordering::Relaxed);
             return Offer::MemoryFull;
         }
@@ -284,7 +303,11 @@ impl Session {
         };
         // A connection with something in its queue is awake, or waits for the client and looks again afterwards.
         let wake = state.queue.is_empty();
-        state.queue.push_back(Queued { message: message.clone(), qos, guard });
+        state.queue.push_back(Queued {
+            message: message.clone(),
+            qos,
+            guard,
+        });
         if wake && let Some(connection) = &state.connection {
             connection.wake();
         }
@@ -292,7 +315,12 @@ impl Session {
     }
 
     /// Writes what may be sent now, until `out` has `enough` bytes. Gives the number of packets.
-    pub(crate) fn take_output(&self, connection: &Arc<ConnectionShared>, out: &mut BytesMut, enough: usize) -> u64 {
+    pub(crate) fn take_output(
+        &self,
+        connection: &Arc<ConnectionShared>,
+        out: &mut BytesMut,
+        enough: usize,
+    ) -> u64 {
         let mut state = self.state.lock();
         if !state.is_of(connection) {
             return 0;
@@ -303,8 +331,9 @@ impl Session {
         }
         while out.len() < enough && state.unsent == 0 {
             let window_open = state.in_flight.len() < self.limits.in_flight_max;
-            let Some(queued) =
-                state.queue.pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce)
+            let Some(queued) = state
+                .queue
+                .pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce)
             else {
                 break;
             };
@@ -317,8 +346,21 @@ impl Session {
                 continue;
             }
             let packet_id = state.next_packet_id();
-            codec::write_publish(out, topic, payload, Quality::Acknowledged { qos: queued.qos, packet_id, dup: false });
-            state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
+            codec::write_publish(
+                out,
+                topic,
+                payload,
+                Quality::Acknowledged {
+                    qos: queued.qos,
+                    packet_id,
+                    dup: false,
+                },
+            );
+            state.in_flight.push_back(InFlight {
+                packet_id,
+                cost,
+                stage: Stage::Publish(queued),
+            });
         }
         packets
     }
@@ -342,7 +384,13 @@ impl Session {
             };
             self.take_in_flight(&mut state, is_meant)
         };
-        if let Some(InFlight { stage: Stage::Publish(Queued { guard: Some(guard), .. }), .. }) = done {
+        if let Some(InFlight {
+            stage: Stage::Publish(Queued {
+                guard: Some(guard), ..
+            }),
+            ..
+        }) = done
+        {
             guard.acknowledged();
         }
     }
@@ -353,7 +401,10 @@ impl Session {
         if !state.is_of(connection) {
             return;
         }
-        let found = state.in_flight.iter_mut().find(|entry| entry.packet_id == packet_id);
+        let found = state
+            .in_flight
+            .iter_mut()
+            .find(|entry| entry.packet_id == packet_id);
         let Some(entry) = found.filter(
             |entry| matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce),
         ) else {
@@ -362,7 +413,10 @@ impl Session {
         let stage = std::mem::replace(&mut entry.stage, Stage::Release);
         let freed = std::mem::replace(&mut entry.cost, MESSAGE_OVERHEAD_BYTES);
         self.release(&mut state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
-        if let Stage::Publish(Queued { guard: Some(guard), .. }) = stage {
+        if let Stage::Publish(Queued {
+            guard: Some(guard), ..
+        }) = stage
+        {
             guard.acknowledged();
         }
     }
@@ -377,7 +431,11 @@ impl Session {
         }
     }
 
-    fn take_in_flight(&self, state: &mut State, is_meant: impl Fn(&InFlight) -> bool) -> Option<InFlight> {
+    fn take_in_flight(
+        &self,
+        state: &mut State,
+        is_meant: impl Fn(&InFlight) -> bool,
+    ) -> Option<InFlight> {
         let at = state.in_flight.iter().position(is_meant)?;
         if at >= state.in_flight.len() - state.unsent {
             state.unsent -= 1;
@@ -419,13 +477,22 @@ impl Session {
     }
 
     /// Remembers a new QoS 2 message that `links` links decide on; gives the number of the attempt.
-    pub(crate) fn exact_begin(&self, packet_id: u16, links: u32, ack: (Arc<ConnectionShared>, u64)) -> u64 {
+    pub(crate) fn exact_begin(
+        &self,
+        packet_id: u16,
+        links: u32,
+        ack: (Arc<ConnectionShared>, u64),
+    ) -> u64 {
         let mut state = self.state.lock();
         state.last_attempt += 1;
         let attempt = state.last_attempt;
         let entry = match links {
             0 => Exact::Accepted,
-            waiting => Exact::Pending { attempt, waiting, ack },
+            waiting => Exact::Pending {
+                attempt,
+                waiting,
+                ack,
+            },
         };
         state.exact.insert(packet_id, entry);
         attempt
@@ -439,7 +506,11 @@ impl Session {
                 return;
             };
             match entry {
-                Exact::Pending { attempt: of, waiting, ack } if *of == attempt => {
+                Exact::Pending {
+                    attempt: of,
+                    waiting,
+                    ack,
+                } if *of == attempt => {
                     *waiting = waiting.saturating_sub(1);
                     if *waiting > 0 {
                         return;
@@ -457,7 +528,8 @@ impl Session {
     /// A link has let go of the message without accepting: the client's next attempt counts as new.
     pub(crate) fn exact_abandon(&self, packet_id: u16, attempt: u64) {
         let mut state = self.state.lock();
-        if matches!(state.exact.get(&packet_id), Some(Exact::Pending { attempt: of, .. }) if *of == attempt) {
+        if matches!(state.exact.get(&packet_id), Some(Exact::Pending { attempt: of, .. }) if *of == attempt)
+        {
             state.exact.remove(&packet_id);
         }
     }
@@ -485,7 +557,9 @@ impl Session {
 
 impl State {
     fn is_of(&self, connection: &Arc<ConnectionShared>) -> bool {
-        self.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
+        self.connection
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, connection))
     }
 
     /// Sends the first unsent message in flight again, PUBLISH or PUBREL.
@@ -497,7 +571,11 @@ impl State {
         let packet_id = entry.packet_id;
         match &entry.stage {
             Stage::Publish(Queued { message, qos, .. }) => {
-                let quality = Quality::Acknowledged { qos: *qos, packet_id, dup: true };
+                let quality = Quality::Acknowledged {
+                    qos: *qos,
+                    packet_id,
+                    dup: true,
+                };
                 codec::write_publish(out, &message.topic, &message.payload, quality);
             }
             Stage::Release => codec::write_pubrel(out, packet_id),
@@ -511,7 +589,11 @@ impl State {
         loop {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
             let candidate = self.last_packet_id;
-            if !self.in_flight.iter().any(|entry| entry.packet_id == candidate) {
+            if !self
+                .in_flight
+                .iter()
+                .any(|entry| entry.packet_id == candidate)
+            {
                 return candidate;
             }
         }

@@ -36,46 +36,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let (stop, shutdown) = watch::channel(false);
     let serving = broker.clone();
-    let server = tokio::spawn(async move {
-        serving
-            .serve(listener, shutdown, Duration::from_secs(1))
-            .await
-    });
+    let server = tokio::spawn(async move { serving.serve(listener, shutdown, Duration::from_secs(1)).await });
     let echo = tokio::spawn(echo(link, receiver));
 
     for number in 0..idle {
-        let filters = [
-            format!("/oneM2M/resp/+/idle-{number}/#"),
-            format!("/oneM2M/req/+/idle-{number}/#"),
-        ];
+        let filters = [format!("/oneM2M/resp/+/idle-{number}/#"), format!("/oneM2M/req/+/idle-{number}/#")];
         for filter in filters {
             Client::connect(address, &format!("idle-{number}"), false, &filter).await?;
         }
     }
 
-    println!(
-        "{:>4} {:>12} {:>16} {:>22}",
-        "QoS", "outstanding", "round trips/s", "CPU µs per round trip"
-    );
+    println!("{:>4} {:>12} {:>16} {:>22}", "QoS", "outstanding", "round trips/s", "CPU µs per round trip");
     for qos in [QoS::AtLeastOnce, QoS::AtMostOnce] {
         for outstanding in [1, 16, 64] {
             let mut client = Client::connect(address, "load", true, "/oneM2M/resp/load/#").await?;
-            client
-                .run(qos, outstanding, Duration::from_millis(200))
-                .await?;
+            client.run(qos, outstanding, Duration::from_millis(200)).await?;
             let (began, cpu) = (Instant::now(), cpu_seconds());
-            let count = client
-                .run(qos, outstanding, Duration::from_secs(seconds))
-                .await?;
+            let count = client.run(qos, outstanding, Duration::from_secs(seconds)).await?;
             let per_second = count as f64 / began.elapsed().as_secs_f64();
-            let cost = cpu
-                .zip(cpu_seconds())
-                .map(|(before, after)| (after - before) * 1e6 / count as f64);
+            let cost = cpu.zip(cpu_seconds()).map(|(before, after)| (after - before) * 1e6 / count as f64);
             let cost = cost.map_or("?".to_owned(), |cost| format!("{cost:.2}"));
-            println!(
-                "{:>4} {outstanding:>12} {per_second:>16.0} {cost:>22}",
-                qos as u8
-            );
+            println!("{:>4} {outstanding:>12} {per_second:>16.0} {cost:>22}", qos as u8);
         }
     }
     stop.send(true)?;
@@ -108,12 +89,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(
-        address: SocketAddr,
-        id: &str,
-        clean: bool,
-        filter: &str,
-    ) -> Result<Self, Box<dyn Error>> {
+    async fn connect(address: SocketAddr, id: &str, clean: bool, filter: &str) -> Result<Self, Box<dyn Error>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let topic = format!("/oneM2M/req/{id}/echo/json");
@@ -162,12 +138,7 @@ impl Client {
     }
 
     /// Runs for `time`, and until the last answer has come. Gives the number of round trips.
-    async fn run(
-        &mut self,
-        qos: QoS,
-        outstanding: usize,
-        time: Duration,
-    ) -> Result<u64, Box<dyn Error>> {
+    async fn run(&mut self, qos: QoS, outstanding: usize, time: Duration) -> Result<u64, Box<dyn Error>> {
         self.request.qos = qos;
         let until = Instant::now() + time;
         let (mut answered, mut open, mut unacknowledged) = (0, 0, 0_usize);

@@ -117,17 +117,9 @@ impl Broker {
     ///
     /// # Errors
     /// If one of `filters` is malformed, too long, or shared.
-    pub fn link(
-        &self,
-        name: &str,
-        filters: &[&str],
-    ) -> Result<(Link, LinkReceiver), InvalidFilter> {
+    pub fn link(&self, name: &str, filters: &[&str]) -> Result<(Link, LinkReceiver), InvalidFilter> {
         let limits = &self.core.limits;
-        let client = Client {
-            client_id: name.into(),
-            identity: Identity::new(name),
-            peer: None,
-        };
+        let client = Client { client_id: name.into(), identity: Identity::new(name), peer: None };
         let shared = Arc::new(LinkShared::new(
             self.core.next_id(),
             Arc::new(client),
@@ -166,10 +158,6 @@ impl Core {
     }
 
     fn parse_filter(&self, text: &str) -> Result<TopicFilter, InvalidFilter> {
-        TopicFilter::parse(
-            text,
-            self.limits.filter_bytes_max,
-            self.limits.filter_levels_max,
-        )
+        TopicFilter::parse(text, self.limits.filter_bytes_max, self.limits.filter_levels_max)
     }
 }

@@ -34,11 +34,7 @@ impl AckQueue {
     /// Appends an acknowledgement that waits for `waiting` decisions, and gives its sequence number.
     pub(crate) fn push(&mut self, packet_id: u16, kind: AckKind, waiting: u32) -> u64 {
         let sequence = self.first + self.entries.len() as u64;
-        self.entries.push_back(Entry {
-            packet_id,
-            kind,
-            waiting,
-        });
+        self.entries.push_back(Entry { packet_id, kind, waiting });
         sequence
     }
 
@@ -47,10 +43,7 @@ impl AckQueue {
         let Some(at) = sequence.checked_sub(self.first) else {
             return false;
         };
-        let Some(entry) = usize::try_from(at)
-            .ok()
-            .and_then(|at| self.entries.get_mut(at))
-        else {
+        let Some(entry) = usize::try_from(at).ok().and_then(|at| self.entries.get_mut(at)) else {
             return false;
         };
         let was_waiting = entry.waiting > 0;
@@ -77,9 +70,7 @@ mod tests {
     use super::*;
 
     fn ready(queue: &mut AckQueue) -> Vec<u16> {
-        std::iter::from_fn(|| queue.pop_ready())
-            .map(|(packet_id, _)| packet_id)
-            .collect()
+        std::iter::from_fn(|| queue.pop_ready()).map(|(packet_id, _)| packet_id).collect()
     }
 
     #[test]
@@ -103,10 +94,7 @@ mod tests {
         assert_eq!(ready(&mut queue), []);
         assert!(queue.complete(sequence));
         assert_eq!(ready(&mut queue), [1]);
-        assert!(
-            !queue.complete(sequence),
-            "a decision that comes too often changes nothing"
-        );
+        assert!(!queue.complete(sequence), "a decision that comes too often changes nothing");
     }
 
     proptest! {

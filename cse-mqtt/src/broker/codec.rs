@@ -10,6 +10,10 @@ use rumqttc::QoS;
 use rumqttc::mqttbytes::v4::{Publish, Subscribe, Unsubscribe};
 use rumqttc::mqttbytes::{Error, FixedHeader, check};
 
+mod connect;
+
+pub(crate) use connect::Connect;
+
 use super::acks::AckKind;
 use super::filter::is_topic_name;
 
@@ -30,22 +34,8 @@ pub(crate) enum ClientPacket {
 impl ClientPacket {
     /// Whether it asks for something new, rather than completing what was begun.
     pub(crate) fn is_new_work(&self) -> bool {
-        matches!(
-            self,
-            Self::Publish(_) | Self::Subscribe(_) | Self::Unsubscribe(_)
-        )
+        matches!(self, Self::Publish(_) | Self::Subscribe(_) | Self::Unsubscribe(_))
     }
-}
-
-/// The content of CONNECT. A will is read over: the broker publishes none.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Connect {
-    pub(crate) client_id: String,
-    pub(crate) clean_session: bool,
-    /// In seconds; 0 means that the client may be silent for ever.
-    pub(crate) keep_alive: u16,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Bytes>,
 }
 
 /// What a client did wrong, so that the connection must be closed.
@@ -80,23 +70,13 @@ pub(crate) enum Violation {
 }
 
 /// The first packet of `bytes` and its length, or `None` if it is not complete yet.
-pub(crate) fn decode(
-    bytes: &[u8],
-    size_max: usize,
-) -> Result<Option<(ClientPacket, usize)>, Violation> {
+pub(crate) fn decode(bytes: &[u8], size_max: usize) -> Result<Option<(ClientPacket, usize)>, Violation> {
     let Some((header, frame)) = frame(bytes, size_max)? else {
         return Ok(None);
     };
     let body = frame_body(frame);
     let (kind, flags) = (frame[0] >> 4, frame[0] & 0x0f);
-    if kind != PUBLISH
-        && flags
-            != if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) {
-                2
-            } else {
-                0
-            }
-    {
+    if kind != PUBLISH && flags != if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) { 2 } else { 0 } {
         return Err(Violation::ReservedFlags);
     }
     let packet = match kind {
@@ -116,17 +96,14 @@ pub(crate) fn decode(
 }
 
 /// The CONNECT at the beginning of `bytes` and its length, or `None` if it is not complete yet.
-pub(crate) fn decode_connect(
-    bytes: &[u8],
-    size_max: usize,
-) -> Result<Option<(Connect, usize)>, Violation> {
+pub(crate) fn decode_connect(bytes: &[u8], size_max: usize) -> Result<Option<(Connect, usize)>, Violation> {
     if bytes.first().is_some_and(|first| *first != CONNECT << 4) {
         return Err(Violation::UnexpectedPacket);
     }
     let Some((_, frame)) = frame(bytes, size_max)? else {
         return Ok(None);
     };
-    Ok(Some((read_connect(frame_body(frame))?, frame.len())))
+    Ok(Some((connect::read(frame_body(frame))?, frame.len())))
 }
 
 const CONNECT: u8 = 1;
@@ -142,12 +119,7 @@ const DISCONNECT: u8 = 14;
 
 fn frame(bytes: &[u8], size_max: usize) -> Result<Option<(FixedHeader, &[u8])>, Violation> {
     match check(bytes.iter(), size_max) {
-        Ok(header) => Ok(Some((
-            header,
-            bytes
-                .get(..header.frame_length())
-                .ok_or(Violation::Malformed)?,
-        ))),
+        Ok(header) => Ok(Some((header, bytes.get(..header.frame_length()).ok_or(Violation::Malformed)?))),
         Err(Error::InsufficientBytes(_)) => Ok(None),
         Err(Error::PayloadSizeLimitExceeded(size)) => Err(Violation::TooLarge(size)),
         Err(error) => Err(error.into()),
@@ -156,12 +128,7 @@ fn frame(bytes: &[u8], size_max: usize) -> Result<Option<(FixedHeader, &[u8])>, 
 
 /// What follows the fixed header of a complete frame.
 fn frame_body(frame: &[u8]) -> &[u8] {
-    let length_bytes = frame
-        .iter()
-        .skip(1)
-        .take_while(|byte| **byte & 0x80 != 0)
-        .count()
-        + 1;
+    let length_bytes = frame.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
     frame.get(1 + length_bytes..).unwrap_or_default()
 }
 
@@ -171,11 +138,7 @@ fn only_packet_id(body: &[u8]) -> Result<u16, Violation> {
 }
 
 fn non_zero(packet_id: u16) -> Result<u16, Violation> {
-    if packet_id == 0 {
-        Err(Violation::PacketIdZero)
-    } else {
-        Ok(packet_id)
-    }
+    if packet_id == 0 { Err(Violation::PacketIdZero) } else { Ok(packet_id) }
 }
 
 fn read_publish(header: FixedHeader, frame: &[u8]) -> Result<Publish, Violation> {
@@ -196,9 +159,7 @@ fn read_subscribe(header: FixedHeader, frame: &[u8]) -> Result<Subscribe, Violat
     let mut rest = frame_body(frame).get(2..).unwrap_or_default();
     // The library masks the six reserved bits above each QoS.
     for filter in &subscribe.filters {
-        let (this, others) = rest
-            .split_at_checked(2 + filter.path.len() + 1)
-            .ok_or(Violation::Malformed)?;
+        let (this, others) = rest.split_at_checked(2 + filter.path.len() + 1).ok_or(Violation::Malformed)?;
         if this.last().is_none_or(|options| options & !3 != 0) {
             return Err(Violation::ReservedFlags);
         }
@@ -214,80 +175,6 @@ fn read_unsubscribe(header: FixedHeader, frame: &[u8]) -> Result<Unsubscribe, Vi
     let unsubscribe = Unsubscribe::read(header, Bytes::copy_from_slice(frame))?;
     non_zero(unsubscribe.pkid)?;
     Ok(unsubscribe)
-}
-
-fn read_connect(body: &[u8]) -> Result<Connect, Violation> {
-    let mut fields = Fields(body);
-    let name = fields.bytes()?;
-    let version = fields.u8()?;
-    match (name, version) {
-        (b"MQTT", 4) => {}
-        (b"MQTT" | b"MQIsdp", version) => return Err(Violation::UnsupportedVersion(version)),
-        _ => return Err(Violation::InvalidProtocol),
-    }
-    let flags = fields.u8()?;
-    let (will, will_qos, will_retain) = (flags & 4 != 0, flags >> 3 & 3, flags & 0x20 != 0);
-    if flags & 1 != 0 || will_qos == 3 || (!will && (will_qos != 0 || will_retain)) {
-        return Err(Violation::ReservedFlags);
-    }
-    let keep_alive = fields.u16()?;
-    let client_id = fields.text()?;
-    if will {
-        if !is_topic_name(&fields.text()?) {
-            return Err(Violation::InvalidTopic);
-        }
-        fields.bytes()?;
-    }
-    let username = (flags & 0x80 != 0).then(|| fields.text()).transpose()?;
-    let password = (flags & 0x40 != 0)
-        .then(|| fields.bytes().map(Bytes::copy_from_slice))
-        .transpose()?;
-    if username.is_none() && password.is_some() {
-        return Err(Violation::PasswordWithoutUsername);
-    }
-    if !fields.0.is_empty() {
-        return Err(Violation::Malformed);
-    }
-    Ok(Connect {
-        client_id,
-        clean_session: flags & 2 != 0,
-        keep_alive,
-        username,
-        password,
-    })
-}
-
-/// The fields of a packet not read yet.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Violation> {
-        let (field, rest) = self.0.split_at_checked(count).ok_or(Violation::Malformed)?;
-        self.0 = rest;
-        Ok(field)
-    }
-
-    fn u8(&mut self) -> Result<u8, Violation> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn u16(&mut self) -> Result<u16, Violation> {
-        let field = self.take(2)?;
-        Ok(u16::from_be_bytes([field[0], field[1]]))
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Violation> {
-        let length = self.u16()?;
-        self.take(usize::from(length))
-    }
-
-    fn text(&mut self) -> Result<String, Violation> {
-        let text = std::str::from_utf8(self.bytes()?).map_err(|_| Violation::Malformed)?;
-        if text.contains('\0') {
-            return Err(Violation::Malformed);
-        }
-        Ok(text.to_owned())
-    }
 }
 
 /// How an outgoing PUBLISH is delivered.
@@ -306,11 +193,7 @@ pub(crate) enum Quality {
 pub(crate) fn write_publish(out: &mut BytesMut, topic: &str, payload: &[u8], quality: Quality) {
     let (flags, packet_id) = match quality {
         Quality::AtMostOnce => (0, None),
-        Quality::Acknowledged {
-            qos,
-            packet_id,
-            dup,
-        } => ((qos as u8) << 1 | u8::from(dup) << 3, Some(packet_id)),
+        Quality::Acknowledged { qos, packet_id, dup } => ((qos as u8) << 1 | u8::from(dup) << 3, Some(packet_id)),
     };
     let length = 2 + topic.len() + packet_id.map_or(0, |_| 2) + payload.len();
     out.reserve(5 + length);
@@ -396,38 +279,14 @@ mod tests {
 
     #[test]
     fn publish_topics_are_names() {
-        assert!(matches!(
-            refused(b"\x30\x03\x00\x01+"),
-            Violation::InvalidTopic
-        ));
-        assert!(matches!(
-            refused(b"\x30\x05\x00\x03a/#"),
-            Violation::InvalidTopic
-        ));
-        assert!(matches!(
-            refused(b"\x30\x02\x00\x00"),
-            Violation::InvalidTopic
-        ));
-        assert!(matches!(
-            refused(b"\x30\x03\x00\x01\0"),
-            Violation::InvalidTopic
-        ));
-        assert!(matches!(
-            refused(b"\x30\x03\x00\x01\xff"),
-            Violation::Codec(_)
-        ));
-        assert!(matches!(
-            refused(b"\x38\x03\x00\x01a"),
-            Violation::DupWithoutAck
-        ));
-        assert!(
-            matches!(refused(b"\x36\x05\x00\x01a\x00\x01"), Violation::Codec(_)),
-            "QoS 3"
-        );
-        assert!(matches!(
-            refused(b"\x32\x05\x00\x01a\x00\x00"),
-            Violation::Codec(Error::PacketIdZero)
-        ));
+        assert!(matches!(refused(b"\x30\x03\x00\x01+"), Violation::InvalidTopic));
+        assert!(matches!(refused(b"\x30\x05\x00\x03a/#"), Violation::InvalidTopic));
+        assert!(matches!(refused(b"\x30\x02\x00\x00"), Violation::InvalidTopic));
+        assert!(matches!(refused(b"\x30\x03\x00\x01\0"), Violation::InvalidTopic));
+        assert!(matches!(refused(b"\x30\x03\x00\x01\xff"), Violation::Codec(_)));
+        assert!(matches!(refused(b"\x38\x03\x00\x01a"), Violation::DupWithoutAck));
+        assert!(matches!(refused(b"\x36\x05\x00\x01a\x00\x01"), Violation::Codec(_)), "QoS 3");
+        assert!(matches!(refused(b"\x32\x05\x00\x01a\x00\x00"), Violation::Codec(Error::PacketIdZero)));
     }
 
     #[test]
@@ -440,18 +299,9 @@ mod tests {
             b"\xc1\x00",
             b"\xe1\x00",
         ] {
-            assert!(
-                matches!(refused(bytes), Violation::ReservedFlags),
-                "{bytes:?}"
-            );
+            assert!(matches!(refused(bytes), Violation::ReservedFlags), "{bytes:?}");
         }
-        assert!(
-            matches!(
-                refused(b"\x82\x06\x00\x01\x00\x01a\x04"),
-                Violation::ReservedFlags
-            ),
-            "option bits"
-        );
+        assert!(matches!(refused(b"\x82\x06\x00\x01\x00\x01a\x04"), Violation::ReservedFlags), "option bits");
     }
 
     #[test]
@@ -468,14 +318,8 @@ mod tests {
         ] {
             assert!(decode(bytes, SIZE_MAX).is_err(), "{bytes:?}");
         }
-        assert!(matches!(
-            refused(b"\x30\x81\x08"),
-            Violation::TooLarge(1025)
-        ));
-        assert!(matches!(
-            refused(b"\x40\x02\x00\x00"),
-            Violation::PacketIdZero
-        ));
+        assert!(matches!(refused(b"\x30\x81\x08"), Violation::TooLarge(1025)));
+        assert!(matches!(refused(b"\x40\x02\x00\x00"), Violation::PacketIdZero));
         assert!(decode(b"\x30\x80", SIZE_MAX).expect("incomplete").is_none());
     }
 
@@ -483,88 +327,8 @@ mod tests {
     fn packets_of_a_server_are_unexpected() {
         for kind in [0, 1, 2, 9, 11, 13, 15] {
             let outcome = decode(&[kind << 4, 0], SIZE_MAX);
-            assert!(
-                matches!(outcome, Err(Violation::UnexpectedPacket)),
-                "{kind}: {outcome:?}"
-            );
+            assert!(matches!(outcome, Err(Violation::UnexpectedPacket)), "{kind}: {outcome:?}");
         }
-    }
-
-    fn connect(flags: u8, rest: &[u8]) -> Result<Connect, Violation> {
-        let mut body = b"\x00\x04MQTT\x04".to_vec();
-        body.extend([flags, 0, 60]);
-        body.extend(rest);
-        read_connect(&body)
-    }
-
-    #[test]
-    fn connect_is_read_exactly() {
-        let read = connect(0xc2, b"\x00\x03a/b\x00\x01u\x00\x02\xff\x00")
-            .expect("binary passwords are allowed");
-        assert_eq!(read.client_id, "a/b");
-        assert_eq!(read.username.as_deref(), Some("u"));
-        assert_eq!(read.password.as_deref(), Some(&b"\xff\x00"[..]));
-        assert!(read.clean_session);
-        assert_eq!(read.keep_alive, 60);
-        assert!(
-            connect(0x06, b"\x00\x01a\x00\x01w\x00\x02hi").is_ok(),
-            "a will is read over"
-        );
-    }
-
-    #[test]
-    fn connect_violations_are_found() {
-        assert!(matches!(
-            connect(0x03, b"\x00\x01a"),
-            Err(Violation::ReservedFlags)
-        ));
-        assert!(
-            matches!(
-                connect(0x1e, b"\x00\x01a\x00\x01w\x00\x00"),
-                Err(Violation::ReservedFlags)
-            ),
-            "will QoS 3"
-        );
-        assert!(
-            matches!(connect(0x22, b"\x00\x01a"), Err(Violation::ReservedFlags)),
-            "retain without will"
-        );
-        assert!(matches!(
-            connect(0x42, b"\x00\x01a\x00\x01p"),
-            Err(Violation::PasswordWithoutUsername)
-        ));
-        assert!(
-            matches!(connect(0x02, b"\x00\x01ab"), Err(Violation::Malformed)),
-            "trailing bytes"
-        );
-        assert!(
-            matches!(connect(0x02, b"\x00\x01\xff"), Err(Violation::Malformed)),
-            "not UTF-8"
-        );
-        assert!(
-            matches!(connect(0x02, b"\x00\x01\0"), Err(Violation::Malformed)),
-            "NUL"
-        );
-        assert!(matches!(
-            connect(0x06, b"\x00\x01a\x00\x01#\x00\x00"),
-            Err(Violation::InvalidTopic)
-        ));
-        assert!(matches!(
-            read_connect(b"\x00\x04MQTT\x05\x02\x00\x00"),
-            Err(Violation::UnsupportedVersion(5))
-        ));
-        assert!(matches!(
-            read_connect(b"\x00\x06MQIsdp\x03\x02"),
-            Err(Violation::UnsupportedVersion(3))
-        ));
-        assert!(matches!(
-            read_connect(b"\x00\x04HTTP\x04\x02"),
-            Err(Violation::InvalidProtocol)
-        ));
-        assert!(matches!(
-            decode_connect(b"GET / HTTP/1.1", 100),
-            Err(Violation::UnexpectedPacket)
-        ));
     }
 
     proptest! {

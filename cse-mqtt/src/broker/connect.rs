@@ -17,11 +17,7 @@ use super::policy::{Client, ConnectInfo, ConnectRefusal};
 const UNACCEPTABLE_VERSION: u8 = 1;
 
 /// Takes a connection through its CONNECT. `None` if it came to nothing; the stream is closed then.
-pub(crate) async fn accept<S>(
-    core: &Arc<Core>,
-    mut stream: S,
-    peer: SocketAddr,
-) -> Option<Connection<S>>
+pub(crate) async fn accept<S>(core: &Arc<Core>, mut stream: S, peer: SocketAddr) -> Option<Connection<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -32,11 +28,7 @@ where
         return None;
     };
     let refusal = match outcome {
-        Ok(Accepted {
-            client,
-            connect,
-            rest,
-        }) => return Some(attach(core, stream, client, &connect, rest)),
+        Ok(Accepted { client, connect, rest }) => return Some(attach(core, stream, client, &connect, rest)),
         Err(refusal) => refusal,
     };
     debug!(%peer, %refusal, "connection refused");
@@ -91,9 +83,7 @@ where
 {
     let mut rest = BytesMut::with_capacity(512);
     let mut connect = loop {
-        if let Some((connect, length)) =
-            codec::decode_connect(&rest, core.limits.connect_bytes_max)?
-        {
+        if let Some((connect, length)) = codec::decode_connect(&rest, core.limits.connect_bytes_max)? {
             drop(rest.split_to(length));
             break connect;
         }
@@ -109,36 +99,13 @@ where
         // MQTT 3.1.1 §3.1.3.1: a session to be kept needs a name.
         return Err(Refusal::Refused(ConnectRefusal::ClientIdRejected));
     };
-    let info = ConnectInfo {
-        client_id,
-        username: connect.username.take(),
-        password: connect.password.take(),
-        peer,
-    };
-    let identity = core
-        .policy
-        .authenticate(&info)
-        .await
-        .map_err(Refusal::Refused)?;
-    let client = Client {
-        client_id: info.client_id,
-        identity,
-        peer: Some(peer),
-    };
-    Ok(Accepted {
-        client,
-        connect,
-        rest,
-    })
+    let info = ConnectInfo { client_id, username: connect.username.take(), password: connect.password.take(), peer };
+    let identity = core.policy.authenticate(&info).await.map_err(Refusal::Refused)?;
+    let client = Client { client_id: info.client_id, identity, peer: Some(peer) };
+    Ok(Accepted { client, connect, rest })
 }
 
-fn attach<S>(
-    core: &Arc<Core>,
-    stream: S,
-    client: Client,
-    connect: &Connect,
-    rest: BytesMut,
-) -> Connection<S>
+fn attach<S>(core: &Arc<Core>, stream: S, client: Client, connect: &Connect, rest: BytesMut) -> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

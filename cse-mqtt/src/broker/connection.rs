@@ -79,9 +79,7 @@ impl ConnectionShared {
 
     /// Ends the connection; the first reason counts.
     pub(crate) fn end(&self, ending: Ending) {
-        let _ = self
-            .ending
-            .compare_exchange(0, ending as u8, Ordering::Release, Ordering::Relaxed);
+        let _ = self.ending.compare_exchange(0, ending as u8, Ordering::Release, Ordering::Relaxed);
         self.wake();
     }
 
@@ -113,18 +111,14 @@ impl ConnectionShared {
     }
 
     pub(crate) fn end_waiting(&self, link: u64) {
-        let _ = self
-            .waits_for_link
-            .compare_exchange(link, 0, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.waits_for_link.compare_exchange(link, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.wake();
     }
 }
 
 impl std::fmt::Debug for ConnectionShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectionShared")
-            .field("client_id", &self.client.client_id)
-            .finish_non_exhaustive()
+        f.debug_struct("ConnectionShared").field("client_id", &self.client.client_id).finish_non_exhaustive()
     }
 }
 
@@ -155,17 +149,9 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        session: Arc<Session>,
-        shared: Arc<ConnectionShared>,
-    ) -> Self {
+    pub(crate) fn new(core: Arc<Core>, session: Arc<Session>, shared: Arc<ConnectionShared>) -> Self {
         core.stats.clients_connected.increment();
-        Self {
-            core,
-            session,
-            shared,
-        }
+        Self { core, session, shared }
     }
 }
 
@@ -202,22 +188,12 @@ struct Silence {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection whose first input, after CONNECT, is `input`. `output` is written first.
-    pub(crate) fn new(
-        attachment: Attachment,
-        stream: S,
-        input: BytesMut,
-        output: BytesMut,
-        keep_alive: u16,
-    ) -> Self {
+    pub(crate) fn new(attachment: Attachment, stream: S, input: BytesMut, output: BytesMut, keep_alive: u16) -> Self {
         // MQTT 3.1.1 §3.1.2.10: one and a half times; zero switches it off.
         let silence = (keep_alive > 0).then(|| {
             let allowed = Duration::from_millis(u64::from(keep_alive) * 1500);
             let last_input = Instant::now();
-            Silence {
-                allowed,
-                last_input,
-                timer: Box::pin(sleep_until(last_input + allowed)),
-            }
+            Silence { allowed, last_input, timer: Box::pin(sleep_until(last_input + allowed)) }
         });
         Self {
             attachment,
@@ -251,10 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn poll_steps(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<std::convert::Infallible, Closed>> {
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<std::convert::Infallible, Closed>> {
         self.attachment.shared.waker.register(cx.waker());
         loop {
             if let Some(closed) = self.attachment.shared.ending() {
@@ -305,11 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         outcome
     }
 
-    fn poll_input_into(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<(), Closed>> {
+    fn poll_input_into(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), Closed>> {
         let mut read = ReadBuf::new(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
         let bytes = read.filled();
@@ -392,21 +361,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Appends an acknowledgement that waits for `decisions`; gives its sequence number.
     pub(super) fn push_ack(&mut self, packet_id: u16, kind: AckKind, decisions: u32) -> u64 {
         self.unacknowledged += 1;
-        self.attachment
-            .shared
-            .acks
-            .lock()
-            .push(packet_id, kind, decisions)
+        self.attachment.shared.acks.lock().push(packet_id, kind, decisions)
     }
 
     // === output ===
 
     fn collect_output(&mut self) -> bool {
-        let Attachment {
-            core,
-            session,
-            shared,
-        } = &self.attachment;
+        let Attachment { core, session, shared } = &self.attachment;
         let before = self.output.len();
         if self.unacknowledged > 0 {
             let mut acks = shared.acks.lock();
@@ -448,13 +409,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn is_drained(&self) -> bool {
-        let Attachment {
-            session, shared, ..
-        } = &self.attachment;
-        self.output.is_empty()
-            && self.to_links.is_empty()
-            && shared.acks.lock().is_empty()
-            && session.is_drained()
+        let Attachment { session, shared, .. } = &self.attachment;
+        self.output.is_empty() && self.to_links.is_empty() && shared.acks.lock().is_empty() && session.is_drained()
     }
 
     // === keep-alive ===
@@ -462,12 +418,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ready when the client was silent too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let not_listening = self.paused || self.must_pause();
-        let Some(Silence {
-            allowed,
-            last_input,
-            timer,
-        }) = &mut self.silence
-        else {
+        let Some(Silence { allowed, last_input, timer }) = &mut self.silence else {
             return Poll::Pending;
         };
         loop {

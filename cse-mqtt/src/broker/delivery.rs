@@ -45,10 +45,7 @@ impl DeliveryHandle {
 
     pub(crate) fn guard(&self) -> DeliveryGuard {
         self.0.pending.fetch_add(1, Ordering::Relaxed);
-        DeliveryGuard {
-            state: Arc::clone(&self.0),
-            outcome: Outcome::Lost,
-        }
+        DeliveryGuard { state: Arc::clone(&self.0), outcome: Outcome::Lost }
     }
 
     /// All receivers are known now.

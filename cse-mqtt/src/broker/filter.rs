@@ -22,11 +22,7 @@ pub enum InvalidFilter {
 
 impl TopicFilter {
     /// Parses `text`, of at most `bytes_max` bytes and `levels_max` levels.
-    pub(crate) fn parse(
-        text: &str,
-        bytes_max: usize,
-        levels_max: usize,
-    ) -> Result<Self, InvalidFilter> {
+    pub(crate) fn parse(text: &str, bytes_max: usize, levels_max: usize) -> Result<Self, InvalidFilter> {
         if text.is_empty() || text.contains('\0') {
             return Err(InvalidFilter::Malformed);
         }
@@ -69,9 +65,7 @@ mod tests {
 
     #[test]
     fn wildcards_fill_a_level_and_the_multi_level_one_comes_last() {
-        for good in [
-            "#", "+", "/", "a", "a/#", "+/b/#", "/+/", "+/+", "$SYS/#", "a//b", "$shared",
-        ] {
+        for good in ["#", "+", "/", "a", "a/#", "+/b/#", "/+/", "+/+", "$SYS/#", "a//b", "$shared"] {
             assert!(parse(good).is_ok(), "{good}");
         }
         for bad in ["", "a#", "#/a", "a+/b", "a/b+", "##", "++", "a/#/b", "a\0b"] {

@@ -19,9 +19,7 @@ const SUBSCRIPTION_FAILURE: u8 = 0x80;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn handle(&mut self, packet: ClientPacket) -> Result<(), Closed> {
-        let Attachment {
-            session, shared, ..
-        } = &self.attachment;
+        let Attachment { session, shared, .. } = &self.attachment;
         match packet {
             ClientPacket::Publish(publish) => self.publish(publish)?,
             ClientPacket::PubAck(packet_id) => session.acknowledge(shared, packet_id),
@@ -43,11 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn publish(&mut self, publish: Publish) -> Result<(), Violation> {
-        let Attachment {
-            core,
-            session,
-            shared,
-        } = &self.attachment;
+        let Attachment { core, session, shared } = &self.attachment;
         core.stats.publishes_received.increment();
         if publish.retain {
             core.stats.publishes_retained.increment();
@@ -84,9 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A QoS 2 message came again while links decide on it: its PUBREC goes out here, and it is not delivered again.
     fn wait_for_pending(&mut self, packet_id: u16) {
         let sequence = self.push_ack(packet_id, AckKind::PubRec, 1);
-        let Attachment {
-            session, shared, ..
-        } = &self.attachment;
+        let Attachment { session, shared, .. } = &self.attachment;
         let redirected = session.exact_redirect(packet_id, (Arc::clone(shared), sequence));
         if !redirected && session.exact_receipt(packet_id) == Receipt::Accepted {
             shared.complete(sequence);
@@ -95,27 +87,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Delivers a message to sessions and links. Its acknowledgement waits for the links only.
     fn route(&mut self, publish: Publish) {
-        let Publish {
-            dup,
-            qos,
-            topic,
-            pkid: packet_id,
-            payload,
-            ..
-        } = publish;
-        let message = Message {
-            topic: topic.into(),
-            payload,
-        };
+        let Publish { dup, qos, topic, pkid: packet_id, payload, .. } = publish;
+        let message = Message { topic: topic.into(), payload };
         let core = Arc::clone(&self.attachment.core);
         core.router.with_matching(&message.topic, |subscribers| {
             if subscribers.is_empty() {
                 core.stats.publishes_unmatched.increment();
             }
-            let links = subscribers
-                .iter()
-                .filter(|(_, found)| matches!(found.target, Target::Link(_)))
-                .count();
+            let links = subscribers.iter().filter(|(_, found)| matches!(found.target, Target::Link(_))).count();
             let links = u32::try_from(links).unwrap_or(u32::MAX);
             let acknowledgement = self.begin_acknowledgement(qos, packet_id, links);
             for (_, subscriber) in subscribers {
@@ -142,15 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, links: u32) -> Acknowledgement {
         match qos {
             QoS::AtMostOnce => Acknowledgement::None,
-            QoS::AtLeastOnce => {
-                Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, links))
-            }
+            QoS::AtLeastOnce => Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, links)),
             QoS::ExactlyOnce => {
                 // One decision for the queue: the session counts those of the links.
                 let sequence = self.push_ack(packet_id, AckKind::PubRec, links.min(1));
-                let Attachment {
-                    session, shared, ..
-                } = &self.attachment;
+                let Attachment { session, shared, .. } = &self.attachment;
                 let attempt = session.exact_begin(packet_id, links, (Arc::clone(shared), sequence));
                 Acknowledgement::Attempt { packet_id, attempt }
             }
@@ -158,14 +133,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn token(&self, acknowledgement: Acknowledgement) -> AckToken {
-        let Attachment {
-            session, shared, ..
-        } = &self.attachment;
+        let Attachment { session, shared, .. } = &self.attachment;
         match acknowledgement {
             Acknowledgement::None => AckToken::none(),
-            Acknowledgement::Sequence(sequence) => {
-                AckToken::at_least_once(Arc::clone(shared), sequence)
-            }
+            Acknowledgement::Sequence(sequence) => AckToken::at_least_once(Arc::clone(shared), sequence),
             Acknowledgement::Attempt { packet_id, attempt } => {
                 AckToken::exactly_once(Arc::clone(session), packet_id, attempt)
             }
@@ -183,11 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The return code for one filter of a SUBSCRIBE.
     fn grant(&self, text: &str, qos: QoS) -> Result<u8, Violation> {
-        let Attachment {
-            core,
-            session,
-            shared,
-        } = &self.attachment;
+        let Attachment { core, session, shared } = &self.attachment;
         let filter = match core.parse_filter(text) {
             Ok(filter) => filter,
             Err(InvalidFilter::Malformed) => return Err(Violation::InvalidFilter),

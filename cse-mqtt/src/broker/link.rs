@@ -72,18 +72,11 @@ impl AckToken {
     }
 
     pub(crate) fn at_least_once(connection: Arc<ConnectionShared>, sequence: u64) -> Self {
-        Self(Decision::AtLeastOnce {
-            connection,
-            sequence,
-        })
+        Self(Decision::AtLeastOnce { connection, sequence })
     }
 
     pub(crate) fn exactly_once(session: Arc<Session>, packet_id: u16, attempt: u64) -> Self {
-        Self(Decision::ExactlyOnce(ExactDecision {
-            session,
-            packet_id,
-            attempt,
-        }))
+        Self(Decision::ExactlyOnce(ExactDecision { session, packet_id, attempt }))
     }
 
     pub(crate) fn delivery(guard: Option<DeliveryGuard>) -> Self {
@@ -95,13 +88,8 @@ impl AckToken {
     pub fn accept(mut self) {
         match std::mem::replace(&mut self.0, Decision::None) {
             Decision::None => {}
-            Decision::AtLeastOnce {
-                connection,
-                sequence,
-            } => connection.complete(sequence),
-            Decision::ExactlyOnce(decision) => decision
-                .session
-                .exact_accept(decision.packet_id, decision.attempt),
+            Decision::AtLeastOnce { connection, sequence } => connection.complete(sequence),
+            Decision::ExactlyOnce(decision) => decision.session.exact_accept(decision.packet_id, decision.attempt),
             Decision::Delivery(guard) => guard.acknowledged(),
         }
     }
@@ -110,18 +98,14 @@ impl AckToken {
 impl Drop for AckToken {
     fn drop(&mut self) {
         if let Decision::ExactlyOnce(decision) = &self.0 {
-            decision
-                .session
-                .exact_abandon(decision.packet_id, decision.attempt);
+            decision.session.exact_abandon(decision.packet_id, decision.attempt);
         }
     }
 }
 
 impl std::fmt::Debug for ExactDecision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExactDecision")
-            .field("packet_id", &self.packet_id)
-            .finish_non_exhaustive()
+        f.debug_struct("ExactDecision").field("packet_id", &self.packet_id).finish_non_exhaustive()
     }
 }
 
@@ -157,21 +141,11 @@ pub(crate) enum Push {
 
 impl LinkShared {
     pub(crate) fn new(id: u64, client: Arc<Client>, messages_max: usize, bytes_max: usize) -> Self {
-        Self {
-            id,
-            client,
-            messages_max,
-            bytes_max,
-            queue: Mutex::default(),
-        }
+        Self { id, client, messages_max, bytes_max, queue: Mutex::default() }
     }
 
     /// Takes a message; if there is no room, `connection` (if any) is woken when there is.
-    pub(crate) fn push(
-        &self,
-        inbound: Inbound,
-        connection: Option<&Arc<ConnectionShared>>,
-    ) -> Push {
+    pub(crate) fn push(&self, inbound: Inbound, connection: Option<&Arc<ConnectionShared>>) -> Push {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Push::Taken;
@@ -187,11 +161,7 @@ impl LinkShared {
             return Push::Full { inbound, first };
         }
         queue.bytes += inbound.topic.len() + inbound.payload.len();
-        let receiver = if queue.messages.is_empty() {
-            queue.receiver.take()
-        } else {
-            None
-        };
+        let receiver = if queue.messages.is_empty() { queue.receiver.take() } else { None };
         queue.messages.push_back(inbound);
         drop(queue);
         if let Some(receiver) = receiver {
@@ -200,12 +170,7 @@ impl LinkShared {
         Push::Taken
     }
 
-    fn poll_receive(
-        &self,
-        cx: &mut Context<'_>,
-        into: &mut Vec<Inbound>,
-        max: usize,
-    ) -> Poll<usize> {
+    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut Vec<Inbound>, max: usize) -> Poll<usize> {
         let mut queue = self.queue.lock();
         if queue.messages.is_empty() {
             queue.receiver = Some(cx.waker().clone());
@@ -214,10 +179,7 @@ impl LinkShared {
         let count = max.min(queue.messages.len());
         let before = into.len();
         into.extend(queue.messages.drain(..count));
-        let freed: usize = into[before..]
-            .iter()
-            .map(|inbound| inbound.topic.len() + inbound.payload.len())
-            .sum();
+        let freed: usize = into[before..].iter().map(|inbound| inbound.topic.len() + inbound.payload.len()).sum();
         queue.bytes -= freed;
         // At half, so that connections are not woken for every single place.
         if !queue.waiting.is_empty()
@@ -236,10 +198,7 @@ impl LinkShared {
             queue.closed = true;
             queue.bytes = 0;
             queue.wake_waiting(self.id);
-            (
-                std::mem::take(&mut queue.filters),
-                std::mem::take(&mut queue.messages),
-            )
+            (std::mem::take(&mut queue.filters), std::mem::take(&mut queue.messages))
         };
         // Their tokens reach for the locks of sessions, so not under ours.
         drop(messages);
@@ -291,12 +250,7 @@ impl Link {
     ///
     /// # Errors
     /// If it cannot be a PUBLISH at all.
-    pub fn publish(
-        &self,
-        topic: &str,
-        payload: Bytes,
-        qos: QoS,
-    ) -> Result<PublishOutcome, PublishError> {
+    pub fn publish(&self, topic: &str, payload: Bytes, qos: QoS) -> Result<PublishOutcome, PublishError> {
         self.publish_to(topic, payload, qos, None)
     }
 
@@ -329,13 +283,8 @@ impl Link {
         if payload.len() + topic.len() + 4 > REMAINING_LENGTH_MAX {
             return Err(PublishError::TooLarge);
         }
-        let message = Message {
-            topic: topic.into(),
-            payload,
-        };
-        Ok(self
-            .core
-            .publish_from_link(&self.shared.client, &message, Published { qos, handle }))
+        let message = Message { topic: topic.into(), payload };
+        Ok(self.core.publish_from_link(&self.shared.client, &message, Published { qos, handle }))
     }
 
     /// Adds a subscription; the link gets matching messages with the QoS of their publisher.

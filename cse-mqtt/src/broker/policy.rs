@@ -75,8 +75,7 @@ pub struct Client {
 }
 
 /// A future on the heap, for the one asynchronous question of [`Policy`].
-pub type PolicyFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Identity, ConnectRefusal>> + Send + 'a>>;
+pub type PolicyFuture<'a> = Pin<Box<dyn Future<Output = Result<Identity, ConnectRefusal>> + Send + 'a>>;
 
 /// Decides who may do what.
 ///

@@ -25,11 +25,7 @@ struct Sessions {
 impl Core {
     /// Gives a connection its session, and whether it is a resumed one. A connection that had the client identifier
     /// is closed. A session of another identity is never handed over but ended.
-    pub(crate) fn attach(
-        &self,
-        connection: &Arc<ConnectionShared>,
-        clean: bool,
-    ) -> (Arc<Session>, bool) {
+    pub(crate) fn attach(&self, connection: &Arc<ConnectionShared>, clean: bool) -> (Arc<Session>, bool) {
         let client = &connection.client;
         let mut sessions = self.registry.0.lock();
         let existing = sessions.by_client_id.get(&client.client_id).cloned();
@@ -53,9 +49,7 @@ impl Core {
             Arc::clone(&self.memory),
             Arc::clone(&self.limits),
         ));
-        sessions
-            .by_client_id
-            .insert(Arc::clone(&client.client_id), Arc::clone(&session));
+        sessions.by_client_id.insert(Arc::clone(&client.client_id), Arc::clone(&session));
         if let Some(old) = &existing {
             sessions.forget_offline(old);
         }
@@ -85,9 +79,7 @@ impl Core {
             sessions.by_client_id.remove(&session.client_id);
             ended = Some(Arc::clone(session));
         } else {
-            sessions
-                .offline
-                .insert((now, session.id), Arc::clone(session));
+            sessions.offline.insert((now, session.id), Arc::clone(session));
             if sessions.offline.len() > self.limits.offline_sessions_max {
                 ended = sessions.expire_oldest();
                 self.stats.sessions_expired.increment();
@@ -107,9 +99,7 @@ impl Core {
                 let due = sessions
                     .offline
                     .first_key_value()
-                    .is_some_and(|((since, _), _)| {
-                        now.saturating_duration_since(*since) >= self.limits.offline_expiry
-                    });
+                    .is_some_and(|((since, _), _)| now.saturating_duration_since(*since) >= self.limits.offline_expiry);
                 if due { sessions.expire_oldest() } else { None }
             };
             let Some(expired) = expired else {
@@ -139,14 +129,7 @@ impl Core {
     }
 
     pub(crate) fn snapshots(&self) -> Vec<SessionSnapshot> {
-        let sessions: Vec<_> = self
-            .registry
-            .0
-            .lock()
-            .by_client_id
-            .values()
-            .cloned()
-            .collect();
+        let sessions: Vec<_> = self.registry.0.lock().by_client_id.values().cloned().collect();
         sessions.iter().map(|session| session.snapshot()).collect()
     }
 }

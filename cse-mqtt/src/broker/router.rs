@@ -45,25 +45,16 @@ pub(crate) struct Published<'a> {
 
 impl Router {
     pub(crate) fn new(total_max: usize) -> Self {
-        Self {
-            trie: RwLock::new(Trie::new()),
-            total_max,
-        }
+        Self { trie: RwLock::new(Trie::new()), total_max }
     }
 
     /// Calls `deliver` with the subscribers of `topic`, each once with the highest QoS of its matching subscriptions.
-    pub(crate) fn with_matching<T>(
-        &self,
-        topic: &str,
-        deliver: impl FnOnce(&[(u64, &Subscriber)]) -> T,
-    ) -> T {
+    pub(crate) fn with_matching<T>(&self, topic: &str, deliver: impl FnOnce(&[(u64, &Subscriber)]) -> T) -> T {
         let trie = self.trie.read();
         let mut found = Vec::new();
         trie.matching(topic, &mut found);
         if found.len() > 1 {
-            found.sort_unstable_by_key(|(id, subscriber)| {
-                (*id, std::cmp::Reverse(subscriber.qos as u8))
-            });
+            found.sort_unstable_by_key(|(id, subscriber)| (*id, std::cmp::Reverse(subscriber.qos as u8)));
             found.dedup_by_key(|(id, _)| *id);
         }
         deliver(&found)
@@ -82,10 +73,7 @@ impl Router {
         if full || !session.subscribe(connection, filter, qos) {
             return false;
         }
-        let subscriber = Subscriber {
-            target: Target::Session(Arc::clone(session)),
-            qos,
-        };
+        let subscriber = Subscriber { target: Target::Session(Arc::clone(session)), qos };
         trie.insert(filter, session.id, subscriber);
         true
     }
@@ -100,10 +88,7 @@ impl Router {
 
     /// Links take whatever QoS the publisher used: the acknowledgement is theirs to give.
     pub(crate) fn subscribe_link(&self, link: &Arc<LinkShared>, filter: &TopicFilter) {
-        let subscriber = Subscriber {
-            target: Target::Link(Arc::clone(link)),
-            qos: QoS::ExactlyOnce,
-        };
+        let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), qos: QoS::ExactlyOnce };
         self.trie.write().insert(filter, link.id, subscriber);
     }
 
@@ -160,9 +145,7 @@ impl Core {
             let mut outcome = PublishOutcome::default();
             for (_, subscriber) in subscribers {
                 let taken = match &subscriber.target {
-                    Target::Session(session) => {
-                        self.offer(session, message, lower(qos, subscriber.qos), handle)
-                    }
+                    Target::Session(session) => self.offer(session, message, lower(qos, subscriber.qos), handle),
                     Target::Link(link) => {
                         let inbound = Inbound {
                             topic: Arc::clone(&message.topic),
@@ -173,11 +156,7 @@ impl Core {
                             ack: AckToken::delivery(handle.map(DeliveryHandle::guard)),
                         };
                         let taken = matches!(link.push(inbound, None), Push::Taken);
-                        let counter = if taken {
-                            &self.stats.link_deliveries
-                        } else {
-                            &self.stats.dropped_link_full
-                        };
+                        let counter = if taken { &self.stats.link_deliveries } else { &self.stats.dropped_link_full };
                         counter.increment();
                         taken
                     }

@@ -28,12 +28,7 @@ impl Broker {
     /// still owe and the messages that wait for its client. Links should publish their answer to a message before
     /// they accept it: a connection that owes nothing any more is closed. Dropping the future closes all connections
     /// at once.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        shutdown: watch::Receiver<bool>,
-        drain: Duration,
-    ) {
+    pub async fn serve(&self, listener: TcpListener, shutdown: watch::Receiver<bool>, drain: Duration) {
         let mut connections = JoinSet::new();
         let mut expiry = interval(EXPIRY_INTERVAL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,8 +80,7 @@ impl Broker {
         }
         let broker = self.clone();
         let shutdown = shutdown.clone();
-        connections
-            .spawn(async move { broker.serve_connection(stream, peer, shutdown, drain).await });
+        connections.spawn(async move { broker.serve_connection(stream, peer, shutdown, drain).await });
     }
 
     /// Serves one connection over any stream until it ends; for transports that need a handshake of their own first.
@@ -147,8 +141,6 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 fn is_of_connection(failure: &io::Error) -> bool {
     matches!(
         failure.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
 }

@@ -14,12 +14,17 @@ use rumqttc::QoS;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+mod exact;
+
+pub(crate) use exact::Receipt;
+
 use super::codec::{self, Quality};
 use super::connection::ConnectionShared;
 use super::delivery::DeliveryGuard;
 use super::filter::TopicFilter;
 use super::limits::Limits;
 use super::policy::{Client, Identity};
+use exact::Exact;
 
 /// What a message costs beside its topic and payload, roughly.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
@@ -101,31 +106,6 @@ enum Stage {
     Release,
 }
 
-/// A QoS 2 packet identifier of the client, from PUBLISH to PUBREL.
-enum Exact {
-    /// Links are deciding. `ack` is where PUBREC goes when they have: an entry of the connection that sent the PUBLISH
-    /// last.
-    Pending {
-        attempt: u64,
-        waiting: u32,
-        ack: (Arc<ConnectionShared>, u64),
-    },
-    Accepted,
-}
-
-/// What to do with a QoS 2 PUBLISH.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Receipt {
-    /// Not seen before: deliver it, and remember it with [`Session::exact_begin`].
-    New,
-    /// Delivered already: only acknowledge it.
-    Accepted,
-    /// A link has it and has not decided: acknowledge when it does.
-    Pending,
-    /// Too many packet identifiers are not released.
-    TooMany,
-}
-
 /// A resumed session's previous connection and time offline.
 pub(crate) struct Displaced {
     pub(crate) connection: Option<Arc<ConnectionShared>>,
@@ -192,10 +172,7 @@ impl Session {
         let mut state = self.state.lock();
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
-        Displaced {
-            connection: state.connection.replace(connection),
-            offline_since: state.offline_since.take(),
-        }
+        Displaced { connection: state.connection.replace(connection), offline_since: state.offline_since.take() }
     }
 
     /// Takes the session from `connection`, if it still has it. What has no promise of delivery is dropped.
@@ -234,9 +211,7 @@ impl Session {
         state.exact = FxHashMap::default();
         let freed = state.queued_bytes;
         self.release(&mut state, freed);
-        let filters = std::mem::take(&mut state.subscriptions)
-            .into_keys()
-            .collect();
+        let filters = std::mem::take(&mut state.subscriptions).into_keys().collect();
         (filters, state.connection.take())
     }
 
@@ -247,18 +222,10 @@ impl Session {
     }
 
     /// Notes a subscription; `false` if there are too many, or the connection no longer has the session.
-    pub(crate) fn subscribe(
-        &self,
-        connection: &Arc<ConnectionShared>,
-        filter: &TopicFilter,
-        qos: QoS,
-    ) -> bool {
+    pub(crate) fn subscribe(&self, connection: &Arc<ConnectionShared>, filter: &TopicFilter, qos: QoS) -> bool {
         let mut state = self.state.lock();
         let full = state.subscriptions.len() >= self.limits.subscriptions_per_client_max;
-        if state.removed
-            || !state.is_of(connection)
-            || (full && !state.subscriptions.contains_key(filter))
-        {
+        if state.removed || !state.is_of(connection) || (full && !state.subscriptions.contains_key(filter)) {
             return false;
         }
         state.subscriptions.insert(filter.clone(), qos);
@@ -287,9 +254,7 @@ impl Session {
         {
             return Offer::QueueFull;
         }
-        if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost
-            > self.limits.queued_bytes_total_max
-        {
+        if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost > self.limits.queued_bytes_total_max {
             self.memory.0.fetch_sub(cost, Ordering::Relaxed);
             return Offer::MemoryFull;
         }
@@ -303,11 +268,7 @@ impl Session {
         };
         // A connection with something in its queue is awake, or waits for the client and looks again afterwards.
         let wake = state.queue.is_empty();
-        state.queue.push_back(Queued {
-            message: message.clone(),
-            qos,
-            guard,
-        });
+        state.queue.push_back(Queued { message: message.clone(), qos, guard });
         if wake && let Some(connection) = &state.connection {
             connection.wake();
         }
@@ -315,12 +276,7 @@ impl Session {
     }
 
     /// Writes what may be sent now, until `out` has `enough` bytes. Gives the number of packets.
-    pub(crate) fn take_output(
-        &self,
-        connection: &Arc<ConnectionShared>,
-        out: &mut BytesMut,
-        enough: usize,
-    ) -> u64 {
+    pub(crate) fn take_output(&self, connection: &Arc<ConnectionShared>, out: &mut BytesMut, enough: usize) -> u64 {
         let mut state = self.state.lock();
         if !state.is_of(connection) {
             return 0;
@@ -331,10 +287,7 @@ impl Session {
         }
         while out.len() < enough && state.unsent == 0 {
             let window_open = state.in_flight.len() < self.limits.in_flight_max;
-            let Some(queued) = state
-                .queue
-                .pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce)
-            else {
+            let Some(queued) = state.queue.pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce) else {
                 break;
             };
             let (topic, payload) = (&queued.message.topic, &queued.message.payload);
@@ -346,21 +299,8 @@ impl Session {
                 continue;
             }
             let packet_id = state.next_packet_id();
-            codec::write_publish(
-                out,
-                topic,
-                payload,
-                Quality::Acknowledged {
-                    qos: queued.qos,
-                    packet_id,
-                    dup: false,
-                },
-            );
-            state.in_flight.push_back(InFlight {
-                packet_id,
-                cost,
-                stage: Stage::Publish(queued),
-            });
+            codec::write_publish(out, topic, payload, Quality::Acknowledged { qos: queued.qos, packet_id, dup: false });
+            state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
         }
         packets
     }
@@ -384,13 +324,7 @@ impl Session {
             };
             self.take_in_flight(&mut state, is_meant)
         };
-        if let Some(InFlight {
-            stage: Stage::Publish(Queued {
-                guard: Some(guard), ..
-            }),
-            ..
-        }) = done
-        {
+        if let Some(InFlight { stage: Stage::Publish(Queued { guard: Some(guard), .. }), .. }) = done {
             guard.acknowledged();
         }
     }
@@ -401,22 +335,16 @@ impl Session {
         if !state.is_of(connection) {
             return;
         }
-        let found = state
-            .in_flight
-            .iter_mut()
-            .find(|entry| entry.packet_id == packet_id);
-        let Some(entry) = found.filter(
-            |entry| matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce),
-        ) else {
+        let found = state.in_flight.iter_mut().find(|entry| entry.packet_id == packet_id);
+        let Some(entry) =
+            found.filter(|entry| matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce))
+        else {
             return;
         };
         let stage = std::mem::replace(&mut entry.stage, Stage::Release);
         let freed = std::mem::replace(&mut entry.cost, MESSAGE_OVERHEAD_BYTES);
         self.release(&mut state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
-        if let Stage::Publish(Queued {
-            guard: Some(guard), ..
-        }) = stage
-        {
+        if let Stage::Publish(Queued { guard: Some(guard), .. }) = stage {
             guard.acknowledged();
         }
     }
@@ -431,11 +359,7 @@ impl Session {
         }
     }
 
-    fn take_in_flight(
-        &self,
-        state: &mut State,
-        is_meant: impl Fn(&InFlight) -> bool,
-    ) -> Option<InFlight> {
+    fn take_in_flight(&self, state: &mut State, is_meant: impl Fn(&InFlight) -> bool) -> Option<InFlight> {
         let at = state.in_flight.iter().position(is_meant)?;
         if at >= state.in_flight.len() - state.unsent {
             state.unsent -= 1;
@@ -448,95 +372,6 @@ impl Session {
     fn release(&self, state: &mut State, bytes: usize) {
         state.queued_bytes -= bytes;
         self.memory.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    // === QoS 2 messages from the client ===
-
-    /// What to do with a QoS 2 PUBLISH.
-    pub(crate) fn exact_receipt(&self, packet_id: u16) -> Receipt {
-        let state = self.state.lock();
-        match state.exact.get(&packet_id) {
-            Some(Exact::Accepted) => Receipt::Accepted,
-            Some(Exact::Pending { .. }) => Receipt::Pending,
-            None if state.exact.len() >= self.limits.unacknowledged_max => Receipt::TooMany,
-            None => Receipt::New,
-        }
-    }
-
-    /// The PUBREC of a pending message now goes to `ack`, an entry of the connection that sent it again. `false` if it
-    /// has been decided in the meantime.
-    pub(crate) fn exact_redirect(&self, packet_id: u16, ack: (Arc<ConnectionShared>, u64)) -> bool {
-        let mut state = self.state.lock();
-        match state.exact.get_mut(&packet_id) {
-            Some(Exact::Pending { ack: old, .. }) => {
-                *old = ack;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Remembers a new QoS 2 message that `links` links decide on; gives the number of the attempt.
-    pub(crate) fn exact_begin(
-        &self,
-        packet_id: u16,
-        links: u32,
-        ack: (Arc<ConnectionShared>, u64),
-    ) -> u64 {
-        let mut state = self.state.lock();
-        state.last_attempt += 1;
-        let attempt = state.last_attempt;
-        let entry = match links {
-            0 => Exact::Accepted,
-            waiting => Exact::Pending {
-                attempt,
-                waiting,
-                ack,
-            },
-        };
-        state.exact.insert(packet_id, entry);
-        attempt
-    }
-
-    /// A link has accepted; the last one lets PUBREC go.
-    pub(crate) fn exact_accept(&self, packet_id: u16, attempt: u64) {
-        let ack = {
-            let mut state = self.state.lock();
-            let Some(entry) = state.exact.get_mut(&packet_id) else {
-                return;
-            };
-            match entry {
-                Exact::Pending {
-                    attempt: of,
-                    waiting,
-                    ack,
-                } if *of == attempt => {
-                    *waiting = waiting.saturating_sub(1);
-                    if *waiting > 0 {
-                        return;
-                    }
-                    let ack = ack.clone();
-                    *entry = Exact::Accepted;
-                    ack
-                }
-                _ => return,
-            }
-        };
-        ack.0.complete(ack.1);
-    }
-
-    /// A link has let go of the message without accepting: the client's next attempt counts as new.
-    pub(crate) fn exact_abandon(&self, packet_id: u16, attempt: u64) {
-        let mut state = self.state.lock();
-        if matches!(state.exact.get(&packet_id), Some(Exact::Pending { attempt: of, .. }) if *of == attempt)
-        {
-            state.exact.remove(&packet_id);
-        }
-    }
-
-    /// PUBREL: the packet identifier is free again.
-    pub(crate) fn exact_release(&self, packet_id: u16) {
-        self.state.lock().exact.remove(&packet_id);
     }
 
     // === metrics ===
@@ -557,9 +392,7 @@ impl Session {
 
 impl State {
     fn is_of(&self, connection: &Arc<ConnectionShared>) -> bool {
-        self.connection
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, connection))
+        self.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
     }
 
     /// Sends the first unsent message in flight again, PUBLISH or PUBREL.
@@ -571,11 +404,7 @@ impl State {
         let packet_id = entry.packet_id;
         match &entry.stage {
             Stage::Publish(Queued { message, qos, .. }) => {
-                let quality = Quality::Acknowledged {
-                    qos: *qos,
-                    packet_id,
-                    dup: true,
-                };
+                let quality = Quality::Acknowledged { qos: *qos, packet_id, dup: true };
                 codec::write_publish(out, &message.topic, &message.payload, quality);
             }
             Stage::Release => codec::write_pubrel(out, packet_id),
@@ -589,11 +418,7 @@ impl State {
         loop {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
             let candidate = self.last_packet_id;
-            if !self
-                .in_flight
-                .iter()
-                .any(|entry| entry.packet_id == candidate)
-            {
+            if !self.in_flight.iter().any(|entry| entry.packet_id == candidate) {
                 return candidate;
             }
         }

@@ -27,10 +27,7 @@ struct Node<V> {
 
 impl<V> Trie<V> {
     pub(crate) fn new() -> Self {
-        Self {
-            root: Node::new(),
-            len: 0,
-        }
+        Self { root: Node::new(), len: 0 }
     }
 
     /// Number of subscriptions.
@@ -40,11 +37,7 @@ impl<V> Trie<V> {
 
     /// Adds or replaces the subscription of `subscriber` to `filter`.
     pub(crate) fn insert(&mut self, filter: &TopicFilter, subscriber: u64, value: V) {
-        if self
-            .root
-            .insert(filter.as_str(), subscriber, value)
-            .is_none()
-        {
+        if self.root.insert(filter.as_str(), subscriber, value).is_none() {
             self.len += 1;
         }
     }
@@ -72,19 +65,11 @@ impl<V> Trie<V> {
 
 impl<V> Node<V> {
     fn new() -> Self {
-        Self {
-            children: HashMap::new(),
-            any: None,
-            exact: BTreeMap::new(),
-            rest: BTreeMap::new(),
-        }
+        Self { children: HashMap::new(), any: None, exact: BTreeMap::new(), rest: BTreeMap::new() }
     }
 
     fn is_empty(&self) -> bool {
-        self.children.is_empty()
-            && self.any.is_none()
-            && self.exact.is_empty()
-            && self.rest.is_empty()
+        self.children.is_empty() && self.any.is_none() && self.exact.is_empty() && self.rest.is_empty()
     }
 
     fn insert(&mut self, filter: &str, subscriber: u64, value: V) -> Option<V> {
@@ -129,17 +114,9 @@ impl<V> Node<V> {
 
     fn matching<'a>(&'a self, topic: Option<&str>, found: &mut Vec<(u64, &'a V)>) {
         // `a/#` matches `a`, too (MQTT 3.1.1 §4.7.1.2).
-        found.extend(
-            self.rest
-                .iter()
-                .map(|(subscriber, value)| (*subscriber, value)),
-        );
+        found.extend(self.rest.iter().map(|(subscriber, value)| (*subscriber, value)));
         let Some(topic) = topic else {
-            found.extend(
-                self.exact
-                    .iter()
-                    .map(|(subscriber, value)| (*subscriber, value)),
-            );
+            found.extend(self.exact.iter().map(|(subscriber, value)| (*subscriber, value)));
             return;
         };
         let (level, below) = split_level(topic);
@@ -176,10 +153,7 @@ mod tests {
     fn matched(trie: &Trie<()>, topic: &str) -> BTreeSet<u64> {
         let mut found = Vec::new();
         trie.matching(topic, &mut found);
-        found
-            .into_iter()
-            .map(|(subscriber, ())| subscriber)
-            .collect()
+        found.into_iter().map(|(subscriber, ())| subscriber).collect()
     }
 
     /// The definition, written for reading.
@@ -187,8 +161,7 @@ mod tests {
         if topic.starts_with('$') && filter.starts_with(['+', '#']) {
             return false;
         }
-        let (filter, topic): (Vec<_>, Vec<_>) =
-            (filter.split('/').collect(), topic.split('/').collect());
+        let (filter, topic): (Vec<_>, Vec<_>) = (filter.split('/').collect(), topic.split('/').collect());
         for (at, level) in filter.iter().enumerate() {
             match (*level, topic.get(at)) {
                 ("#", _) => return true,
@@ -219,16 +192,8 @@ mod tests {
         for (text, topic, expected) in cases {
             let mut trie = Trie::new();
             trie.insert(&filter(text), 1, ());
-            assert_eq!(
-                !matched(&trie, topic).is_empty(),
-                expected,
-                "{text} {topic}"
-            );
-            assert_eq!(
-                matches_by_definition(text, topic),
-                expected,
-                "{text} {topic}"
-            );
+            assert_eq!(!matched(&trie, topic).is_empty(), expected, "{text} {topic}");
+            assert_eq!(matches_by_definition(text, topic), expected, "{text} {topic}");
         }
     }
 
@@ -253,15 +218,12 @@ mod tests {
 
     fn filter_text() -> impl Strategy<Value = String> {
         let inner = prop_oneof![3 => level(), 1 => Just("+")];
-        (prop::collection::vec(inner, 0..4), any::<bool>()).prop_filter_map(
-            "empty",
-            |(mut levels, multi)| {
-                if multi {
-                    levels.push("#");
-                }
-                Some(levels.join("/")).filter(|text| !text.is_empty())
-            },
-        )
+        (prop::collection::vec(inner, 0..4), any::<bool>()).prop_filter_map("empty", |(mut levels, multi)| {
+            if multi {
+                levels.push("#");
+            }
+            Some(levels.join("/")).filter(|text| !text.is_empty())
+        })
     }
 
     fn topic_text() -> impl Strategy<Value = String> {

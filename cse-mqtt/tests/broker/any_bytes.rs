@@ -12,12 +12,7 @@ use crate::harness::*;
 
 /// A conversation with every kind of packet.
 fn conversation() -> Vec<u8> {
-    let mut bytes = connect_with(
-        4,
-        0xc4,
-        10,
-        &[b"fuzz", b"will", b"message", b"user", b"pass"],
-    );
+    let mut bytes = connect_with(4, 0xc4, 10, &[b"fuzz", b"will", b"message", b"user", b"pass"]);
     let packets: [&[u8]; 12] = [
         b"\x82\x0a\x00\x01\x00\x01a\x01\x00\x01#\x02",
         b"\x30\x05\x00\x01ahi",
@@ -53,9 +48,7 @@ async fn survives(broker: &Broker, bytes: &[u8], cut: usize) {
     let _ = near.write_all(second).await;
     let _ = near.shutdown().await;
     let mut output = Vec::new();
-    within(near.read_to_end(&mut output))
-        .await
-        .expect("a stream in memory");
+    within(near.read_to_end(&mut output)).await.expect("a stream in memory");
     within(served).await.expect("no panic");
 
     let (mut client, _stop, _served) = in_memory(broker);
@@ -66,10 +59,7 @@ async fn survives(broker: &Broker, bytes: &[u8], cut: usize) {
 }
 
 fn run(bytes: &[u8], cut: usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let broker = Broker::new(Limits::default(), Arc::new(OpenPolicy));
         let (_link, mut receiver) = broker.link("cse", &["a"]).expect("a filter");
@@ -88,10 +78,7 @@ fn run(bytes: &[u8], cut: usize) {
 #[test]
 fn the_conversation_itself_is_proper() {
     let bytes = conversation();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let broker = Broker::new(Limits::default(), Arc::new(OpenPolicy));
         survives(&broker, &bytes, 3).await;

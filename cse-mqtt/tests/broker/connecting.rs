@@ -29,10 +29,7 @@ async fn other_versions_get_return_code_1() {
     version_5[1] += 10;
     let version_3 = b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a";
     for bytes in [&version_5[..], version_3, &connect_with(6, 2, 60, &[b"a"])] {
-        assert_eq!(
-            answer(&broker, bytes).await,
-            refused(ConnectReturnCode::RefusedProtocolVersion)
-        );
+        assert_eq!(answer(&broker, bytes).await, refused(ConnectReturnCode::RefusedProtocolVersion));
     }
     assert_eq!(broker.broker.stats().connects_refused.get(), 3);
 }
@@ -58,15 +55,9 @@ async fn wrong_first_packets_are_closed_without_an_answer() {
 
 #[tokio::test]
 async fn a_connect_of_more_than_its_limit_is_closed() {
-    let limits = Limits {
-        connect_bytes_max: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { connect_bytes_max: 100, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
-    assert_eq!(
-        answer(&broker, &connect_bytes(&"i".repeat(100), true, 0)).await,
-        None
-    );
+    assert_eq!(answer(&broker, &connect_bytes(&"i".repeat(100), true, 0)).await, None);
     broker.client("short").await;
 }
 
@@ -74,18 +65,11 @@ async fn a_connect_of_more_than_its_limit_is_closed() {
 async fn an_empty_client_id_needs_a_clean_session_and_gets_a_name() {
     let broker = TestBroker::start().await;
     let unnamed = connect_bytes("", false, 0);
-    assert_eq!(
-        answer(&broker, &unnamed).await,
-        refused(ConnectReturnCode::BadClientId)
-    );
+    assert_eq!(answer(&broker, &unnamed).await, refused(ConnectReturnCode::BadClientId));
     let (_first, _second) = (broker.client("").await, broker.client("").await);
     let sessions = broker.broker.sessions();
     assert_eq!(sessions.len(), 2);
-    assert!(
-        sessions
-            .iter()
-            .all(|session| !session.client.client_id.is_empty())
-    );
+    assert!(sessions.iter().all(|session| !session.client.client_id.is_empty()));
 }
 
 #[tokio::test]
@@ -94,14 +78,7 @@ async fn client_ids_may_have_any_characters() {
     let long = "x".repeat(1000);
     for id in ["/in-cse/Cae1", "a b\t\"#+$", "é😀", "C:SP:1", long.as_str()] {
         let _client = broker.client(id).await;
-        assert!(
-            broker
-                .broker
-                .sessions()
-                .iter()
-                .any(|session| &*session.client.client_id == id),
-            "{id}"
-        );
+        assert!(broker.broker.sessions().iter().any(|session| &*session.client.client_id == id), "{id}");
     }
 }
 
@@ -109,26 +86,11 @@ async fn client_ids_may_have_any_characters() {
 async fn the_policy_chooses_the_return_code() {
     let broker = TestBroker::with(Limits::default(), Strict).await;
     let cases = [
-        (
-            login("a", true, "user", "wrong"),
-            ConnectReturnCode::BadUserNamePassword,
-        ),
-        (
-            connect_bytes("a", true, 0),
-            ConnectReturnCode::BadUserNamePassword,
-        ),
-        (
-            login("bad", true, "user", "right"),
-            ConnectReturnCode::BadClientId,
-        ),
-        (
-            login("a", true, "down", "right"),
-            ConnectReturnCode::ServiceUnavailable,
-        ),
-        (
-            login("a", true, "guest", "right"),
-            ConnectReturnCode::NotAuthorized,
-        ),
+        (login("a", true, "user", "wrong"), ConnectReturnCode::BadUserNamePassword),
+        (connect_bytes("a", true, 0), ConnectReturnCode::BadUserNamePassword),
+        (login("bad", true, "user", "right"), ConnectReturnCode::BadClientId),
+        (login("a", true, "down", "right"), ConnectReturnCode::ServiceUnavailable),
+        (login("a", true, "guest", "right"), ConnectReturnCode::NotAuthorized),
     ];
     for (bytes, code) in cases {
         assert_eq!(answer(&broker, &bytes).await, refused(code));

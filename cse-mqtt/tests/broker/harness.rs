@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use cse_mqtt::broker::{
-    Broker, Client as Who, ConnectInfo, ConnectRefusal, Identity, Inbound, Limits, LinkReceiver,
-    OpenPolicy, Policy, PolicyFuture,
+    Broker, Client as Who, ConnectInfo, ConnectRefusal, Identity, Inbound, Limits, LinkReceiver, OpenPolicy, Policy,
+    PolicyFuture,
 };
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{
-    ConnAck, ConnectReturnCode, Packet, PubAck, PubComp, PubRec, PubRel, Publish, SubAck,
-    Subscribe, SubscribeFilter, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, Packet, PubAck, PubComp, PubRec, PubRel, Publish, SubAck, Subscribe, SubscribeFilter,
+    SubscribeReasonCode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,9 +27,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const DRAIN: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("should not hang")
+    tokio::time::timeout(DEADLINE, future).await.expect("should not hang")
 }
 
 /// Waits until `condition` holds.
@@ -61,12 +59,7 @@ impl TestBroker {
         let (stop, shutdown) = watch::channel(false);
         let serving = broker.clone();
         let server = tokio::spawn(async move { serving.serve(listener, shutdown, DRAIN).await });
-        Self {
-            broker,
-            address,
-            stop,
-            server,
-        }
+        Self { broker, address, stop, server }
     }
 
     pub(crate) async fn raw(&self) -> Client<TcpStream> {
@@ -97,30 +90,19 @@ impl TestBroker {
     pub(crate) async fn until_offline(&self, id: &str) {
         until(|| {
             let sessions = self.broker.sessions();
-            !sessions
-                .iter()
-                .any(|session| &*session.client.client_id == id && session.connected)
+            !sessions.iter().any(|session| &*session.client.client_id == id && session.connected)
         })
         .await;
     }
 }
 
 /// A connection to `broker` in memory, for tests that turn the clock.
-pub(crate) fn in_memory(
-    broker: &Broker,
-) -> (Client<DuplexStream>, watch::Sender<bool>, JoinHandle<()>) {
+pub(crate) fn in_memory(broker: &Broker) -> (Client<DuplexStream>, watch::Sender<bool>, JoinHandle<()>) {
     let (near, far) = duplex(64 * 1024);
     let (stop, shutdown) = watch::channel(false);
     let broker = broker.clone();
     let served = tokio::spawn(async move {
-        broker
-            .serve_connection(
-                far,
-                SocketAddr::from(([127, 0, 0, 1], 1)),
-                shutdown,
-                Duration::from_secs(60),
-            )
-            .await;
+        broker.serve_connection(far, SocketAddr::from(([127, 0, 0, 1], 1)), shutdown, Duration::from_secs(60)).await;
     });
     (Client::new(near), stop, served)
 }
@@ -132,16 +114,11 @@ pub(crate) struct Client<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            input: BytesMut::new(),
-        }
+        Self { stream, input: BytesMut::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        within(self.stream.write_all(bytes))
-            .await
-            .expect("the connection is open");
+        within(self.stream.write_all(bytes)).await.expect("the connection is open");
     }
 
     /// Sends, but accepts that the broker may have closed already.
@@ -182,10 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Reads the successful CONNACK; whether the session was present.
     pub(crate) async fn connected(&mut self) -> bool {
         match self.next().await {
-            Some(Packet::ConnAck(ConnAck {
-                session_present,
-                code: ConnectReturnCode::Success,
-            })) => session_present,
+            Some(Packet::ConnAck(ConnAck { session_present, code: ConnectReturnCode::Success })) => session_present,
             other => panic!("not connected: {other:?}"),
         }
     }
@@ -195,21 +169,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         assert_eq!(codes, [SubscribeReasonCode::Success(qos)]);
     }
 
-    pub(crate) async fn subscribe_all(
-        &mut self,
-        filters: &[(&str, QoS)],
-    ) -> Vec<SubscribeReasonCode> {
-        let filters = filters
-            .iter()
-            .map(|(path, qos)| SubscribeFilter::new((*path).to_owned(), *qos));
+    pub(crate) async fn subscribe_all(&mut self, filters: &[(&str, QoS)]) -> Vec<SubscribeReasonCode> {
+        let filters = filters.iter().map(|(path, qos)| SubscribeFilter::new((*path).to_owned(), *qos));
         let mut subscribe = Subscribe::new_many(filters);
         subscribe.pkid = 77;
         self.packet(Packet::Subscribe(subscribe)).await;
         match self.next().await {
-            Some(Packet::SubAck(SubAck {
-                pkid: 77,
-                return_codes,
-            })) => return_codes,
+            Some(Packet::SubAck(SubAck { pkid: 77, return_codes })) => return_codes,
             other => panic!("no SUBACK: {other:?}"),
         }
     }
@@ -218,14 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.publish_with(topic, payload, qos, pkid, false).await;
     }
 
-    pub(crate) async fn publish_with(
-        &mut self,
-        topic: &str,
-        payload: &str,
-        qos: QoS,
-        pkid: u16,
-        dup: bool,
-    ) {
+    pub(crate) async fn publish_with(&mut self, topic: &str, payload: &str, qos: QoS, pkid: u16, dup: bool) {
         let mut publish = Publish::new(topic, qos, payload);
         publish.pkid = pkid;
         publish.dup = dup;

@@ -11,16 +11,11 @@ use crate::harness::*;
 #[tokio::test]
 async fn a_message_says_all_about_itself() {
     let broker = TestBroker::with(Limits::default(), Strict).await;
-    let (_link, mut receiver) = broker
-        .broker
-        .link("cse", &["/oneM2M/req/+/id-in/#"])
-        .expect("a filter");
+    let (_link, mut receiver) = broker.broker.link("cse", &["/oneM2M/req/+/id-in/#"]).expect("a filter");
     let mut client = broker.raw().await;
     client.send(&login("C/1", true, "ae", "right")).await;
     client.connected().await;
-    client
-        .publish_with("/oneM2M/req/C1/id-in/json", "{}", QoS::AtLeastOnce, 3, true)
-        .await;
+    client.publish_with("/oneM2M/req/C1/id-in/json", "{}", QoS::AtLeastOnce, 3, true).await;
     let message = receive_one(&mut receiver).await;
     assert_eq!(&*message.topic, "/oneM2M/req/C1/id-in/json");
     assert_eq!(&message.payload[..], b"{}");
@@ -78,9 +73,7 @@ async fn a_message_not_accepted_comes_again_on_the_next_connection() {
     let (mut sender, _) = broker.kept("sender").await;
     kept.ack.accept();
     sender.expect_nothing().await;
-    sender
-        .publish_with("t", "dropped", QoS::AtLeastOnce, 2, true)
-        .await;
+    sender.publish_with("t", "dropped", QoS::AtLeastOnce, 2, true).await;
     let again = receive_one(&mut receiver).await;
     assert!(again.dup);
     again.ack.accept();
@@ -89,10 +82,7 @@ async fn a_message_not_accepted_comes_again_on_the_next_connection() {
 
 #[tokio::test]
 async fn a_full_link_makes_publishers_wait_and_loses_nothing() {
-    let limits = Limits {
-        link_messages_max: 8,
-        ..Limits::default()
-    };
+    let limits = Limits { link_messages_max: 8, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
     let (_link, mut receiver) = broker.broker.link("cse", &["t/#"]).expect("a filter");
     let senders = 3_u32;
@@ -104,14 +94,7 @@ async fn a_full_link_makes_publishers_wait_and_loses_nothing() {
         let payload = payload.clone();
         sending.spawn(async move {
             for number in 0..each {
-                client
-                    .publish(
-                        &format!("t/{sender}/{number}"),
-                        &payload,
-                        QoS::AtMostOnce,
-                        0,
-                    )
-                    .await;
+                client.publish(&format!("t/{sender}/{number}"), &payload, QoS::AtMostOnce, 0).await;
             }
             client
         });
@@ -122,15 +105,8 @@ async fn a_full_link_makes_publishers_wait_and_loses_nothing() {
     let mut next = [0; 3];
     for _ in 0..senders * each {
         let message = receive_one(&mut receiver).await;
-        let mut levels = message
-            .topic
-            .split('/')
-            .skip(1)
-            .map(|level| level.parse::<u32>().expect("a number"));
-        let (sender, number) = (
-            levels.next().expect("sender"),
-            levels.next().expect("number"),
-        );
+        let mut levels = message.topic.split('/').skip(1).map(|level| level.parse::<u32>().expect("a number"));
+        let (sender, number) = (levels.next().expect("sender"), levels.next().expect("number"));
         assert_eq!(number, next[sender as usize], "in order");
         next[sender as usize] += 1;
     }
@@ -143,10 +119,7 @@ async fn a_full_link_makes_publishers_wait_and_loses_nothing() {
 #[tokio::test]
 async fn a_full_link_does_not_let_the_keep_alive_strike() {
     tokio::time::pause();
-    let limits = Limits {
-        link_messages_max: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { link_messages_max: 1, ..Limits::default() };
     let broker = cse_mqtt::broker::Broker::new(limits, std::sync::Arc::new(OpenPolicy));
     let (_link, mut receiver) = broker.link("cse", &["t"]).expect("a filter");
     let (mut client, _stop, _served) = in_memory(&broker);
@@ -164,26 +137,17 @@ async fn a_full_link_does_not_let_the_keep_alive_strike() {
 
 #[tokio::test]
 async fn unaccepted_messages_of_a_connection_are_bounded() {
-    let limits = Limits {
-        unacknowledged_max: 4,
-        ..Limits::default()
-    };
+    let limits = Limits { unacknowledged_max: 4, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
     let (_link, mut receiver) = broker.broker.link("cse", &["t"]).expect("a filter");
     let mut client = broker.client("client").await;
     for pkid in 1..=10 {
-        client
-            .publish("t", &pkid.to_string(), QoS::AtLeastOnce, pkid)
-            .await;
+        client.publish("t", &pkid.to_string(), QoS::AtLeastOnce, pkid).await;
     }
     let first = receive_exactly(&mut receiver, 4).await;
     let mut other = broker.client("other").await;
     other.publish("t", "other", QoS::AtMostOnce, 0).await;
-    assert_eq!(
-        text(&receive_one(&mut receiver).await.payload),
-        "other",
-        "nothing more of the first client"
-    );
+    assert_eq!(text(&receive_one(&mut receiver).await.payload), "other", "nothing more of the first client");
     assert_eq!(broker.broker.stats().publishes_received.get(), 5);
     for message in first {
         message.ack.accept();
@@ -211,9 +175,7 @@ async fn a_tracked_message_is_followed_to_its_acknowledgement() {
     client.subscribe("two", QoS::ExactlyOnce).await;
     client.subscribe("zero", QoS::AtMostOnce).await;
 
-    let (outcome, delivery) = link
-        .publish_tracked("one", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (outcome, delivery) = link.publish_tracked("one", "x".into(), QoS::AtLeastOnce).expect("valid");
     assert_eq!((outcome.matched, outcome.refused), (1, 0));
     let message = client.message().await;
     assert_eq!(delivery.status(), DeliveryStatus::Pending);
@@ -221,34 +183,20 @@ async fn a_tracked_message_is_followed_to_its_acknowledgement() {
     client.puback(message.pkid).await;
     assert_eq!(within(delivery.wait()).await, DeliveryStatus::Acknowledged);
 
-    let (_, delivery) = link
-        .publish_tracked("two", "x".into(), QoS::ExactlyOnce)
-        .expect("valid");
+    let (_, delivery) = link.publish_tracked("two", "x".into(), QoS::ExactlyOnce).expect("valid");
     let message = client.message().await;
     client.pubrec(message.pkid).await;
     assert_eq!(within(delivery.wait()).await, DeliveryStatus::Acknowledged);
-    assert_eq!(
-        client.next().await,
-        Some(Packet::PubRel(PubRel::new(message.pkid)))
-    );
+    assert_eq!(client.next().await, Some(Packet::PubRel(PubRel::new(message.pkid))));
 
-    let (_, delivery) = link
-        .publish_tracked("zero", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (_, delivery) = link.publish_tracked("zero", "x".into(), QoS::AtLeastOnce).expect("valid");
     assert_eq!(delivery.status(), DeliveryStatus::Unconfirmed);
     client.message().await;
 
-    let (outcome, delivery) = link
-        .publish_tracked("nobody", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
-    assert_eq!(
-        (outcome.matched, delivery.status()),
-        (0, DeliveryStatus::Lost)
-    );
+    let (outcome, delivery) = link.publish_tracked("nobody", "x".into(), QoS::AtLeastOnce).expect("valid");
+    assert_eq!((outcome.matched, delivery.status()), (0, DeliveryStatus::Lost));
 
-    let (_, delivery) = link
-        .publish_tracked("one", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (_, delivery) = link.publish_tracked("one", "x".into(), QoS::AtLeastOnce).expect("valid");
     client.message().await;
     client.vanish(&broker, "client").await;
     assert_eq!(within(delivery.wait()).await, DeliveryStatus::Lost);
@@ -260,9 +208,7 @@ async fn a_tracked_message_to_a_kept_session_stays_pending_while_the_client_is_a
     let (link, _receiver) = broker.broker.link("cse", &[]).expect("no filters");
     let (mut client, _) = broker.kept("client").await;
     client.subscribe("t", QoS::AtLeastOnce).await;
-    let (_, delivery) = link
-        .publish_tracked("t", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (_, delivery) = link.publish_tracked("t", "x".into(), QoS::AtLeastOnce).expect("valid");
     client.message().await;
     client.vanish(&broker, "client").await;
     assert_eq!(delivery.status(), DeliveryStatus::Pending);
@@ -274,22 +220,11 @@ async fn a_tracked_message_to_a_kept_session_stays_pending_while_the_client_is_a
 
 #[tokio::test]
 async fn links_reach_each_other() {
-    let broker = TestBroker::with(
-        Limits {
-            link_messages_max: 1,
-            ..Limits::default()
-        },
-        OpenPolicy,
-    )
-    .await;
+    let broker = TestBroker::with(Limits { link_messages_max: 1, ..Limits::default() }, OpenPolicy).await;
     let (one, _first) = broker.broker.link("one", &[]).expect("no filters");
     let (_two, mut second) = broker.broker.link("two", &["t"]).expect("a filter");
-    let (_, delivery) = one
-        .publish_tracked("t", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
-    let refused = one
-        .publish("t", "y".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (_, delivery) = one.publish_tracked("t", "x".into(), QoS::AtLeastOnce).expect("valid");
+    let refused = one.publish("t", "y".into(), QoS::AtLeastOnce).expect("valid");
     assert_eq!((refused.matched, refused.refused), (0, 1));
     let message = receive_one(&mut second).await;
     assert_eq!(&*message.publisher.client_id, "one");
@@ -303,10 +238,7 @@ async fn links_reach_each_other() {
 async fn filters_of_a_link_may_change() {
     let broker = TestBroker::start().await;
     let (link, mut receiver) = broker.broker.link("cse", &["a"]).expect("a filter");
-    assert!(matches!(
-        broker.broker.link("bad", &["#/a"]),
-        Err(InvalidFilter::Malformed)
-    ));
+    assert!(matches!(broker.broker.link("bad", &["#/a"]), Err(InvalidFilter::Malformed)));
     link.subscribe("b").expect("a filter");
     assert!(link.unsubscribe("a"));
     assert!(!link.unsubscribe("a"));

@@ -14,15 +14,11 @@ async fn a_repeated_exactly_once_message_is_delivered_once() {
     sender.publish("t", "x", QoS::ExactlyOnce, 5).await;
     sender.expect_pubrec(5).await;
     assert_eq!(text(&watcher.message().await.payload), "x");
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     sender.expect_pubrec(5).await;
     sender.vanish(&broker, "sender").await;
     let (mut sender, _) = broker.kept("sender").await;
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     sender.expect_pubrec(5).await;
     watcher.expect_nothing().await;
 
@@ -45,24 +41,16 @@ async fn a_link_that_decides_late_still_gets_an_exactly_once_message_once() {
     sender.vanish(&broker, "sender").await;
 
     let (mut sender, _) = broker.kept("sender").await;
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     sender.publish("t", "next", QoS::ExactlyOnce, 6).await;
     let next = receive_one(&mut receiver).await;
-    assert_eq!(
-        text(&next.payload),
-        "next",
-        "the first was not delivered again"
-    );
+    assert_eq!(text(&next.payload), "next", "the first was not delivered again");
     next.ack.accept();
     sender.expect_nothing().await;
     message.ack.accept();
     sender.expect_pubrec(5).await;
     sender.expect_pubrec(6).await;
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     sender.expect_pubrec(5).await;
     sender.pubrel(5).await;
     assert_eq!(sender.next().await, Some(Packet::PubComp(PubComp::new(5))));
@@ -78,9 +66,7 @@ async fn an_exactly_once_message_accepted_while_its_client_is_away_is_not_delive
     sender.vanish(&broker, "sender").await;
     message.ack.accept();
     let (mut sender, _) = broker.kept("sender").await;
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     sender.expect_pubrec(5).await;
     sender.publish("t", "end", QoS::AtMostOnce, 0).await;
     assert_eq!(text(&receive_one(&mut receiver).await.payload), "end");
@@ -96,9 +82,7 @@ async fn an_abandoned_exactly_once_message_is_delivered_again() {
     sender.expect_nothing().await;
     sender.vanish(&broker, "sender").await;
     let (mut sender, _) = broker.kept("sender").await;
-    sender
-        .publish_with("t", "x", QoS::ExactlyOnce, 5, true)
-        .await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
     let again = receive_one(&mut receiver).await;
     assert!(again.dup);
     again.ack.accept();

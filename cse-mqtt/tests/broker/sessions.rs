@@ -33,11 +33,7 @@ async fn session_present_says_whether_there_was_one() {
     let (client, present) = broker.kept("keeper").await;
     assert!(present, "kept");
     client.vanish(&broker, "keeper").await;
-    broker
-        .client("keeper")
-        .await
-        .vanish(&broker, "keeper")
-        .await;
+    broker.client("keeper").await.vanish(&broker, "keeper").await;
     let (_client, present) = broker.kept("keeper").await;
     assert!(!present, "a clean session in between ended it");
 }
@@ -56,18 +52,13 @@ async fn a_takeover_keeps_a_kept_session() {
 
 #[tokio::test]
 async fn what_was_not_acknowledged_comes_again_in_order_and_marked() {
-    let limits = Limits {
-        in_flight_max: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { in_flight_max: 3, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
     let (mut receiver, _) = broker.kept("receiver").await;
     receiver.subscribe("t/#", QoS::AtLeastOnce).await;
     let mut sender = broker.client("sender").await;
     for number in 1..=5 {
-        sender
-            .publish("t/a", &number.to_string(), QoS::AtLeastOnce, number)
-            .await;
+        sender.publish("t/a", &number.to_string(), QoS::AtLeastOnce, number).await;
         sender.expect_puback(number).await;
     }
     let mut ids = Vec::new();
@@ -82,9 +73,7 @@ async fn what_was_not_acknowledged_comes_again_in_order_and_marked() {
     assert_eq!(text(&receiver.message().await.payload), "4");
     receiver.vanish(&broker, "receiver").await;
     for number in 6..=7 {
-        sender
-            .publish("t/a", &number.to_string(), QoS::AtLeastOnce, number)
-            .await;
+        sender.publish("t/a", &number.to_string(), QoS::AtLeastOnce, number).await;
         sender.expect_puback(number).await;
     }
     sender.publish("t/a", "not kept", QoS::AtMostOnce, 0).await;
@@ -95,10 +84,7 @@ async fn what_was_not_acknowledged_comes_again_in_order_and_marked() {
     let mut open = Vec::new();
     for number in [1, 3, 4] {
         let message = receiver.message().await;
-        assert_eq!(
-            (text(&message.payload), message.dup),
-            (number.to_string().as_str(), true)
-        );
+        assert_eq!((text(&message.payload), message.dup), (number.to_string().as_str(), true));
         open.push(message.pkid);
     }
     assert_eq!(open[..2], [ids[0], ids[2]], "packet identifiers stay");
@@ -108,28 +94,14 @@ async fn what_was_not_acknowledged_comes_again_in_order_and_marked() {
     }
     for number in 5..=7 {
         let message = receiver.message().await;
-        assert_eq!(
-            (text(&message.payload), message.dup),
-            (number.to_string().as_str(), false)
-        );
+        assert_eq!((text(&message.payload), message.dup), (number.to_string().as_str(), false));
         receiver.puback(message.pkid).await;
     }
     receiver.expect_nothing().await;
     assert_eq!(broker.broker.stats().dropped_offline.get(), 1);
-    let session = broker
-        .broker
-        .sessions()
-        .into_iter()
-        .find(|session| &*session.client.client_id == "receiver");
+    let session = broker.broker.sessions().into_iter().find(|session| &*session.client.client_id == "receiver");
     let session = session.expect("connected");
-    assert_eq!(
-        (
-            session.queued_bytes,
-            session.queued_messages,
-            session.in_flight
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((session.queued_bytes, session.queued_messages, session.in_flight), (0, 0, 0));
 }
 
 #[tokio::test]
@@ -138,44 +110,23 @@ async fn an_exactly_once_delivery_goes_on_where_it_was() {
     let (mut receiver, _) = broker.kept("receiver").await;
     receiver.subscribe("t", QoS::ExactlyOnce).await;
     let (link, _link_receiver) = broker.broker.link("cse", &[]).expect("no filters");
-    link.publish("t", "a".into(), QoS::ExactlyOnce)
-        .expect("valid");
-    link.publish("t", "b".into(), QoS::ExactlyOnce)
-        .expect("valid");
+    link.publish("t", "a".into(), QoS::ExactlyOnce).expect("valid");
+    link.publish("t", "b".into(), QoS::ExactlyOnce).expect("valid");
     let (first, second) = (receiver.message().await, receiver.message().await);
     receiver.pubrec(first.pkid).await;
-    assert_eq!(
-        receiver.next().await,
-        Some(Packet::PubRel(PubRel::new(first.pkid)))
-    );
+    assert_eq!(receiver.next().await, Some(Packet::PubRel(PubRel::new(first.pkid))));
     receiver.vanish(&broker, "receiver").await;
 
     let (mut receiver, _) = broker.kept("receiver").await;
-    assert_eq!(
-        receiver.next().await,
-        Some(Packet::PubRel(PubRel::new(first.pkid))),
-        "not the message again"
-    );
+    assert_eq!(receiver.next().await, Some(Packet::PubRel(PubRel::new(first.pkid))), "not the message again");
     let again = receiver.message().await;
-    assert_eq!(
-        (again.pkid, again.dup, text(&again.payload)),
-        (second.pkid, true, "b")
-    );
+    assert_eq!((again.pkid, again.dup, text(&again.payload)), (second.pkid, true, "b"));
     receiver.pubcomp(first.pkid).await;
     receiver.pubrec(second.pkid).await;
-    assert_eq!(
-        receiver.next().await,
-        Some(Packet::PubRel(PubRel::new(second.pkid)))
-    );
+    assert_eq!(receiver.next().await, Some(Packet::PubRel(PubRel::new(second.pkid))));
     receiver.pubcomp(second.pkid).await;
     receiver.expect_nothing().await;
-    assert!(
-        broker
-            .broker
-            .sessions()
-            .iter()
-            .all(|session| session.queued_bytes == 0 && session.in_flight == 0)
-    );
+    assert!(broker.broker.sessions().iter().all(|session| session.queued_bytes == 0 && session.in_flight == 0));
 }
 
 #[tokio::test]
@@ -187,9 +138,7 @@ async fn a_clean_session_leaves_nothing_behind() {
     client.expect_closed().await;
     until(|| broker.broker.sessions().is_empty()).await;
     let (link, _receiver) = broker.broker.link("cse", &[]).expect("no filters");
-    let outcome = link
-        .publish("t", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let outcome = link.publish("t", "x".into(), QoS::AtLeastOnce).expect("valid");
     assert_eq!((outcome.matched, outcome.refused), (0, 0));
 }
 
@@ -202,12 +151,7 @@ async fn another_identity_never_gets_the_session() {
     owner.subscribe("private", QoS::AtLeastOnce).await;
     owner.vanish(&broker, "shared").await;
     let (link, _receiver) = broker.broker.link("cse", &[]).expect("no filters");
-    assert_eq!(
-        link.publish("private", "x".into(), QoS::AtLeastOnce)
-            .expect("valid")
-            .matched,
-        1
-    );
+    assert_eq!(link.publish("private", "x".into(), QoS::AtLeastOnce).expect("valid").matched, 1);
 
     let mut other = broker.raw().await;
     other.send(&login("shared", false, "other", "right")).await;
@@ -247,39 +191,24 @@ async fn rights_lost_while_offline_end_the_subscription() {
 
 #[tokio::test]
 async fn the_session_offline_longest_gives_way() {
-    let limits = Limits {
-        offline_sessions_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { offline_sessions_max: 2, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
     for id in ["first", "second", "third"] {
         let (client, _) = broker.kept(id).await;
         client.vanish(&broker, id).await;
     }
     until(|| broker.broker.stats().sessions_expired.get() == 1).await;
-    let mut left: Vec<_> = broker
-        .broker
-        .sessions()
-        .into_iter()
-        .map(|session| session.client.client_id.clone())
-        .collect();
+    let mut left: Vec<_> =
+        broker.broker.sessions().into_iter().map(|session| session.client.client_id.clone()).collect();
     left.sort();
-    assert_eq!(
-        left.iter().map(|id| &**id).collect::<Vec<_>>(),
-        ["second", "third"]
-    );
+    assert_eq!(left.iter().map(|id| &**id).collect::<Vec<_>>(), ["second", "third"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn offline_sessions_expire() {
-    let limits = Limits {
-        offline_expiry: Duration::from_secs(100),
-        ..Limits::default()
-    };
+    let limits = Limits { offline_expiry: Duration::from_secs(100), ..Limits::default() };
     let broker = Broker::new(limits, Arc::new(OpenPolicy));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let (_stop, shutdown) = tokio::sync::watch::channel(false);
     let serving = broker.clone();
     let _server = tokio::spawn(async move { serving.serve(listener, shutdown, DRAIN).await });
@@ -289,20 +218,13 @@ async fn offline_sessions_expire() {
     client.subscribe("t", QoS::AtLeastOnce).await;
     drop(client);
     served.await.expect("ended");
-    let (outcome, delivery) = link
-        .publish_tracked("t", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    let (outcome, delivery) = link.publish_tracked("t", "x".into(), QoS::AtLeastOnce).expect("valid");
     assert_eq!(outcome.matched, 1);
     tokio::time::sleep(Duration::from_secs(80)).await;
     assert_eq!(broker.sessions().len(), 1);
     assert_eq!(delivery.wait().await, DeliveryStatus::Lost);
     assert!(broker.sessions().is_empty());
-    assert_eq!(
-        link.publish("t", "x".into(), QoS::AtLeastOnce)
-            .expect("valid")
-            .matched,
-        0
-    );
+    assert_eq!(link.publish("t", "x".into(), QoS::AtLeastOnce).expect("valid").matched, 0);
 }
 
 #[tokio::test]

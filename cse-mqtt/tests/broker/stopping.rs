@@ -21,12 +21,7 @@ async fn stopping_waits_for_acceptance_and_answers() {
     broker.stop.send(true).expect("running");
     idle.expect_closed().await;
     client.publish("req", "too late", QoS::AtLeastOnce, 2).await;
-    assert_eq!(
-        link.publish("resp", "answer".into(), QoS::AtLeastOnce)
-            .expect("valid")
-            .matched,
-        1
-    );
+    assert_eq!(link.publish("resp", "answer".into(), QoS::AtLeastOnce).expect("valid").matched, 1);
     request.ack.accept();
     let mut answer = None;
     let mut acknowledged = false;
@@ -41,11 +36,7 @@ async fn stopping_waits_for_acceptance_and_answers() {
     assert_eq!(text(&answer.payload), "answer");
     drop(client);
     within(broker.server).await.expect("ended");
-    assert_eq!(
-        broker.broker.stats().publishes_received.get(),
-        1,
-        "nothing new was taken"
-    );
+    assert_eq!(broker.broker.stats().publishes_received.get(), 1, "nothing new was taken");
 }
 
 #[tokio::test]
@@ -54,8 +45,7 @@ async fn a_drained_connection_ends_with_the_last_acknowledgement() {
     let (link, _receiver) = broker.broker.link("cse", &[]).expect("no filters");
     let mut client = broker.client("client").await;
     client.subscribe("t", QoS::AtLeastOnce).await;
-    link.publish("t", "x".into(), QoS::AtLeastOnce)
-        .expect("valid");
+    link.publish("t", "x".into(), QoS::AtLeastOnce).expect("valid");
     let message = client.message().await;
     broker.stop.send(true).expect("running");
     client.puback(message.pkid).await;
@@ -69,9 +59,7 @@ async fn stopping_does_not_wait_for_ever() {
     let (_link, mut receiver) = broker.link("cse", &["req"]).expect("a filter");
     let (mut client, stop, served) = in_memory(&broker);
     client.connect("client", true).await;
-    client
-        .publish("req", "never accepted", QoS::AtLeastOnce, 1)
-        .await;
+    client.publish("req", "never accepted", QoS::AtLeastOnce, 1).await;
     let _request = receive_one(&mut receiver).await;
     let began = Instant::now();
     stop.send(true).expect("running");

@@ -18,9 +18,7 @@ async fn overlapping_subscriptions_give_one_copy_with_the_highest_qos() {
     let mut packets = [client.next().await, client.next().await];
     packets.sort_by_key(|packet| matches!(packet, Some(Packet::Publish(_))));
     assert!(matches!(&packets[0], Some(Packet::PubRec(rec)) if rec.pkid == 9));
-    assert!(
-        matches!(&packets[1], Some(Packet::Publish(publish)) if publish.qos == QoS::ExactlyOnce)
-    );
+    assert!(matches!(&packets[1], Some(Packet::Publish(publish)) if publish.qos == QoS::ExactlyOnce));
     client.expect_nothing().await;
 }
 
@@ -44,11 +42,7 @@ async fn messages_come_with_the_lower_qos_of_publisher_and_subscriber() {
 
 #[tokio::test]
 async fn suback_says_what_was_granted() {
-    let limits = Limits {
-        subscriptions_per_client_max: 3,
-        filter_levels_max: 4,
-        ..Limits::default()
-    };
+    let limits = Limits { subscriptions_per_client_max: 3, filter_levels_max: 4, ..Limits::default() };
     let broker = TestBroker::with(limits, Strict).await;
     let mut client = broker.raw().await;
     client.send(&login("client", true, "user", "right")).await;
@@ -66,35 +60,20 @@ async fn suback_says_what_was_granted() {
     let codes = client.subscribe_all(&wanted).await;
     let granted = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].map(Success);
     let [zero, one, two] = granted;
-    assert_eq!(
-        codes,
-        [zero, Failure, Failure, Failure, one, two, Failure, one]
-    );
+    assert_eq!(codes, [zero, Failure, Failure, Failure, one, two, Failure, one]);
     let stats = broker.broker.stats();
-    assert_eq!(
-        (
-            stats.subscriptions_denied.get(),
-            stats.subscriptions_refused.get()
-        ),
-        (1, 3)
-    );
+    assert_eq!((stats.subscriptions_denied.get(), stats.subscriptions_refused.get()), (1, 3));
 }
 
 #[tokio::test]
 async fn the_total_of_subscriptions_is_bounded() {
-    let limits = Limits {
-        subscriptions_total_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { subscriptions_total_max: 2, ..Limits::default() };
     let broker = TestBroker::with(limits, OpenPolicy).await;
     let mut first = broker.client("first").await;
     first.subscribe("a", QoS::AtMostOnce).await;
     first.subscribe("b", QoS::AtMostOnce).await;
     let mut second = broker.client("second").await;
-    assert_eq!(
-        second.subscribe_all(&[("a", QoS::AtMostOnce)]).await,
-        [Failure]
-    );
+    assert_eq!(second.subscribe_all(&[("a", QoS::AtMostOnce)]).await, [Failure]);
     first.subscribe("a", QoS::AtLeastOnce).await;
     first.vanish(&broker, "first").await;
     until(|| broker.broker.sessions().len() == 1).await;
@@ -107,15 +86,9 @@ async fn unsubscribe_ends_delivery() {
     let mut client = broker.client("client").await;
     client.subscribe("a/#", QoS::AtMostOnce).await;
     client.subscribe("b", QoS::AtMostOnce).await;
-    let unsubscribe = Unsubscribe {
-        pkid: 4,
-        topics: vec!["a/#".into(), "never/had".into()],
-    };
+    let unsubscribe = Unsubscribe { pkid: 4, topics: vec!["a/#".into(), "never/had".into()] };
     client.packet(Packet::Unsubscribe(unsubscribe)).await;
-    assert_eq!(
-        client.next().await,
-        Some(Packet::UnsubAck(UnsubAck { pkid: 4 }))
-    );
+    assert_eq!(client.next().await, Some(Packet::UnsubAck(UnsubAck { pkid: 4 })));
     client.publish("a/b", "x", QoS::AtMostOnce, 0).await;
     client.expect_nothing().await;
     client.publish("b", "y", QoS::AtMostOnce, 0).await;
@@ -155,14 +128,7 @@ async fn wills_are_not_published() {
     let mut watcher = broker.client("watcher").await;
     watcher.subscribe("#", QoS::AtMostOnce).await;
     let mut dying = broker.raw().await;
-    dying
-        .send(&connect_with(
-            4,
-            0x06,
-            0,
-            &[b"dying", b"will/topic", b"farewell"],
-        ))
-        .await;
+    dying.send(&connect_with(4, 0x06, 0, &[b"dying", b"will/topic", b"farewell"])).await;
     dying.connected().await;
     dying.vanish(&broker, "dying").await;
     watcher.expect_nothing().await;

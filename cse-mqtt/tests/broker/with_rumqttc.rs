@@ -10,9 +10,7 @@ use crate::harness::*;
 
 fn options(broker: &TestBroker, id: &str) -> MqttOptions {
     let mut options = MqttOptions::new(id, "127.0.0.1", broker.address.port());
-    options
-        .set_clean_session(false)
-        .set_keep_alive(Duration::from_secs(30));
+    options.set_clean_session(false).set_keep_alive(Duration::from_secs(30));
     options
 }
 
@@ -24,8 +22,7 @@ fn echo(broker: &TestBroker) -> JoinHandle<()> {
         loop {
             receiver.receive(&mut requests, 16).await;
             for request in requests.drain(..) {
-                link.publish("resp/ae", request.payload, request.qos)
-                    .expect("valid");
+                link.publish("resp/ae", request.payload, request.qos).expect("valid");
                 request.ack.accept();
             }
         }
@@ -35,16 +32,10 @@ fn echo(broker: &TestBroker) -> JoinHandle<()> {
 /// Sends the numbers below `count`; gives the answers, and calls `halfway` when half of them are there.
 async fn ask(broker: &TestBroker, qos: QoS, count: u32, halfway: impl AsyncFnOnce()) -> Vec<u32> {
     let (client, mut events) = AsyncClient::new(options(broker, "ae"), 100);
-    client
-        .subscribe("resp/ae", QoS::ExactlyOnce)
-        .await
-        .expect("queued");
+    client.subscribe("resp/ae", QoS::ExactlyOnce).await.expect("queued");
     let publishing = tokio::spawn(async move {
         for number in 0..count {
-            client
-                .publish("req/ae", qos, false, number.to_string())
-                .await
-                .expect("queued");
+            client.publish("req/ae", qos, false, number.to_string()).await.expect("queued");
         }
         client
     });

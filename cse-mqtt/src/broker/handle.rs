@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(());
         }
         if publish.qos == QoS::ExactlyOnce {
-            match session.exact_receipt(publish.pkid) {
+            match session.exact_receipt(shared, publish.pkid) {
                 Receipt::New => {}
                 Receipt::Accepted => {
                     self.push_ack(publish.pkid, AckKind::PubRec, 0);
@@ -68,6 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.wait_for_pending(publish.pkid);
                     return Ok(());
                 }
+                Receipt::Repeated => return Ok(()),
                 Receipt::TooMany => return Err(Violation::TooManyUnreleased),
             }
         }
@@ -80,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let sequence = self.push_ack(packet_id, AckKind::PubRec, 1);
         let Attachment { session, shared, .. } = &self.attachment;
         let redirected = session.exact_redirect(packet_id, (Arc::clone(shared), sequence));
-        if !redirected && session.exact_receipt(packet_id) == Receipt::Accepted {
+        if !redirected && session.exact_receipt(shared, packet_id) == Receipt::Accepted {
             shared.complete(sequence);
         }
     }

@@ -73,6 +73,24 @@ async fn an_exactly_once_message_accepted_while_its_client_is_away_is_not_delive
 }
 
 #[tokio::test]
+async fn an_impatient_repetition_on_the_same_connection_changes_nothing() {
+    let broker = TestBroker::start().await;
+    let (_link, mut receiver) = broker.broker.link("cse", &["t"]).expect("a filter");
+    let mut sender = broker.client("sender").await;
+    sender.publish("t", "x", QoS::ExactlyOnce, 5).await;
+    let message = receive_one(&mut receiver).await;
+    sender.publish_with("t", "x", QoS::ExactlyOnce, 5, true).await;
+    sender.expect_nothing().await;
+    message.ack.accept();
+    sender.expect_pubrec(5).await;
+    sender.publish("t", "next", QoS::AtLeastOnce, 6).await;
+    let next = receive_one(&mut receiver).await;
+    assert_eq!(text(&next.payload), "next");
+    next.ack.accept();
+    sender.expect_puback(6).await;
+}
+
+#[tokio::test]
 async fn an_abandoned_exactly_once_message_is_delivered_again() {
     let broker = TestBroker::start().await;
     let (_link, mut receiver) = broker.broker.link("cse", &["t"]).expect("a filter");

@@ -29,16 +29,19 @@ pub(crate) enum Receipt {
     Accepted,
     /// A link has it and has not decided: acknowledge when it does.
     Pending,
+    /// As pending, and the acknowledgement is already awaited on this connection: nothing to do.
+    Repeated,
     /// Too many packet identifiers are not released.
     TooMany,
 }
 
 impl Session {
     /// What to do with a QoS 2 PUBLISH.
-    pub(crate) fn exact_receipt(&self, packet_id: u16) -> Receipt {
+    pub(crate) fn exact_receipt(&self, connection: &Arc<ConnectionShared>, packet_id: u16) -> Receipt {
         let state = self.state.lock();
         match state.exact.get(&packet_id) {
             Some(Exact::Accepted) => Receipt::Accepted,
+            Some(Exact::Pending { ack: (own, _), .. }) if Arc::ptr_eq(own, connection) => Receipt::Repeated,
             Some(Exact::Pending { .. }) => Receipt::Pending,
             None if state.exact.len() >= self.limits.unacknowledged_max => Receipt::TooMany,
             None => Receipt::New,

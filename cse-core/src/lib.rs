@@ -10,5 +10,6 @@ pub mod ports;
 pub mod primitive;
 pub mod resource;
 pub mod schema;
+pub mod settings;
 pub mod time;
 pub mod value;

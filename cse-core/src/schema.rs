@@ -1,6 +1,37 @@
 //! Resource types as data: what the generic procedures need to know of each type.
+//!
+//! A type is a [`TypeDef`]: a table of attributes, the children it may have, its virtual children. The tables
+//! under `schema/tables` and `schema/flex`, the enumerations, the complex types and [`keys`] are written by
+//! `schema-gen/generate.py` from the protocol data and checked in; the compiler sees every row. What the tables
+//! imply is computed once at run time (`schema/index.rs`): announced variants from the rows of their originals, and the
+//! specializations of `<mgmtObj>` and `<flexContainer>` from the common rows and their own.
+//!
+//! - [`type_def`] and [`by_root`] find a type, [`check_create`] and [`check_update`] judge what an originator sent.
+//! - What a table cannot say is not here: see the behaviours of the types.
+
+pub mod complex;
+pub mod docs;
+pub mod enums;
+pub mod keys;
+
+mod check;
+mod definition;
+mod flex;
+mod index;
+mod kind;
+mod syntax;
+mod tables;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
+
+pub use check::{check_create, check_update, check_value};
+pub use definition::{Announced, AnnouncedDef, AttrDef, ChildLimit, Presence, Specialization, TypeDef, Virtual};
+pub use index::{all_types, by_root, type_def, types};
+pub use kind::{ComplexDef, EnumDef, Kind, MemberDef, XmlForm};
+pub use syntax::{MAX_LIST_ITEMS, MAX_NAME, MAX_TEXT, MAX_TOKEN, MAX_URI, is_resource_name, is_schedule_entry};
 
 /// A resource type number (`m2m:resourceType`, TS-0004 §6.3.4.2.1).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -129,8 +160,18 @@ impl Ty {
     pub const ANNOUNCED: u16 = 10_000;
 
     /// Whether this is an announced variant.
-    pub fn is_announced(self) -> bool {
+    pub const fn is_announced(self) -> bool {
         self.0 > Self::ANNOUNCED
+    }
+
+    /// The announced variant of this type; an announced variant stays what it is.
+    pub const fn announced(self) -> Ty {
+        if self.is_announced() { self } else { Ty(self.0 + Self::ANNOUNCED) }
+    }
+
+    /// The type that this is the announced variant of; any other type stays what it is.
+    pub const fn original(self) -> Ty {
+        if self.is_announced() { Ty(self.0 - Self::ANNOUNCED) } else { self }
     }
 }
 

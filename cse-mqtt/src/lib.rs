@@ -4,7 +4,9 @@
 //! `link` is all they know of a broker. Nothing here knows resources; nothing in the core knows MQTT.
 
 mod binding;
+pub mod broker;
 mod correlation;
+mod embedded;
 mod external;
 mod hop;
 mod link;
@@ -21,4 +23,4 @@ pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
-pub use stats::{Count, MqttStats};
+pub use stats::MqttStats;

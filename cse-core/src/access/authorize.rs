@@ -1,0 +1,282 @@
+//! May this originator do that? Finds the policies that apply and asks them (TS-0004 §7.3.3.15).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::policy::{Access, Decision, Policy, Question};
+use crate::error::Error;
+use crate::id::{CseIdentity, Originator};
+use crate::node::Node;
+use crate::schema::{Ty, keys, type_def};
+use crate::value::Value;
+use crate::view::{Source, View};
+
+/// Who asks, and what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Requester {
+    /// The originator.
+    pub(crate) originator: Originator,
+    /// Whether it is this CSE itself or its administrator, whom no policy restricts.
+    pub(crate) privileged: bool,
+    /// Address of the peer.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether its identity was proven.
+    pub(crate) authenticated: bool,
+}
+
+/// The proof that an access was decided. Only this module makes one.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Permit(());
+
+impl Permit {
+    /// For what the CSE does by itself; the reason makes each use findable.
+    pub(crate) fn internal(_reason: &'static str) -> Self {
+        Permit(())
+    }
+}
+
+/// An access to decide.
+pub(crate) struct AccessQuestion<'a> {
+    pub(crate) requester: &'a Requester,
+    pub(crate) access: Access,
+    pub(crate) target_type: Ty,
+    pub(crate) creates: Option<Ty>,
+}
+
+impl<Q: Source> View<'_, Q> {
+    /// Decides an access to a resource.
+    ///
+    /// # Errors
+    /// [`Error::NoPrivilege`].
+    pub(crate) async fn authorize(
+        &mut self,
+        requester: &Requester,
+        access: Access,
+        node: &Node,
+    ) -> Result<Permit, Error> {
+        self.decide(requester, access, node, None).await
+    }
+
+    /// Decides the creation of a child of a type.
+    ///
+    /// # Errors
+    /// [`Error::NoPrivilege`].
+    pub(crate) async fn authorize_create(
+        &mut self,
+        requester: &Requester,
+        parent: &Node,
+        child: Ty,
+    ) -> Result<Permit, Error> {
+        self.decide(requester, Access::CREATE, parent, Some(child)).await
+    }
+
+    async fn decide(
+        &mut self,
+        requester: &Requester,
+        access: Access,
+        node: &Node,
+        creates: Option<Ty>,
+    ) -> Result<Permit, Error> {
+        if self.allows(requester, access, node, creates).await? {
+            return Ok(Permit(()));
+        }
+        Err(no_privilege(requester, access.name(), node))
+    }
+
+    /// Whether an access to a resource is allowed.
+    pub(crate) async fn allows(
+        &mut self,
+        requester: &Requester,
+        access: Access,
+        node: &Node,
+        creates: Option<Ty>,
+    ) -> Result<bool, Error> {
+        if requester.privileged {
+            return Ok(true);
+        }
+        // Types without policies of their own follow the parent (TS-0001 §9.6.1.3.2).
+        let mut governing: Option<Arc<Node>> = None;
+        loop {
+            let current = governing.as_deref().unwrap_or(node);
+            if current.ty == Ty::ACCESS_CONTROL_POLICY
+                || type_def(current.ty).is_none_or(|def| def.attribute(keys::ACCESS_CONTROL_POLICY_IDS).is_some())
+            {
+                break;
+            }
+            match self.parent(current).await? {
+                Some(parent) => governing = Some(parent),
+                None => break,
+            }
+        }
+        let governing = governing.as_deref().unwrap_or(node);
+        let question = AccessQuestion { requester, access, target_type: node.ty, creates };
+        if governing.ty == Ty::ACCESS_CONTROL_POLICY {
+            return self.policy_allows(governing, true, &question).await;
+        }
+        if let Some(ids) = governing.attributes.get(keys::ACCESS_CONTROL_POLICY_IDS) {
+            return self.any_policy_allows(ids, false, &question).await;
+        }
+        if governing.ty == Ty::CSE_BASE {
+            return self.allows_on_base(requester, access, creates).await;
+        }
+        Ok(is_owner(&requester.originator, governing, self.identity()))
+    }
+
+    /// Decides a change of the policies of a resource: the linked policies' own rules say, and without policies
+    /// the owner may (TS-0004 §7.3.3.15).
+    ///
+    /// # Errors
+    /// [`Error::NoPrivilege`].
+    pub(crate) async fn authorize_policy_change(
+        &mut self,
+        requester: &Requester,
+        node: &Node,
+    ) -> Result<Permit, Error> {
+        let allowed = if requester.privileged {
+            true
+        } else if let Some(ids) = node.attributes.get(keys::ACCESS_CONTROL_POLICY_IDS) {
+            let question = AccessQuestion { requester, access: Access::UPDATE, target_type: node.ty, creates: None };
+            self.any_policy_allows(ids, true, &question).await?
+        } else {
+            is_owner(&requester.originator, node, self.identity())
+        };
+        if allowed { Ok(Permit(())) } else { Err(no_privilege(requester, "UPDATE of accessControlPolicyIDs", node)) }
+    }
+
+    /// Whether one of the listed policies allows it (permit overrides). Policies that are not there add nothing.
+    pub(crate) async fn any_policy_allows(
+        &mut self,
+        ids: &Value,
+        by_self_privileges: bool,
+        question: &AccessQuestion<'_>,
+    ) -> Result<bool, Error> {
+        for id in ids.texts() {
+            if let Some(policy) = self.local_resource(id).await?
+                && policy.ty == Ty::ACCESS_CONTROL_POLICY
+                && self.policy_allows(&policy, by_self_privileges, question).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn policy_allows(
+        &mut self,
+        policy: &Node,
+        by_self_privileges: bool,
+        question: &AccessQuestion<'_>,
+    ) -> Result<bool, Error> {
+        // A view serves one requester, so the same question has the same answer; CREATE depends on more.
+        let memo = (policy.seq, by_self_privileges, question.access.bit());
+        if question.creates.is_none()
+            && let Some(verdict) = self.verdicts.get(&memo)
+        {
+            return Ok(*verdict);
+        }
+        let Some(policies) = policy.policies() else {
+            return Ok(false);
+        };
+        let rules = if by_self_privileges { &policies.self_privileges } else { &policies.privileges };
+        let verdict = self.rules_allow(rules, question).await?;
+        if question.creates.is_none() {
+            self.verdicts.insert(memo, verdict);
+        }
+        Ok(verdict)
+    }
+
+    async fn rules_allow(&mut self, rules: &Policy, question: &AccessQuestion<'_>) -> Result<bool, Error> {
+        let requester = question.requester;
+        let location = match rules.needs_location() {
+            true => self.location_of(&requester.originator).await?,
+            false => None,
+        };
+        let decision = rules.decide(&Question {
+            originator: &requester.originator,
+            operation: question.access,
+            peer_address: requester.address,
+            authenticated: requester.authenticated,
+            now: self.now,
+            location,
+            creates: question.creates,
+            target_type: question.target_type,
+        });
+        match decision {
+            Decision::Allow => Ok(true),
+            Decision::Deny => Ok(false),
+            Decision::DenyUnlessMember(groups) => {
+                for group in groups {
+                    if self.is_member(&requester.originator, &group).await? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether the originator's registration is a member of the group at an address.
+    async fn is_member(&mut self, originator: &Originator, group: &str) -> Result<bool, Error> {
+        let Some(group) = self.local_resource(group).await? else {
+            return Ok(false);
+        };
+        if group.ty != Ty::GROUP {
+            return Ok(false);
+        }
+        for member in group.attributes.texts(keys::MEMBER_IDS) {
+            if self.identity().canonical_originator(member) == *originator {
+                return Ok(true);
+            }
+            if let Some(node) = self.local_resource(member).await?
+                && matches!(node.ty, Ty::AE | Ty::REMOTE_CSE)
+                && node.id == originator.as_str()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where the originator's AE says it is: latitude and longitude.
+    async fn location_of(&mut self, originator: &Originator) -> Result<Option<(f64, f64)>, Error> {
+        let Some(ae) = self.registration(originator).await? else {
+            return Ok(None);
+        };
+        Ok(ae.attributes.get(keys::LOCATION).and_then(super::policy::point_of))
+    }
+
+    /// The registration of an originator.
+    pub(crate) async fn registration(&mut self, originator: &Originator) -> Result<Option<Arc<Node>>, Error> {
+        if !originator.is_ae_stem() {
+            return Ok(None);
+        }
+        let node = self.by_id(originator.as_str()).await?;
+        Ok(node.filter(|node| node.ty == Ty::AE && !node.is_expired(self.now)))
+    }
+
+    /// The CSEBase has no policies: whoever is registered may read it, and create policies if the operator says so.
+    async fn allows_on_base(
+        &mut self,
+        requester: &Requester,
+        access: Access,
+        creates: Option<Ty>,
+    ) -> Result<bool, Error> {
+        let wanted = access == Access::RETRIEVE
+            || access == Access::DISCOVERY
+            || (creates == Some(Ty::ACCESS_CONTROL_POLICY) && self.settings.ae_may_create_policies);
+        Ok(wanted && self.registration(&requester.originator).await?.is_some())
+    }
+}
+
+fn no_privilege(requester: &Requester, operation: &'static str, node: &Node) -> Error {
+    Error::NoPrivilege { originator: requester.originator.to_string(), operation, target: node.path.to_string() }
+}
+
+/// Whether the originator owns a resource without policies: its custodian, or without one its creator.
+fn is_owner(originator: &Originator, node: &Node, identity: &CseIdentity) -> bool {
+    match node.attributes.text(keys::CUSTODIAN) {
+        Some(custodian) => identity.canonical_originator(custodian) == *originator,
+        None => node.creator == *originator,
+    }
+}

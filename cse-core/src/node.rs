@@ -1,0 +1,103 @@
+//! A resource with what was worked out of it once: its path, its compiled policy or subscription.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::access::policy::Policy;
+use crate::behaviour::subscription::Subscription;
+use crate::id::CseIdentity;
+use crate::resource::Resource;
+use crate::schema::Ty;
+use crate::schema::keys;
+use crate::value::{Map, Text, Value};
+
+/// A resource in use. Immutable; a change makes a new one.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The resource.
+    pub(crate) resource: Arc<Resource>,
+    /// Structured CSE-relative address.
+    pub(crate) path: Text,
+    /// What its type needs at hand.
+    pub(crate) compiled: Compiled,
+}
+
+/// What is worked out of some types' attributes.
+#[derive(Debug)]
+pub(crate) enum Compiled {
+    /// Nothing.
+    Plain,
+    /// An access control policy.
+    Policy(Box<Policies>),
+    /// A subscription.
+    Subscription(Box<Subscription>),
+}
+
+/// The two rule sets of an access control policy.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    /// `pv`
+    pub(crate) privileges: Policy,
+    /// `pvs`
+    pub(crate) self_privileges: Policy,
+}
+
+impl Node {
+    /// Works out what the type needs.
+    pub(crate) fn new(resource: Resource, path: Text, identity: &CseIdentity) -> Self {
+        let compiled = match resource.ty {
+            Ty::ACCESS_CONTROL_POLICY => {
+                let rules = |key| match resource.attributes.get(key) {
+                    Some(Value::Map(rules)) => Policy::compile(rules, identity),
+                    _ => Policy::compile(&Map::new(), identity),
+                };
+                Compiled::Policy(Box::new(Policies {
+                    privileges: rules(keys::PRIVILEGES),
+                    self_privileges: rules(keys::SELF_PRIVILEGES),
+                }))
+            }
+            Ty::SUBSCRIPTION => Compiled::Subscription(Box::new(Subscription::compile(&resource, identity))),
+            _ => Compiled::Plain,
+        };
+        Self { resource: Arc::new(resource), path, compiled }
+    }
+
+    /// The same resource changed; the path cannot change.
+    pub(crate) fn changed(&self, resource: Resource, identity: &CseIdentity) -> Self {
+        Self::new(resource, self.path.clone(), identity)
+    }
+
+    /// The compiled rules, of an access control policy.
+    pub(crate) fn policies(&self) -> Option<&Policies> {
+        match &self.compiled {
+            Compiled::Policy(policies) => Some(policies),
+            _ => None,
+        }
+    }
+
+    /// The compiled subscription, of a subscription.
+    pub(crate) fn subscription(&self) -> Option<&Subscription> {
+        match &self.compiled {
+            Compiled::Subscription(subscription) => Some(subscription),
+            _ => None,
+        }
+    }
+
+    /// Path of the parent.
+    pub(crate) fn parent_path(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
+    }
+}
+
+impl Deref for Node {
+    type Target = Resource;
+
+    fn deref(&self) -> &Resource {
+        &self.resource
+    }
+}
+
+/// Whether resources of the type are data that comes and goes in numbers: not kept in the cache.
+pub(crate) fn is_instance(ty: Ty) -> bool {
+    matches!(ty, Ty::CONTENT_INSTANCE | Ty::TIME_SERIES_INSTANCE | Ty::FLEX_CONTAINER_INSTANCE)
+}

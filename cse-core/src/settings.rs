@@ -1,0 +1,111 @@
+//! What an operator can decide about the CSE. Parsed and checked by the server; plain values here.
+
+use std::time::Duration;
+
+use crate::id::{CseIdentity, Originator, matches_wildcard};
+use crate::value::Text;
+
+/// Settings of a CSE. Every bound says what happens when it is reached.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who this CSE is.
+    pub identity: CseIdentity,
+    /// The originator that may do everything, besides the CSE itself.
+    pub admin: Originator,
+    /// `poa` of the CSEBase: how others reach this CSE.
+    pub points_of_access: Vec<Text>,
+    /// Life of resources that are created without expiration time.
+    pub default_lifetime: Duration,
+    /// Longest life; later expiration times are lowered to it.
+    pub maximum_lifetime: Duration,
+    /// How long a request without expiration may take before it is answered 4008.
+    pub request_timeout: Duration,
+    /// How far ahead a request's operation execution time may be; later ones are answered 5001.
+    pub execution_delay_max: Duration,
+    /// How long answers are remembered for redeliveries.
+    pub reply_lifetime: Duration,
+    /// Shortest time between two looks for expired resources; expired ones are gone at most this late.
+    pub expiration_interval: Duration,
+    /// AE-ID stems that may register, with `*`.
+    pub allowed_ae_originators: Vec<Text>,
+    /// CSE-IDs that may register, with `*`.
+    pub allowed_cse_originators: Vec<Text>,
+    /// Whether registered AEs may create access control policies under the CSEBase.
+    pub ae_may_create_policies: bool,
+    /// Most changes carried out in one commit.
+    pub group_size_max: usize,
+    /// Most changes that wait for the writer; further ones are answered 5000 with a text that says busy.
+    pub write_queue_max: usize,
+    /// Bytes of structure (everything but instances) that are kept in memory, roughly.
+    pub cache_bytes_max: usize,
+    /// Most resources in one result; a longer one is cut and marked partial.
+    pub result_resources_max: usize,
+    /// Bytes of one result, roughly; a longer one is cut and marked partial.
+    pub result_bytes_max: usize,
+    /// Members of a group that are asked at the same time.
+    pub fan_out_width: usize,
+    /// Most members of a group; more are answered 6010.
+    pub group_members_max: usize,
+    /// How long the notification target may take to confirm a subscription or a blocking update.
+    pub verification_timeout: Duration,
+    /// How long one attempt to notify waits for the answer.
+    pub notification_timeout: Duration,
+    /// First pause after a notification that could not be delivered; doubles up to the maximum.
+    pub notification_retry_first: Duration,
+    /// Longest pause between attempts.
+    pub notification_retry_max: Duration,
+    /// Undeliverable notifications are given up after this time.
+    pub notification_lifetime: Duration,
+    /// Most notifications that wait for one target; the oldest is given up.
+    pub notifications_per_target_max: usize,
+    /// Most notifications that wait in all; further events of a change are dropped and counted.
+    pub notifications_max: usize,
+    /// Notifications under way to one target at the same time.
+    pub notification_window: usize,
+}
+
+impl Settings {
+    /// The defaults, for an identity.
+    pub fn new(identity: CseIdentity, admin: &str) -> Self {
+        let admin = identity.canonical_originator(admin);
+        Self {
+            identity,
+            admin,
+            points_of_access: Vec::new(),
+            default_lifetime: Duration::from_secs(5 * 365 * 86_400),
+            maximum_lifetime: Duration::from_secs(20 * 365 * 86_400),
+            request_timeout: Duration::from_secs(10),
+            execution_delay_max: Duration::from_secs(3_600),
+            reply_lifetime: Duration::from_secs(600),
+            expiration_interval: Duration::from_millis(500),
+            allowed_ae_originators: vec!["C*".into(), "S*".into()],
+            allowed_cse_originators: Vec::new(),
+            ae_may_create_policies: true,
+            group_size_max: 512,
+            write_queue_max: 8_192,
+            cache_bytes_max: 16 * 1024 * 1024,
+            result_resources_max: 10_000,
+            result_bytes_max: 8 * 1024 * 1024,
+            fan_out_width: 32,
+            group_members_max: 10_000,
+            verification_timeout: Duration::from_secs(5),
+            notification_timeout: Duration::from_secs(5),
+            notification_retry_first: Duration::from_millis(500),
+            notification_retry_max: Duration::from_secs(60),
+            notification_lifetime: Duration::from_secs(3_600),
+            notifications_per_target_max: 10_000,
+            notifications_max: 100_000,
+            notification_window: 32,
+        }
+    }
+
+    /// Whether an AE with that stem may register.
+    pub fn allows_ae(&self, stem: &str) -> bool {
+        self.allowed_ae_originators.iter().any(|pattern| matches_wildcard(pattern, stem))
+    }
+
+    /// Whether a CSE with that SP-relative CSE-ID may register.
+    pub fn allows_cse(&self, cse_id: &str) -> bool {
+        self.allowed_cse_originators.iter().any(|pattern| matches_wildcard(pattern, cse_id))
+    }
+}

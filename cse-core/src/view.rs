@@ -1,0 +1,476 @@
+//! Looking at the tree: overlay first, then cache, then database.
+//!
+//! Decisions are written once over a [`View`], whether they read a snapshot or prepare a change.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::cache::{Cache, Epoch, newest_type};
+use crate::error::Error;
+use crate::id::{CseIdentity, Seq};
+use crate::node::{Node, is_instance};
+use crate::overlay::{Overlay, WINDOW_LENGTH, Windows};
+use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
+use crate::resource::{Resource, seq_of_generated_id};
+use crate::schema::Ty;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::value::Text;
+
+/// Where a view's answers come from when the cache has none.
+pub(crate) trait Source: Send {
+    /// How it asks.
+    type Query: Snapshot;
+
+    /// What the current group has changed, if this is the writer.
+    fn overlay(&self) -> Option<&Overlay>;
+
+    /// The epoch of what it sees.
+    fn epoch(&mut self) -> Epoch;
+
+    /// The database, perhaps without what only the overlay knows.
+    fn query(&mut self) -> impl Future<Output = Result<&mut Self::Query, StoreError>> + Send;
+
+    /// The database with everything that the overlay knows.
+    fn settled(&mut self) -> impl Future<Output = Result<&mut Self::Query, StoreError>> + Send;
+
+    /// The known oldest instances of a container, at least `count` or all.
+    fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>>;
+
+    /// Notes the oldest instances of a container.
+    fn set_window(&mut self, parent: Seq, oldest: &[(Seq, u64)], complete: bool);
+}
+
+/// Reads a snapshot, begun when it is first needed.
+pub(crate) struct ReadSource<'a, S: Store> {
+    store: &'a S,
+    cache: &'a Cache,
+    snapshot: Option<S::Snapshot>,
+    epoch: Option<Epoch>,
+}
+
+impl<'a, S: Store> ReadSource<'a, S> {
+    pub(crate) fn new(store: &'a S, cache: &'a Cache) -> Self {
+        Self { store, cache, snapshot: None, epoch: None }
+    }
+}
+
+impl<S: Store> Source for ReadSource<'_, S> {
+    type Query = S::Snapshot;
+
+    fn overlay(&self) -> Option<&Overlay> {
+        None
+    }
+
+    fn epoch(&mut self) -> Epoch {
+        *self.epoch.get_or_insert_with(|| self.cache.epoch())
+    }
+
+    async fn query(&mut self) -> Result<&mut S::Snapshot, StoreError> {
+        if self.snapshot.is_none() {
+            // The epoch must not be younger than the snapshot.
+            self.epoch = Some(self.cache.epoch());
+            self.snapshot = Some(self.store.snapshot().await?);
+        }
+        self.snapshot.as_mut().ok_or_else(|| StoreError::Database("no snapshot".into()))
+    }
+
+    async fn settled(&mut self) -> Result<&mut S::Snapshot, StoreError> {
+        self.query().await
+    }
+
+    fn window(&mut self, _parent: Seq, _count: usize) -> Option<Vec<(Seq, u64)>> {
+        None
+    }
+
+    fn set_window(&mut self, _parent: Seq, _oldest: &[(Seq, u64)], _complete: bool) {}
+}
+
+/// Reads through the write transaction, begun when it is first needed.
+pub(crate) struct WriteSource<'a, S: Store> {
+    pub(crate) store: &'a S,
+    pub(crate) cache: &'a Cache,
+    pub(crate) transaction: &'a mut Option<S::Write>,
+    pub(crate) overlay: &'a mut Overlay,
+    pub(crate) windows: &'a mut Windows,
+}
+
+impl<S: Store> Source for WriteSource<'_, S> {
+    type Query = S::Write;
+
+    fn overlay(&self) -> Option<&Overlay> {
+        Some(self.overlay)
+    }
+
+    fn epoch(&mut self) -> Epoch {
+        // Nobody else commits, so what the writer reads is current.
+        self.cache.epoch()
+    }
+
+    async fn query(&mut self) -> Result<&mut S::Write, StoreError> {
+        if self.transaction.is_none() {
+            *self.transaction = Some(self.store.begin().await?);
+        }
+        self.transaction.as_mut().ok_or_else(|| StoreError::Database("no transaction".into()))
+    }
+
+    async fn settled(&mut self) -> Result<&mut S::Write, StoreError> {
+        if self.overlay.has_unwritten_resources() || self.overlay.has_unwritten_rest() {
+            let changes = self.overlay.take_changes();
+            self.query().await?.write(&changes).await?;
+        }
+        self.query().await
+    }
+
+    fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>> {
+        self.windows.oldest(parent, count)
+    }
+
+    fn set_window(&mut self, parent: Seq, oldest: &[(Seq, u64)], complete: bool) {
+        self.windows.set(parent, oldest, complete);
+    }
+}
+
+/// The tree as one request sees it.
+pub(crate) struct View<'a, Q: Source> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) cache: &'a Cache,
+    pub(crate) source: Q,
+    /// The time of the request.
+    pub(crate) now: Timestamp,
+    /// Answers of policies to the same question, for requests that touch many resources.
+    pub(crate) verdicts: HashMap<(Seq, bool, u8), bool>,
+}
+
+/// The database failed: the text goes to the log, the originator learns that it failed.
+pub(crate) fn failed(error: StoreError) -> Error {
+    tracing::error!(%error, "the store failed");
+    Error::Internal
+}
+
+impl<'a, Q: Source> View<'a, Q> {
+    pub(crate) fn new(settings: &'a Settings, cache: &'a Cache, source: Q, now: Timestamp) -> Self {
+        Self { settings, cache, source, now, verdicts: HashMap::new() }
+    }
+
+    pub(crate) fn identity(&self) -> &'a CseIdentity {
+        &self.settings.identity
+    }
+
+    /// The CSEBase.
+    pub(crate) async fn base(&mut self) -> Result<Arc<Node>, Error> {
+        self.node(Seq::CSE_BASE).await?.ok_or(Error::Internal)
+    }
+
+    /// The resource of that number.
+    pub(crate) async fn node(&mut self, seq: Seq) -> Result<Option<Arc<Node>>, Error> {
+        if let Some(known) = self.known(seq) {
+            return Ok(known);
+        }
+        let resource = self.source.query().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
+        match resource {
+            Some(resource) => self.adopt(resource).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What overlay and cache know: `Some(None)` when it is gone.
+    fn known(&self, seq: Seq) -> Option<Option<Arc<Node>>> {
+        if let Some(node) = self.source.overlay().and_then(|overlay| overlay.node(seq)) {
+            return Some(node);
+        }
+        self.cache.get(seq).map(Some)
+    }
+
+    /// What the group made of a node that the cache or the database gave.
+    fn current(&self, node: Arc<Node>) -> Option<Arc<Node>> {
+        match self.source.overlay().and_then(|overlay| overlay.node(node.seq)) {
+            Some(changed) => changed,
+            None => Some(node),
+        }
+    }
+
+    /// Makes a node of a loaded resource; `None` when an ancestor is gone.
+    pub(crate) async fn adopt(&mut self, resource: Resource) -> Result<Option<Arc<Node>>, Error> {
+        // Up to the first ancestor that is known, then down again.
+        let mut chain = vec![resource];
+        let mut ancestor: Option<Arc<Node>> = None;
+        while let Some(parent) = chain.last().and_then(|resource| resource.parent) {
+            match self.known(parent) {
+                Some(Some(node)) => {
+                    ancestor = Some(node);
+                    break;
+                }
+                Some(None) => return Ok(None),
+                None => match self.source.query().await.map_err(failed)?.resource(parent).await.map_err(failed)? {
+                    Some(resource) => chain.push(resource),
+                    None => return Ok(None),
+                },
+            }
+        }
+        let epoch = self.source.epoch();
+        while let Some(resource) = chain.pop() {
+            let path = match &ancestor {
+                Some(parent) => smol_str::format_smolstr!("{}/{}", parent.path, resource.name),
+                None => resource.name.clone(),
+            };
+            let node = Arc::new(Node::new(resource, path, self.identity()));
+            self.cache.add(&node, epoch);
+            ancestor = Some(node);
+        }
+        Ok(ancestor.and_then(|node| self.current(node)))
+    }
+
+    /// The resource of that resource identifier.
+    pub(crate) async fn by_id(&mut self, id: &str) -> Result<Option<Arc<Node>>, Error> {
+        if let Some(seq) = self.source.overlay().and_then(|overlay| overlay.by_id(id))
+            && let Some(Some(node)) = self.known(seq)
+        {
+            return Ok(Some(node));
+        }
+        if let Some(node) = self.cache.by_id(id) {
+            return Ok(self.current(node));
+        }
+        if let Some(seq) = seq_of_generated_id(id) {
+            if let Some(node) = self.node(seq).await?
+                && node.id == id
+            {
+                return Ok(Some(node));
+            }
+        }
+        let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
+        match resource {
+            Some(resource) => self.adopt(resource).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The resource of that structured CSE-relative address.
+    pub(crate) async fn by_path(&mut self, path: &str) -> Result<Option<Arc<Node>>, Error> {
+        if let Some(node) = self.known_path(path) {
+            return Ok(Some(node));
+        }
+        // Down from the longest part of the path that is known.
+        let mut start = path.len();
+        let mut node = loop {
+            match path[..start].rfind('/') {
+                None if path.split('/').next() == Some(self.identity().cse_name.as_str()) => {
+                    start = self.identity().cse_name.len();
+                    break self.base().await?;
+                }
+                None => return Ok(None),
+                Some(slash) => {
+                    start = slash;
+                    if let Some(node) = self.known_path(&path[..slash]) {
+                        break node;
+                    }
+                }
+            }
+        };
+        for name in path[start..].split('/').skip(1) {
+            match self.child(&node, name).await? {
+                Some(child) => node = child,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(node))
+    }
+
+    fn known_path(&self, path: &str) -> Option<Arc<Node>> {
+        if let Some(seq) = self.source.overlay().and_then(|overlay| overlay.by_path(path))
+            && let Some(Some(node)) = self.known(seq)
+        {
+            return Some(node);
+        }
+        self.cache.by_path(path).and_then(|node| self.current(node))
+    }
+
+    /// The child of that name.
+    pub(crate) async fn child(&mut self, parent: &Node, name: &str) -> Result<Option<Arc<Node>>, Error> {
+        let path = format!("{}/{name}", parent.path);
+        if let Some(node) = self.known_path(&path) {
+            return Ok(Some(node));
+        }
+        let resource = self.source.query().await.map_err(failed)?.child(parent.seq, name).await.map_err(failed)?;
+        match resource {
+            Some(resource) => self.adopt(resource).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The parent; `None` for the CSEBase.
+    pub(crate) async fn parent(&mut self, node: &Node) -> Result<Option<Arc<Node>>, Error> {
+        match node.parent {
+            Some(parent) => self.node(parent).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The subscriptions of a resource.
+    pub(crate) async fn subscriptions(&mut self, parent: &Node) -> Result<Arc<[Arc<Node>]>, Error> {
+        let base = match self.cache.subscriptions(parent.seq) {
+            Some(list) => list,
+            None => {
+                let epoch = self.source.epoch();
+                let query = self.source.query().await.map_err(failed)?;
+                let resources =
+                    query.children(parent.seq, &[Ty::SUBSCRIPTION], Seq::START, SUBSCRIPTIONS_MAX).await.map_err(failed)?;
+                let identity = self.identity();
+                let node = |resource: Resource| {
+                    let path = smol_str::format_smolstr!("{}/{}", parent.path, resource.name);
+                    Arc::new(Node::new(resource, path, identity))
+                };
+                let list: Arc<[Arc<Node>]> = resources.into_iter().map(node).collect();
+                self.cache.add_subscriptions(parent.seq, &list, epoch);
+                list
+            }
+        };
+        let Some(overlay) = self.source.overlay() else {
+            return Ok(base);
+        };
+        let new = overlay.new_subscriptions(parent.seq);
+        if new.is_empty() && base.iter().all(|node| overlay.node(node.seq).is_none()) {
+            return Ok(base);
+        }
+        let mut merged: Vec<Arc<Node>> = base.iter().filter_map(|node| self.current(Arc::clone(node))).collect();
+        for seq in new {
+            if let Some(Some(node)) = overlay.node(*seq)
+                && merged.iter().all(|other| other.seq != *seq)
+            {
+                merged.push(node);
+            }
+        }
+        Ok(merged.into())
+    }
+
+    /// The newest instance below a container.
+    pub(crate) async fn newest(&mut self, parent: &Node) -> Result<Option<Arc<Node>>, Error> {
+        let Some(ty) = newest_type(parent.ty) else {
+            return Ok(None);
+        };
+        match self.source.overlay().and_then(|overlay| overlay.newest(parent.seq)) {
+            Some(Some(node)) => return Ok(Some(node)),
+            Some(None) => {}
+            None => {
+                if let Some(node) = self.cache.newest(parent.seq) {
+                    return Ok(Some(node));
+                }
+            }
+        }
+        let resource = self.source.settled().await.map_err(failed)?.newest(parent.seq, ty).await.map_err(failed)?;
+        let Some(resource) = resource else {
+            return Ok(None);
+        };
+        let node = self.adopt(resource).await?;
+        if let Some(node) = &node
+            && self.source.overlay().is_none()
+        {
+            let epoch = self.source.epoch();
+            self.cache.add_newest(parent.seq, node, epoch);
+        }
+        Ok(node)
+    }
+
+    /// The oldest instance below a container.
+    pub(crate) async fn oldest(&mut self, parent: &Node) -> Result<Option<Arc<Node>>, Error> {
+        let Some(ty) = newest_type(parent.ty) else {
+            return Ok(None);
+        };
+        let resource = self.source.settled().await.map_err(failed)?.oldest(parent.seq, ty).await.map_err(failed)?;
+        match resource {
+            Some(resource) => self.adopt(resource).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Number and size of the oldest instances: `count` of them, or all.
+    pub(crate) async fn oldest_sizes(&mut self, parent: &Node, ty: Ty, count: usize) -> Result<Vec<(Seq, u64)>, Error> {
+        if let Some(known) = self.source.window(parent.seq, count) {
+            return Ok(known);
+        }
+        let limit = count.max(WINDOW_LENGTH);
+        let query = self.source.settled().await.map_err(failed)?;
+        let mut oldest = query.oldest_sizes(parent.seq, ty, limit).await.map_err(failed)?;
+        let complete = oldest.len() < limit;
+        self.source.set_window(parent.seq, &oldest, complete);
+        oldest.truncate(count);
+        Ok(oldest)
+    }
+
+    /// Children of the types (all, if none is named) after a number.
+    pub(crate) async fn children(
+        &mut self,
+        parent: &Node,
+        types: &[Ty],
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Arc<Node>>, Error> {
+        let query = self.source.settled().await.map_err(failed)?;
+        let resources = query.children(parent.seq, types, after, limit).await.map_err(failed)?;
+        let mut nodes = Vec::with_capacity(resources.len());
+        for resource in resources {
+            if let Some(node) = self.adopt(resource).await? {
+                nodes.push(node);
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// One page of a search; the last number is where the next page begins.
+    pub(crate) async fn search(&mut self, search: &Search) -> Result<Vec<Seq>, Error> {
+        self.source.settled().await.map_err(failed)?.search(search).await.map_err(failed)
+    }
+
+    /// The resources of those numbers that exist, in the order of numbers.
+    pub(crate) async fn nodes(&mut self, seqs: &[Seq]) -> Result<Vec<Arc<Node>>, Error> {
+        let mut nodes: Vec<Arc<Node>> = Vec::with_capacity(seqs.len());
+        let mut missing = Vec::new();
+        for seq in seqs {
+            match self.known(*seq) {
+                Some(node) => nodes.extend(node),
+                None => missing.push(*seq),
+            }
+        }
+        if !missing.is_empty() {
+            let resources = self.source.query().await.map_err(failed)?.resources(&missing).await.map_err(failed)?;
+            for resource in resources {
+                nodes.extend(self.adopt(resource).await?);
+            }
+            nodes.sort_unstable_by_key(|node| node.seq);
+        }
+        Ok(nodes)
+    }
+
+    /// Whether the resource is `ancestor` or below it.
+    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
+        let mut current = node.seq;
+        let mut parent = node.parent;
+        loop {
+            if current == ancestor {
+                return Ok(true);
+            }
+            let Some(next) = parent else {
+                return Ok(false);
+            };
+            let Some(node) = self.node(next).await? else {
+                return Ok(false);
+            };
+            current = node.seq;
+            parent = node.parent;
+        }
+    }
+
+    /// The text of an address in the form that `drt` asks for.
+    pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
+        if unstructured { node.id.clone() } else { node.path.clone() }
+    }
+
+    /// Whether instances of the type are not worth keeping in memory.
+    pub(crate) fn is_instance(ty: Ty) -> bool {
+        is_instance(ty)
+    }
+}
+
+/// Most subscriptions of one resource.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000;

@@ -278,6 +278,7 @@ impl Driver {
             if self.run_client(&client, &mut events).await == Then::End {
                 return;
             }
+            self.stats.client_rebuilds.increment();
             let again = self.shared.outbox.lock().start_over();
             tracing::warn!(broker = self.broker, messages = again, "MQTT client rebuilt");
         }

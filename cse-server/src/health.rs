@@ -81,7 +81,9 @@ impl Health {
         let states = futures_util::future::join_all(probes).await;
         let up = |role| {
             let mut states = self.parts.iter().zip(&states).filter(move |(part, _)| part.role == role);
-            move |every: bool| if every { states.all(|(_, state)| state.is_ok()) } else { states.any(|(_, s)| s.is_ok()) }
+            move |every: bool| {
+                if every { states.all(|(_, state)| state.is_ok()) } else { states.any(|(_, s)| s.is_ok()) }
+            }
         };
         let ready = !stopping && up(Role::Needed)(true) && up(Role::Binding)(false);
         let parts: Map<String, Value> = self

@@ -12,11 +12,11 @@ use tracing::{error, info, warn};
 /// In which order tasks are stopped: what brings work in first, what does the work later.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Stage {
-    /// Bindings: they take nothing new and answer what they have.
+    /// Bindings and the embedded broker: they take nothing new and answer what they have.
     Bindings,
     /// The CSE: it finishes what it has begun.
     Core,
-    /// The embedded broker, by which the last answers went, and what is there to watch all this.
+    /// What is there to watch all this.
     Ground,
 }
 
@@ -47,12 +47,7 @@ pub(crate) struct Lifecycle {
 impl Lifecycle {
     pub(crate) fn new() -> Self {
         let sender = || watch::channel(false).0;
-        Self {
-            tasks: JoinSet::new(),
-            names: HashMap::new(),
-            stops: [sender(), sender(), sender()],
-            stopping: sender(),
-        }
+        Self { tasks: JoinSet::new(), names: HashMap::new(), stops: [sender(), sender(), sender()], stopping: sender() }
     }
 
     /// Says `true` as soon as the server stops.
@@ -74,7 +69,7 @@ impl Lifecycle {
     /// Waits for a request to stop or the end of a task, then stops everything within `grace`.
     ///
     /// `requested` ends with each request to stop: the second is taken as impatience.
-    pub(crate) async fn run<F: Future<Output = ()>>(mut self, mut requested: impl FnMut() -> F, grace: Duration) -> Ended {
+    pub(crate) async fn run(mut self, mut requested: impl AsyncFnMut(), grace: Duration) -> Ended {
         let crashed = tokio::select! {
             () = requested() => {
                 info!("stopping");
@@ -102,6 +97,11 @@ impl Lifecycle {
             None if finished => Ended::Politely,
             None => Ended::Hard,
         }
+    }
+
+    /// Drops all tasks where they are: for a start that failed before anything was served.
+    pub(crate) async fn abort(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Stops stage after stage.
@@ -159,16 +159,13 @@ mod tests {
     }
 
     /// Requests that come as often as the given number says, and never again.
-    fn requests(count: usize) -> impl FnMut() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+    fn requests(count: usize) -> impl AsyncFnMut() {
         let mut left = count;
-        move || {
-            let comes = left > 0;
-            left = left.saturating_sub(1);
-            Box::pin(async move {
-                if !comes {
-                    std::future::pending::<()>().await;
-                }
-            })
+        async move || {
+            if left == 0 {
+                std::future::pending::<()>().await;
+            }
+            left -= 1;
         }
     }
 
@@ -176,12 +173,12 @@ mod tests {
     async fn stages_stop_in_their_order() {
         let log = Log::default();
         let mut lifecycle = Lifecycle::new();
-        polite(&mut lifecycle, Stage::Ground, "broker", &log);
+        polite(&mut lifecycle, Stage::Ground, "monitoring", &log);
         polite(&mut lifecycle, Stage::Core, "cse", &log);
         polite(&mut lifecycle, Stage::Bindings, "http", &log);
         let stopping = lifecycle.stopping();
         assert_eq!(lifecycle.run(requests(1), GRACE).await, Ended::Politely);
-        assert_eq!(*log.lock(), ["http", "cse", "broker"]);
+        assert_eq!(*log.lock(), ["http", "cse", "monitoring"]);
         assert!(*stopping.borrow());
     }
 

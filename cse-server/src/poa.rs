@@ -16,6 +16,8 @@ pub(crate) struct Listening {
     pub(crate) embedded_broker: Option<SocketAddr>,
     /// The external broker.
     pub(crate) external_broker: Option<Url>,
+    /// Where probes and metrics have an address of their own.
+    pub(crate) monitoring: Option<SocketAddr>,
 }
 
 impl Listening {
@@ -57,7 +59,7 @@ mod tests {
             http: Some(([127, 0, 0, 1], 8080).into()),
             http_root_path: "/m2m".into(),
             embedded_broker: Some("[::1]:1883".parse().expect("address")),
-            external_broker: None,
+            ..Listening::default()
         };
         assert_eq!(listening.points_of_access(), ["http://127.0.0.1:8080/m2m", "mqtt://[::1]:1883"]);
         let external = Url::parse("mqtt://broker.example:1883/").expect("URL");

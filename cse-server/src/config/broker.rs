@@ -24,7 +24,8 @@ impl BrokerConfig {
         let connect_bytes_max = size("connect-bytes-max", defaults.connect_bytes_max, 1 << 10..=1 << 20);
         let queued_bytes_per_client_max =
             size("queued-bytes-per-client-max", defaults.queued_bytes_per_client_max, 64 << 10..=16 << 30);
-        let queued_bytes_total_max = size("queued-bytes-total-max", defaults.queued_bytes_total_max, 1 << 20..=64 << 30);
+        let queued_bytes_total_max =
+            size("queued-bytes-total-max", defaults.queued_bytes_total_max, 1 << 20..=64 << 30);
         let link_bytes_max = size("cse-queue-bytes-max", defaults.link_bytes_max, 64 << 10..=16 << 30);
         let filter_bytes_max = size("filter-bytes-max", defaults.filter_bytes_max, 64..=65_535);
         let limits = Limits {

@@ -67,6 +67,9 @@ impl HttpConfig {
     }
 
     fn check(&self, section: &mut Section<'_>) {
+        if let Err(invalid) = cse_http::RootPath::parse(&self.root_path) {
+            section.problem("root-path", invalid.to_string());
+        }
         for origin in &self.cors_origins {
             // Browsers send the origin in its one serialized form, and it is compared as text.
             let serialized = Url::parse(origin).ok().map(|url| url.origin()).filter(Origin::is_tuple);

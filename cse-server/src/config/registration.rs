@@ -32,8 +32,7 @@ impl RegistrationConfig {
         }
         for cse_id in &config.cse_originators {
             if !cse_id.starts_with(['/', '*']) {
-                section
-                    .problem("cse-originators", format!("'{cse_id}' matches no CSE-ID; write it like \"/id-*\""));
+                section.problem("cse-originators", format!("'{cse_id}' matches no CSE-ID; write it like \"/id-*\""));
             }
         }
         config

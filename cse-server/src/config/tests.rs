@@ -52,8 +52,7 @@ fn the_sample_as_it_is_changes_nothing() {
     let (config, problems) = parsed(SAMPLE, &[]);
     assert_eq!(problems, [""; 0]);
     assert_eq!(config, defaults());
-    let active: Vec<&str> =
-        SAMPLE.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '['])).collect();
+    let active: Vec<&str> = SAMPLE.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '['])).collect();
     assert_eq!(active, [""; 0], "options of the sample are commented out");
 }
 
@@ -136,7 +135,8 @@ fn identifiers_are_checked_one_by_one() {
 
 #[test]
 fn others_can_be_served_only_on_purpose() {
-    let open = "[http]\nlisten = \"0.0.0.0:8080\"\n[mqtt]\nlisten = \"[::]:1883\"\n[monitoring]\nlisten = \"10.0.0.1:9090\"";
+    let open =
+        "[http]\nlisten = \"0.0.0.0:8080\"\n[mqtt]\nlisten = \"[::]:1883\"\n[monitoring]\nlisten = \"10.0.0.1:9090\"";
     let problems = problems(open);
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems.iter().all(|problem| problem.contains("--insecure")), "{problems:?}");
@@ -189,10 +189,8 @@ fn credentials_are_hidden_and_not_in_the_url() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("password");
     std::fs::write(&path, "hunter2\n").expect("written");
-    let text = format!(
-        "[mqtt]\nbroker = \"mqtt://broker.example\"\nusername = \"cse\"\npassword-file = '{}'",
-        path.display()
-    );
+    let text =
+        format!("[mqtt]\nbroker = \"mqtt://broker.example\"\nusername = \"cse\"\npassword-file = '{}'", path.display());
     let (config, problems) = parsed(&text, &[]);
     assert_eq!(problems, [""; 0]);
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -9,6 +9,8 @@ pub mod id;
 pub mod ports;
 pub mod primitive;
 pub mod resource;
+#[cfg_attr(not(test), expect(dead_code, reason = "complete before the operations that ask it"))]
+mod schedule;
 pub mod schema;
 pub mod settings;
 pub mod time;

@@ -7,6 +7,8 @@
 mod access;
 pub mod codec;
 pub mod error;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "complete before the operations that ask it"))]
+mod filter;
 pub mod id;
 pub mod ports;
 pub mod primitive;

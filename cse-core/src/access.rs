@@ -1,0 +1,5 @@
+//! Access control: who may do what (TS-0003 §7.1). The decision is a plain function of its arguments.
+
+mod context;
+mod originators;
+pub(crate) mod policy;

@@ -226,8 +226,7 @@ impl<S: Store> Cse<S> {
             return Err(Error::MissingParameter("fr"));
         }
         let originator = settings.identity.canonical_originator(&from);
-        let is_itself =
-            request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
+        let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         let requester = Requester {
             privileged: is_itself || originator == settings.admin,
             originator,
@@ -425,7 +424,8 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
     attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
-    let is_current = existing.as_ref().is_some_and(|base| base.attributes == attributes && base.name == identity.cse_name);
+    let is_current =
+        existing.as_ref().is_some_and(|base| base.attributes == attributes && base.name == identity.cse_name);
     if is_current {
         return Ok(());
     }
@@ -453,4 +453,3 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     transaction.commit().await?;
     Ok(())
 }
-

@@ -3,19 +3,31 @@
 //! This crate knows no transport, no database, no system clock and no source of randomness; they come in
 //! through [`ports`]. Bindings turn bytes into requests and call the CSE; stores implement the store traits.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "complete before the operations that ask it"))]
 mod access;
+mod address;
+mod behaviour;
+mod cache;
 pub mod codec;
+mod content;
+pub mod cse;
+mod digest;
 pub mod error;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "complete before the operations that ask it"))]
 mod filter;
 pub mod id;
+pub mod metrics;
+mod node;
+mod notify;
+mod op;
+mod outbox;
+mod overlay;
 pub mod ports;
 pub mod primitive;
 pub mod resource;
-#[cfg_attr(not(test), expect(dead_code, reason = "complete before the operations that ask it"))]
 mod schedule;
 pub mod schema;
 pub mod settings;
 pub mod time;
+mod timers;
 pub mod value;
+mod view;
+mod writer;

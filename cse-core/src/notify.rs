@@ -38,12 +38,7 @@ pub(crate) struct Happening<'a> {
 }
 
 /// A single notification (the value of `m2m:sgn`).
-pub(crate) fn notification(
-    identity: &CseIdentity,
-    subscription: &Node,
-    event: EventType,
-    representation: Map,
-) -> Map {
+pub(crate) fn notification(identity: &CseIdentity, subscription: &Node, event: EventType, representation: Map) -> Map {
     let mut nev = Map::with_capacity(2);
     nev.push(Name::new_static("rep"), representation);
     nev.push(Name::new_static("net"), i64::from(event.code()));
@@ -112,7 +107,7 @@ impl<Q: Source> View<'_, Q> {
         operation: Operation,
         effects: &mut Effects,
     ) -> Result<(), Error> {
-        let access = access_of(operation);
+        let access = Access::from(operation);
         let subscriptions = self.subscriptions(node).await?;
         for sub in subscriptions.iter() {
             let sub = effects.current(sub.seq).unwrap_or(sub);
@@ -386,17 +381,6 @@ impl<Q: Source> View<'_, Q> {
             attempts: 0,
         });
         Ok(())
-    }
-}
-
-/// The access that an operation needs.
-pub(crate) fn access_of(operation: Operation) -> Access {
-    match operation {
-        Operation::Create => Access::CREATE,
-        Operation::Retrieve => Access::RETRIEVE,
-        Operation::Update => Access::UPDATE,
-        Operation::Delete => Access::DELETE,
-        Operation::Notify => Access::NOTIFY,
     }
 }
 

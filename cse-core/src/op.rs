@@ -125,7 +125,11 @@ pub(crate) fn result_content(
         _ if allowed.contains(&wanted) => Ok(wanted),
         _ => Err(Error::parameter(
             "rcn",
-            format!("cannot be {} for {}", wanted.code(), if request.is_discovery() { "discovery" } else { request.operation.name() }),
+            format!(
+                "cannot be {} for {}",
+                wanted.code(),
+                if request.is_discovery() { "discovery" } else { request.operation.name() }
+            ),
         )),
     }
 }

@@ -358,8 +358,10 @@ impl<'a, Q: Source> View<'a, Q> {
             None => {
                 let epoch = self.source.epoch();
                 let query = self.source.query().await.map_err(failed)?;
-                let resources =
-                    query.children(parent.seq, &[Ty::SUBSCRIPTION], Seq::START, SUBSCRIPTIONS_MAX).await.map_err(failed)?;
+                let resources = query
+                    .children(parent.seq, &[Ty::SUBSCRIPTION], Seq::START, SUBSCRIPTIONS_MAX)
+                    .await
+                    .map_err(failed)?;
                 let identity = self.identity();
                 let node = |resource: Resource| {
                     let path = smol_str::format_smolstr!("{}/{}", parent.path, resource.name);

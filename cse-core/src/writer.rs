@@ -127,8 +127,7 @@ type Waiting = (oneshot::Sender<Outcome>, Response);
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
     let numbers = Numbers { next: 0, end: 0 };
-    let mut writer =
-        Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
+    let mut writer = Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
@@ -329,7 +328,12 @@ impl Change {
 }
 
 /// Tells whoever monitors accesses to the target.
-async fn observe<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: &Request, effects: &mut Effects) -> Result<(), Error> {
+async fn observe<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    request: &Request,
+    effects: &mut Effects,
+) -> Result<(), Error> {
     let Some(node) = view.plain(&cx.target).await? else {
         return Ok(());
     };
@@ -375,10 +379,7 @@ async fn due<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<
     serve_deadlines(view, shared).await
 }
 
-async fn observed_read<S: Store>(
-    view: &mut View<'_, WriteSource<'_, S>>,
-    observed: &Observed,
-) -> Result<(), Error> {
+async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observed: &Observed) -> Result<(), Error> {
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
     };
@@ -416,10 +417,7 @@ async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shar
 }
 
 /// An expired resource; one whose parent is gone already is just cleared away.
-async fn expired_node<S: Store>(
-    view: &mut View<'_, WriteSource<'_, S>>,
-    seq: Seq,
-) -> Result<Option<Arc<Node>>, Error> {
+async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<Option<Arc<Node>>, Error> {
     if let Some(node) = view.node(seq).await? {
         return Ok(Some(node));
     }
@@ -463,10 +461,7 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
 }
 
 /// Takes note of what became of notifications.
-async fn delivered<S: Store>(
-    view: &mut View<'_, WriteSource<'_, S>>,
-    results: Vec<Delivered>,
-) -> Result<(), Error> {
+async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
     let mut effects = Effects::default();
     for delivered in results {
         let Delivered { seq, subscription, target, result } = delivered;

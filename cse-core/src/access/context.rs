@@ -60,6 +60,13 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether it says anything of where the originator is.
+    pub(super) fn has_regions(&self) -> bool {
+        self.regions.is_some()
+    }
+}
+
 impl Region {
     fn compile(region: &Value) -> Option<Self> {
         match region.as_map()?.only()? {

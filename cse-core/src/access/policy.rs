@@ -28,6 +28,11 @@ impl Access {
     pub(crate) const NOTIFY: Access = Access(16);
     pub(crate) const DISCOVERY: Access = Access(32);
 
+    /// The bit, as in `acop`.
+    pub(crate) fn bit(self) -> u8 {
+        self.0
+    }
+
     const EVERY_BIT: u64 = 63;
 
     /// The name, as in messages and logs.
@@ -112,6 +117,12 @@ impl Policy {
     /// Whether no rule can ever match.
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether a decision may depend on where the originator is.
+    pub(crate) fn needs_location(&self) -> bool {
+        let has_regions = |rule: &Rule| rule.contexts.iter().flatten().any(Context::has_regions);
+        self.rules.iter().any(has_regions)
     }
 
     /// Whether the operation is allowed.

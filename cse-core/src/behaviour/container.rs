@@ -97,11 +97,10 @@ async fn evict<Q: Source>(
     bytes: Option<(u64, u64)>,
     effects: &mut Effects,
 ) -> Result<Evicted, Error> {
-    let mut evicted = Evicted::default();
     let mut wanted = usize::try_from(excess).unwrap_or(usize::MAX).max(1);
     loop {
         let oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted).await?;
-        evicted = Evicted::default();
+        let mut evicted = Evicted::default();
         let mut done = false;
         for (_, size) in &oldest {
             let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);

@@ -117,11 +117,7 @@ enum Member {
     Remote,
 }
 
-async fn member_type<Q: Source>(
-    view: &mut View<'_, Q>,
-    requester: &Requester,
-    member: &str,
-) -> Result<Member, Error> {
+async fn member_type<Q: Source>(view: &mut View<'_, Q>, requester: &Requester, member: &str) -> Result<Member, Error> {
     let crate::address::Target::Local(local, _) = crate::address::Target::of(member, view.identity()) else {
         return Ok(Member::Remote);
     };

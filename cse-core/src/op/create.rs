@@ -60,7 +60,8 @@ pub(crate) async fn decide<Q: Source>(
 }
 
 async fn parent_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Node>, Error> {
-    let on_virtual = |name: &str| Error::OperationNotAllowed { operation: "CREATE", target: format!("virtual resource '{name}'") };
+    let on_virtual =
+        |name: &str| Error::OperationNotAllowed { operation: "CREATE", target: format!("virtual resource '{name}'") };
     match view.resolve(&cx.target).await? {
         Resolved::Resource(node) => Ok(node),
         Resolved::Latest(_) => Err(on_virtual("la")),

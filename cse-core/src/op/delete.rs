@@ -11,7 +11,7 @@ use crate::id::Seq;
 use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::{Effects, Gone};
-use crate::ports::{Deadline, DeadlineKind};
+use crate::ports::{Deadline, DeadlineKind, Snapshot};
 use crate::primitive::{Request, ResultContent};
 use crate::schema::{Ty, keys};
 use crate::view::{Source, View};
@@ -31,11 +31,7 @@ const INSTANCES_AT_ONCE: usize = 500;
 const PAGE: usize = 500;
 
 /// Decides a DELETE.
-pub(crate) async fn decide<Q: Source>(
-    view: &mut View<'_, Q>,
-    cx: &Cx,
-    request: &Request,
-) -> Result<Decided, Refusal> {
+pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: &Request) -> Result<Decided, Refusal> {
     let wanted = result_content(request, ResultContent::Nothing, &RESULT_CONTENTS)?;
     let node = match view.resolve(&cx.target).await? {
         Resolved::Resource(node) => node,
@@ -149,4 +145,3 @@ pub(crate) async fn purge<Q: Source>(
     }
     Ok(more)
 }
-

@@ -7,7 +7,7 @@ use super::Cx;
 use crate::access::policy::Access;
 use crate::content;
 use crate::error::Error;
-use crate::filter::{self, Candidate};
+use crate::filter::{Candidate, Filter};
 use crate::id::Seq;
 use crate::node::Node;
 use crate::ports::Search;
@@ -54,21 +54,21 @@ pub(crate) async fn check_condition<Q: Source>(
     let Some(criteria) = request.filter_criteria.as_deref() else {
         return Ok(());
     };
-    filter::check(criteria)?;
+    let filter = Filter::compile(criteria)?;
     if criteria.usage == FilterUsage::Discovery {
         let operation = request.operation;
         return Err(Error::parameter("fc/fu", format!("1 (discovery) does not go with {operation}")));
     }
-    if criteria.has_conditions() && !matches(view, criteria, node).await? {
+    if criteria.has_conditions() && !matches(view, &filter, node).await? {
         return Err(Error::NoMatch);
     }
     Ok(())
 }
 
 /// Whether a resource satisfies the conditions.
-async fn matches<Q: Source>(view: &mut View<'_, Q>, criteria: &FilterCriteria, node: &Arc<Node>) -> Result<bool, Error> {
-    let parent = if filter::needs_parent(criteria) { view.parent(node).await? } else { None };
-    let children: Option<Vec<Arc<Resource>>> = if filter::needs_children(criteria) {
+async fn matches<Q: Source>(view: &mut View<'_, Q>, filter: &Filter<'_>, node: &Arc<Node>) -> Result<bool, Error> {
+    let parent = if filter.needs_parent() { view.parent(node).await? } else { None };
+    let children: Option<Vec<Arc<Resource>>> = if filter.needs_children() {
         let children = view.children(node, &[], Seq::START, CHILDREN_MAX).await?;
         Some(children.iter().map(|child| Arc::clone(&child.resource)).collect())
     } else {
@@ -79,7 +79,7 @@ async fn matches<Q: Source>(view: &mut View<'_, Q>, criteria: &FilterCriteria, n
         parent: parent.as_ref().map(|parent| &*parent.resource),
         children: children.as_deref(),
     };
-    Ok(filter::matches(criteria, &candidate))
+    Ok(filter.matches(&candidate))
 }
 
 /// Finds resources below `root` that satisfy the criteria and that the originator may see.
@@ -93,10 +93,11 @@ pub(crate) async fn find<Q: Source>(
     let limit = criteria.limit.unwrap_or(u64::MAX).min(view.settings.result_resources_max as u64);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let skip = criteria.offset.unwrap_or(1) - 1;
+    let filter = Filter::compile(criteria)?;
     let mut search = Search {
         root: root.seq,
         levels: criteria.level.map(|level| u32::try_from(level).unwrap_or(u32::MAX)),
-        clauses: filter::clauses(criteria),
+        clauses: filter.clauses(),
         after: Seq::START,
         limit: PAGE,
     };
@@ -115,7 +116,7 @@ pub(crate) async fn find<Q: Source>(
         looked_at += seqs.len();
         for node in view.nodes(&seqs).await? {
             if node.is_expired(view.now)
-                || (has_conditions && !matches(view, criteria, &node).await?)
+                || (has_conditions && !matches(view, &filter, &node).await?)
                 || !view.allows(&cx.requester, access, &node, None).await?
                 || (access == Access::DISCOVERY && is_hidden(view, &node, root).await?)
             {
@@ -165,7 +166,6 @@ pub(crate) async fn discover<Q: Source>(
     criteria: &FilterCriteria,
     root: &Arc<Node>,
 ) -> Result<Shaped, Error> {
-    filter::check(criteria)?;
     let references = match request.result_content {
         None | Some(ResultContent::DiscoveryResultReferences | ResultContent::Attributes) => false,
         Some(ResultContent::ChildReferences) => true,
@@ -215,8 +215,7 @@ pub(crate) async fn tree_content<Q: Source>(
         }
         _ => {}
     }
-    let with_resources =
-        matches!(wanted, ResultContent::AttributesAndChildResources | ResultContent::ChildResources);
+    let with_resources = matches!(wanted, ResultContent::AttributesAndChildResources | ResultContent::ChildResources);
     let mut criteria = request.filter_criteria.as_deref().cloned().unwrap_or_default();
     if !with_resources && criteria.level.is_none() {
         // References are those of children unless more levels are asked for.
@@ -226,16 +225,15 @@ pub(crate) async fn tree_content<Q: Source>(
     let root = content::root_of(node);
     let own = || content::attributes_of(node, view.now);
     let references = |nodes: &[Arc<Node>]| {
-        let reference = |node: &Arc<Node>| content::reference(node, view.address_of(node, request.unstructured_addresses));
+        let reference =
+            |node: &Arc<Node>| content::reference(node, view.address_of(node, request.unstructured_addresses));
         Value::List(nodes.iter().map(reference).collect())
     };
     let content = match wanted {
         ResultContent::AttributesAndChildResources => {
             Map::single(root, content::nest(own(), node.seq, &found.nodes, view.now))
         }
-        ResultContent::ChildResources => {
-            Map::single(root, content::nest(Map::new(), node.seq, &found.nodes, view.now))
-        }
+        ResultContent::ChildResources => Map::single(root, content::nest(Map::new(), node.seq, &found.nodes, view.now)),
         ResultContent::AttributesAndChildReferences => {
             let mut attributes = own();
             attributes.push("ch", references(&found.nodes));

@@ -63,8 +63,6 @@ pub(crate) async fn answer_to<Q: Source>(
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     if wanted == ResultContent::Attributes {
         discover::check_condition(view, request, &node).await?;
-    } else if let Some(criteria) = request.filter_criteria.as_deref() {
-        crate::filter::check(criteria)?;
     }
     let shaped = discover::tree_content(view, cx, request, wanted, &node).await?;
     Ok((respond(request, shaped), node))

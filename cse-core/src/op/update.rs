@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::create::{drop_announcement, take_expiration};
+use super::discover;
 use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::behaviour::{self, subscription::EventType};
 use crate::content;
 use crate::error::{Error, Rsc};
-use super::discover;
 use crate::id::Seq;
 use crate::node::Node;
 use crate::notify::{Happening, notification};
@@ -61,16 +61,8 @@ pub(crate) async fn decide<Q: Source>(
         }
     }
     let mut effects = Effects::default();
-    behaviour::before_update(
-        view,
-        &cx.requester,
-        &node,
-        &mut attributes,
-        &patch,
-        &answers.verified,
-        &mut effects,
-    )
-    .await?;
+    behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, &answers.verified, &mut effects)
+        .await?;
     ask_blocking_subscription(view, &node, sent, answers).await?;
 
     let mut changed = Resource::clone(&node.resource);

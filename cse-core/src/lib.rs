@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod error;
 pub mod id;
+pub mod memory;
 pub mod ports;
 pub mod primitive;
 pub mod resource;

@@ -34,11 +34,7 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self {
-            committed: Mutex::default(),
-            writer: Arc::default(),
-            next_number: AtomicI64::new(Seq::CSE_BASE.0 + 1),
-        }
+        Self { committed: Mutex::default(), writer: Arc::default(), next_number: AtomicI64::new(Seq::CSE_BASE.0 + 1) }
     }
 }
 
@@ -227,9 +223,10 @@ impl Snapshot for MemorySnapshot {
     }
 
     async fn count(&mut self, parent: Seq, ty: Ty) -> Result<(u64, u64), StoreError> {
-        Ok(self.0.children_of_type(parent, ty).fold((0, 0), |(count, bytes), resource| {
-            (count + 1, bytes + resource.content_size.unwrap_or(0))
-        }))
+        Ok(self
+            .0
+            .children_of_type(parent, ty)
+            .fold((0, 0), |(count, bytes), resource| (count + 1, bytes + resource.content_size.unwrap_or(0))))
     }
 
     async fn search(&mut self, search: &Search) -> Result<Vec<Seq>, StoreError> {

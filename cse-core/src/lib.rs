@@ -14,6 +14,7 @@ mod digest;
 pub mod error;
 mod filter;
 pub mod id;
+pub mod memory;
 pub mod metrics;
 mod node;
 mod notify;

@@ -25,13 +25,13 @@ mod encode;
 mod header;
 mod media;
 mod options;
-//mod outbound;
+mod outbound;
 mod query;
 mod server;
 mod service;
 mod timed;
 
 pub use options::{CorsOptions, HttpLimits, HttpOptions, InvalidRootPath, RootPath};
-//pub use outbound::{HttpOutbound, HttpOutboundOptions, InvalidTrust, Trust, target_url};
+pub use outbound::{HttpOutbound, HttpOutboundOptions, InvalidTrust, Trust, target_url};
 pub use server::serve;
 pub use service::router;

@@ -1,4 +1,4 @@
-//! Media types of TS-0009 §6.4.3 and the choice of the answer's format (§6.4.4).
+//! Media types of TS-0009 §6.4 and the choice of the answer's format.
 
 use std::fmt;
 

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for something that has to happen.
-pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(output) => output,
         Err(_) => panic!("waited too long for {what}"),
@@ -29,26 +29,26 @@ pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
 
 /// Answers every request with its address. Requests to `held` wait until they are let go.
 #[derive(Clone)]
-pub struct Stub {
+pub(crate) struct Stub {
     requests: Arc<Mutex<Vec<Request>>>,
     begun: watch::Sender<usize>,
     gate: Arc<Semaphore>,
 }
 
 impl Stub {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { requests: Arc::default(), begun: watch::Sender::new(0), gate: Arc::new(Semaphore::new(0)) }
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("not poisoned").clone()
     }
 
-    pub async fn begun(&self, count: usize) {
+    pub(crate) async fn begun(&self, count: usize) {
         soon("requests to begin", self.begun.subscribe().wait_for(|begun| *begun >= count)).await.expect("a sender");
     }
 
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.gate.add_permits(1);
     }
 }
@@ -73,19 +73,19 @@ impl Dispatch for Stub {
 }
 
 /// A running server.
-pub struct Server {
-    pub stub: Stub,
-    pub address: SocketAddr,
-    pub stop: watch::Sender<bool>,
-    pub task: JoinHandle<usize>,
+pub(crate) struct Server {
+    pub(crate) stub: Stub,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) task: JoinHandle<usize>,
 }
 
-pub fn options() -> HttpOptions {
+pub(crate) fn options() -> HttpOptions {
     HttpOptions::new(|name| ["con", "rn"].contains(&name))
 }
 
 impl Server {
-    pub async fn start(options: HttpOptions, limits: HttpLimits) -> Self {
+    pub(crate) async fn start(options: HttpOptions, limits: HttpLimits) -> Self {
         let stub = Stub::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -95,64 +95,64 @@ impl Server {
         Self { stub, address, stop, task }
     }
 
-    pub async fn with_defaults() -> Self {
+    pub(crate) async fn with_defaults() -> Self {
         Self::start(options(), HttpLimits::default()).await
     }
 
-    pub async fn connect(&self) -> Peer {
+    pub(crate) async fn connect(&self) -> Peer {
         Peer(soon("a connection", TcpStream::connect(self.address)).await.expect("connected"))
     }
 
     /// One request on a connection of its own.
-    pub async fn exchange(&self, bytes: impl AsRef<[u8]>) -> Answer {
+    pub(crate) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let mut peer = self.connect().await;
         peer.send(bytes).await;
         peer.answer().await
     }
 
     /// Stops and says how many connections were cut off.
-    pub async fn stopped(self) -> usize {
+    pub(crate) async fn stopped(self) -> usize {
         self.stop.send(true).expect("the server runs");
         soon("the server to stop", self.task).await.expect("no panic")
     }
 }
 
 /// A connection with nothing between the test and the bytes.
-pub struct Peer(pub TcpStream);
+pub(crate) struct Peer(pub TcpStream);
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn rsc(&self) -> &str {
+    pub(crate) fn rsc(&self) -> &str {
         self.header("x-m2m-rsc").unwrap_or("none")
     }
 }
 
 impl Peer {
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("bytes to be sent", self.0.write_all(bytes.as_ref())).await.expect("sent");
     }
 
     /// Reads one answer, or what there is of it when the stream ends.
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         soon("an answer", self.read_answer(true)).await
     }
 
     /// Reads the answer to HEAD.
-    pub async fn head_answer(&mut self) -> Answer {
+    pub(crate) async fn head_answer(&mut self) -> Answer {
         soon("an answer", self.read_answer(false)).await
     }
 
@@ -175,7 +175,7 @@ impl Peer {
     }
 
     /// Waits for the server to close; returns what came before. A reset counts as closing.
-    pub async fn closed(&mut self) -> Vec<u8> {
+    pub(crate) async fn closed(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -188,12 +188,12 @@ impl Peer {
 }
 
 /// A retrieve of that target.
-pub fn get(target: &str) -> String {
+pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: cse\r\nX-M2M-Origin: Cae\r\nX-M2M-RI: r1\r\nX-M2M-RVI: 3\r\n\r\n")
 }
 
 /// A create with that body and further header lines.
-pub fn post(target: &str, lines: &str, body: &str) -> String {
+pub(crate) fn post(target: &str, lines: &str, body: &str) -> String {
     format!(
         "POST {target} HTTP/1.1\r\nHost: cse\r\nX-M2M-Origin: Cae\r\nX-M2M-RI: r1\r\nX-M2M-RVI: 3\r\n\
          Content-Type: application/json;ty=3\r\n{lines}\r\n{body}"

@@ -152,7 +152,8 @@ impl State {
         }
         if !changes.delete.is_empty() {
             self.held.retain(|_, held| !changes.delete.contains(&held.subscription));
-            self.deadlines.retain(|(resource, _), _| !changes.delete.contains(resource));
+            self.deadlines
+                .retain(|(resource, kind), _| *kind == DeadlineKind::Purge || !changes.delete.contains(resource));
         }
     }
 }

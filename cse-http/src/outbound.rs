@@ -120,7 +120,9 @@ impl HttpOutbound {
         let message = request::encode(&outgoing)?;
         let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
         let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
-        reply::decode(answer, &outgoing.request, self.reply_bytes_max).await.map(Sent::Answered)
+        reply::decode(answer, &outgoing.request, self.reply_bytes_max)
+            .await
+            .map(|response| Sent::Answered(Box::new(response)))
     }
 }
 

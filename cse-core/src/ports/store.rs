@@ -158,8 +158,8 @@ pub struct ChangeSet {
     pub insert: Vec<Arc<Resource>>,
     /// Changed resources, whole. Number, parent, type, identifier and name never change.
     pub update: Vec<Arc<Resource>>,
-    /// Resources that are gone, with their labels and held notifications. Children are listed too; nothing
-    /// cascades. Outbox and deadlines stay.
+    /// Resources that are gone, with whatever hangs on them in side tables (labels, held notifications, deadlines)
+    /// but the outbox and deadlines to purge. Children are listed too; nothing cascades.
     pub delete: Vec<Seq>,
     /// Answers to remember.
     pub replies: Vec<Reply>,

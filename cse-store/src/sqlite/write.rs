@@ -78,11 +78,11 @@ const DELETE_RESOURCES: &str = "
     DELETE FROM resource WHERE seq IN (SELECT value FROM json_each(?1));
     DELETE FROM label WHERE seq IN (SELECT value FROM json_each(?1));
     DELETE FROM held WHERE subscription IN (SELECT value FROM json_each(?1));
-    DELETE FROM deadline WHERE resource IN (SELECT value FROM json_each(?1))";
+    DELETE FROM deadline WHERE kind <> 3 AND resource IN (SELECT value FROM json_each(?1))";
 
 const DELETE_SIDES: &str = "
     DELETE FROM held WHERE subscription IN (SELECT value FROM json_each(?1));
-    DELETE FROM deadline WHERE resource IN (SELECT value FROM json_each(?1))";
+    DELETE FROM deadline WHERE kind <> 3 AND resource IN (SELECT value FROM json_each(?1))";
 
 async fn delete_where(connection: &mut SqliteConnection, text: &'static str, numbers: String) -> Result<()> {
     sqlx::query(text).bind(numbers).execute(connection).await.map_err(database)?;

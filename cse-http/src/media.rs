@@ -150,8 +150,8 @@ impl Quality {
 
 /// The media type of the answer.
 ///
-/// Without `Accept` it follows the request's body, `from_body`. A range (`*/*`, `application/*`) stands for that
-/// same choice.
+/// Without `Accept` it follows the request's body, `from_body`. A range (`*/*`, `application/*`) leaves the choice
+/// of serialization to the CSE, which is JSON.
 ///
 /// # Errors
 /// [`Error::NotAcceptable`] when nothing that is accepted can be written.
@@ -191,11 +191,10 @@ pub(crate) fn negotiate(headers: &HeaderMap, from_body: MediaType) -> Result<Med
     if is_empty {
         return Ok(from_body);
     }
+    let own_choice = MediaType { serialization: Serialization::Json, ..from_body };
     let by_range = any.and_then(|quality| {
-        [from_body, MediaType::DEFAULT]
-            .into_iter()
-            .find(|media| !excluded.contains(media))
-            .map(|media| (quality, media))
+        let allowed = [own_choice, MediaType::DEFAULT].into_iter().find(|media| !excluded.contains(media));
+        allowed.map(|media| (quality, media))
     });
     let chosen = match (best, by_range) {
         // A type that is named counts more than a range of the same quality.
@@ -351,5 +350,10 @@ mod tests {
     fn without_accept_the_answer_is_as_the_request() {
         let whole = MediaType { payload: Payload::ResponsePrimitive, serialization: Serialization::Json };
         assert_eq!(negotiate(&HeaderMap::new(), whole), Ok(whole));
+        let xml = MediaType::content(Serialization::Xml);
+        assert_eq!(negotiate(&HeaderMap::new(), xml), Ok(xml));
+        let anything = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+        assert_eq!(negotiate(&anything, xml), Ok(MediaType::DEFAULT));
+        assert_eq!(negotiate(&anything, whole), Ok(whole));
     }
 }

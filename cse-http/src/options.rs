@@ -10,7 +10,8 @@ pub struct HttpOptions {
     /// Whether a query parameter that TS-0009 does not name is an attribute's short name, and so a condition
     /// on that attribute (`fc/atr`).
     pub is_attribute: fn(&str) -> bool,
-    /// Largest request body, in bytes. Default 1 MiB.
+    /// Largest request body, in bytes; of a larger one up to four times as much is read to be thrown away, so
+    /// that the refusal reaches its sender. Default 1 MiB.
     pub body_bytes_max: usize,
     /// Longest time for a request body to arrive, from the end of its header. Default 20 s.
     pub body_timeout: Duration,

@@ -13,8 +13,9 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use cse_core::error::Error;
 use cse_core::ports::Dispatch;
-use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tokio::sync::Semaphore;
@@ -24,6 +25,7 @@ use tracing::debug;
 use crate::answer::{AnswerForm, Refusal};
 use crate::decode::decode;
 use crate::encode::{encode, encode_refusal};
+use crate::header;
 use crate::options::{CorsOptions, HttpOptions};
 
 /// A router that answers every request as a oneM2M request.
@@ -33,6 +35,9 @@ use crate::options::{CorsOptions, HttpOptions};
 pub fn router<D: Dispatch>(dispatch: D, options: HttpOptions) -> Router {
     Router::new().fallback_service(Answering::new(dispatch, options))
 }
+
+/// How many times the largest body is read of one that is too large, only to be thrown away.
+const DISCARDED_MAX: usize = 4;
 
 /// Answers oneM2M requests.
 struct Answering<D>(Arc<Shared<D>>);
@@ -91,7 +96,10 @@ impl<D: Dispatch> Shared<D> {
         let Ok(_place) = self.places.try_acquire() else {
             return self.busy(&AnswerForm::of(&parts.headers));
         };
-        let body = match self.read(body).await {
+        if let Err(error) = check_host(&parts) {
+            return encode_refusal(Refusal::new(AnswerForm::of(&parts.headers), &error));
+        }
+        let body = match self.read(&parts, body).await {
             Ok(body) => body,
             Err(problem) => return problem.answer(AnswerForm::of(&parts.headers), &self.options),
         };
@@ -112,21 +120,29 @@ impl<D: Dispatch> Shared<D> {
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, BodyProblem> {
+    async fn read(&self, parts: &Parts, mut body: Body) -> Result<Bytes, BodyProblem> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
         let bytes_max = self.options.body_bytes_max;
-        if body.size_hint().lower() > bytes_max as u64 {
-            return Err(BodyProblem::TooLarge);
-        }
-        let collected = Limited::new(body, bytes_max).collect();
-        match tokio::time::timeout(self.options.body_timeout, collected).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyProblem::TooLarge),
-            Ok(Err(_)) => Err(BodyProblem::Broken),
-            Err(_) => Err(BodyProblem::TooSlow),
-        }
+        let arrived = async {
+            if body.size_hint().lower() > bytes_max as u64 {
+                // Whoever waits for a word before sending is not asked to send.
+                if !parts.headers.contains_key(EXPECT) {
+                    discard(&mut body, bytes_max).await;
+                }
+                return Err(BodyProblem::TooLarge);
+            }
+            match Limited::new(&mut body, bytes_max).collect().await {
+                Ok(collected) => Ok(collected.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    discard(&mut body, bytes_max).await;
+                    Err(BodyProblem::TooLarge)
+                }
+                Err(_) => Err(BodyProblem::Broken),
+            }
+        };
+        tokio::time::timeout(self.options.body_timeout, arrived).await.unwrap_or(Err(BodyProblem::TooSlow))
     }
 
     fn busy(&self, form: &AnswerForm) -> Response<Body> {
@@ -134,6 +150,18 @@ impl<D: Dispatch> Shared<D> {
         let mut answer = encode_refusal(refusal.with_status(StatusCode::SERVICE_UNAVAILABLE));
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(self.options.retry_after_s));
         answer
+    }
+}
+
+/// Takes the rest of a body that is too large, within reason: to close on a peer that is still sending would
+/// reset the connection, and the answer would be lost.
+async fn discard(body: &mut Body, bytes_max: usize) {
+    let mut left = bytes_max.saturating_mul(DISCARDED_MAX);
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 
@@ -158,6 +186,14 @@ impl BodyProblem {
         let mut answer = encode_refusal(Refusal::new(form, &error).with_status(status));
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         answer
+    }
+}
+
+/// HTTP/1.1 wants exactly one `Host` (RFC 9112 §3.2).
+fn check_host(parts: &Parts) -> Result<(), Error> {
+    match header::text(&parts.headers, &HOST)? {
+        None if parts.version == Version::HTTP_11 => Err(Error::parameter("Host", "is missing")),
+        _ => Ok(()),
     }
 }
 

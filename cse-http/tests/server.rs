@@ -95,10 +95,14 @@ async fn refusals_have_both_codes() {
     for (bytes, status, rsc) in [
         (get("/cse-in").replace("X-M2M-RI: r1\r\n", ""), 400, "4000"),
         (get("/cse-in?nonsense=1"), 400, "4000"),
+        (get("/cse-in").replace("Host: cse\r\n", ""), 400, "4000"),
+        (get("/cse-in").replace("Host: cse\r\n", "Host: a\r\nHost: b\r\n"), 400, "4000"),
         (get("/cse-in").replace("GET", "PATCH"), 405, "4005"),
         (get("/cse-in").replace("GET", "OPTIONS"), 405, "4005"),
         (get("/cse-in").replace("RVI: 3", "RVI: 99"), 501, "4001"),
         (get("/cse-in").replace("Host", "Accept: text/html\r\nHost"), 406, "5207"),
+        (post("/cse-in", "Content-Length: 1\r\n", "{"), 400, "4000"),
+        (post("/cse-in", "Content-Length: 0\r\n", ""), 400, "4000"),
         (post("/cse-in", "Content-Length: 2\r\n", "{}").replace("/json", "/xml"), 415, "4015"),
     ] {
         let answer = server.exchange(&bytes).await;
@@ -109,6 +113,8 @@ async fn refusals_have_both_codes() {
         assert_eq!(answer.header("allow").is_some(), status == 405);
     }
     assert!(server.stub.requests().is_empty());
+    let old = get("/cse-in").replace("HTTP/1.1\r\nHost: cse", "HTTP/1.0");
+    assert_eq!(server.exchange(old).await.status, 200, "HTTP/1.0 knows no Host");
 }
 
 #[tokio::test]
@@ -144,7 +150,6 @@ async fn a_slow_header_ends_the_connection() {
     slow.send("GET /cse-in HTTP/1.1\r\nHost: ").await;
     assert_eq!(silent.closed().await, b"");
     assert_eq!(slow.closed().await, b"");
-    assert_eq!(server.exchange(get("/cse-in")).await.status, 200);
 }
 
 #[tokio::test]
@@ -159,13 +164,14 @@ async fn an_idle_connection_is_closed_in_its_own_time() {
 
 #[tokio::test]
 async fn a_long_answer_is_not_idleness() {
-    let limits = HttpLimits { idle_timeout: SHORT, header_timeout: SHORT, ..HttpLimits::default() };
-    let server = Server::start(options(), limits).await;
+    let server = Server::start(options(), HttpLimits { idle_timeout: SHORT, ..HttpLimits::default() }).await;
     let mut peer = server.connect().await;
     peer.send(get("/held")).await;
     server.stub.begun(1).await;
-    let silent = server.connect().await.closed().await;
-    assert_eq!(silent, b"", "the deadline of another connection has passed meanwhile");
+    let mut idle = server.connect().await;
+    idle.send(get("/cse-in")).await;
+    assert_eq!(idle.answer().await.status, 200);
+    assert_eq!(idle.closed().await, b"", "the time of an idle connection has passed");
     server.stub.let_go();
     assert_eq!(peer.answer().await.status, 200);
 }
@@ -211,6 +217,15 @@ async fn a_large_body_is_refused() {
     let fitting = "6\r\n{\"m2m:\r\n8\r\ncnt\":{}}\r\n0\r\n\r\n";
     let answer = server.exchange(post("/cse-in", "Transfer-Encoding: chunked\r\n", fitting)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_peer_that_sends_all_first() {
+    let options = HttpOptions { body_bytes_max: 8 << 20, ..options() };
+    let server = Server::start(options, HttpLimits::default()).await;
+    let length = 30 << 20;
+    let answer = server.exchange(post("/cse-in", &format!("Content-Length: {length}\r\n"), &"x".repeat(length))).await;
+    assert_eq!((answer.status, answer.rsc()), (413, "4000"));
 }
 
 #[tokio::test]

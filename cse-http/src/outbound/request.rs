@@ -134,7 +134,7 @@ fn put_headers(headers: &mut HeaderMap, request: &Request) {
 
 fn joined(list: &Value, separator: &str) -> String {
     match list {
-        Value::List(items) => items.iter().map(|item| plain(item)).collect::<Vec<_>>().join(separator),
+        Value::List(items) => items.iter().map(plain).collect::<Vec<_>>().join(separator),
         single => plain(single).into(),
     }
 }

@@ -1,1 +1,25 @@
-//! x
+//! MQTT binding of oneM2M primitives (TS-0010) and the embedded broker.
+//!
+//! The binding is one piece of code over two kinds of broker: `binding` takes requests, `outbound` sends them, and
+//! `link` is all they know of a broker. Nothing here knows resources; nothing in the core knows MQTT.
+
+mod binding;
+pub mod broker;
+mod correlation;
+mod external;
+mod hop;
+mod link;
+mod options;
+mod outbound;
+mod pool;
+mod redelivery;
+mod salvage;
+mod service;
+mod stats;
+pub mod topic;
+
+pub use link::LinkStatus;
+pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
+pub use outbound::MqttOutbound;
+pub use service::MqttBinding;
+pub use stats::{Count, MqttStats};

@@ -1,0 +1,361 @@
+//! Requests that come in over MQTT: from the topic and the payload to the CSE and back to an answer.
+//!
+//! One task takes messages in the order of arrival and gives each to the CSE before it looks at the next, so that
+//! effects keep that order; requests that have to wait run on concurrently. The answer is published first, then the
+//! request is acknowledged: a crash in between brings the request again, and the record of the CSE answers it.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cse_core::codec::Serialization;
+use cse_core::error::Error;
+use cse_core::id::CseIdentity;
+use cse_core::ports::{BoxFuture, Dispatch};
+use cse_core::primitive::{Binding, Context, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use cse_core::value::Text;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use rustc_hash::FxHashMap;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::correlation::Correlation;
+use crate::hop;
+use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
+use crate::options::BindingOptions;
+use crate::redelivery::Recall;
+use crate::salvage;
+use crate::stats::MqttStats;
+use crate::topic::{Format, Topic, TopicKind, Topics};
+
+/// How often slow requests are looked for, so an early acknowledgement comes up to this much later.
+const SLOW_CHECK: Duration = Duration::from_millis(500);
+
+/// What all parts of a binding share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) identity: Arc<CseIdentity>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) options: Arc<BindingOptions>,
+    pub(crate) stats: Arc<MqttStats>,
+    pub(crate) correlation: Arc<Correlation>,
+}
+
+/// A request that is being carried out.
+struct Running {
+    topic: Arc<str>,
+    request_identifier: Text,
+    release_version: Option<ReleaseVersion>,
+    wants_answer: bool,
+    acknowledgement: Option<Box<dyn Acknowledgement>>,
+}
+
+/// The number of a running request and what became of it; `None` if it panicked.
+type Finished = (u64, Option<Response>);
+
+/// The receiving side of a binding.
+pub(crate) struct Receiver<D> {
+    common: Common,
+    dispatch: D,
+    publisher: Arc<dyn Publisher>,
+    recall: Recall,
+    futures: FuturesUnordered<BoxFuture<'static, Finished>>,
+    running: FxHashMap<u64, Running>,
+    /// When the running requests came, by number.
+    arrivals: VecDeque<(Instant, u64)>,
+    /// Messages with requests that found no place, in order of arrival.
+    waiting: VecDeque<Inbound>,
+    waiting_bytes: usize,
+    next_number: u64,
+}
+
+impl<D: Dispatch> Receiver<D> {
+    pub(crate) fn new(common: Common, dispatch: D, publisher: Arc<dyn Publisher>, recall: Recall) -> Self {
+        Self {
+            common,
+            dispatch,
+            publisher,
+            recall,
+            futures: FuturesUnordered::new(),
+            running: FxHashMap::default(),
+            arrivals: VecDeque::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            next_number: 0,
+        }
+    }
+
+    /// Takes requests until told to stop or the link ends, then lets the running ones end.
+    pub(crate) async fn serve<L: Link>(mut self, mut link: L, stop: impl Future<Output = ()> + Send) {
+        let mut stop = pin!(stop);
+        let mut slow_check = interval(SLOW_CHECK);
+        slow_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(finished) = self.futures.next(), if !self.futures.is_empty() => self.finish(finished),
+                now = slow_check.tick() => self.acknowledge_slow(now),
+                inbound = link.receive(), if self.has_room() => match inbound {
+                    Some(inbound) => self.take(inbound),
+                    None => break,
+                },
+            }
+            // A link with a full queue is always ready; others on this thread want their turn.
+            tokio::task::coop::consume_budget().await;
+        }
+        // What waits is not acknowledged and comes again.
+        self.waiting.clear();
+        let grace = self.common.options.stop_grace;
+        let finish_all = async {
+            while let Some(finished) = self.futures.next().await {
+                self.finish(finished);
+            }
+        };
+        if timeout(grace, finish_all).await.is_err() {
+            tracing::warn!(requests = self.futures.len(), "requests did not end in time; they will be redelivered");
+        }
+        if timeout(grace, link.close()).await.is_err() {
+            tracing::warn!("the broker did not take all messages in time");
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let options = &self.common.options;
+        self.waiting.len() < options.waiting_requests_max && self.waiting_bytes < options.waiting_bytes_max
+    }
+
+    /// Takes the next message. Answers to our own requests never wait behind requests of others.
+    fn take(&mut self, inbound: Inbound) {
+        self.common.stats.received.increment();
+        let topics = Arc::clone(&self.common.topics);
+        match topics.parse(&inbound.topic) {
+            Some(topic) if topic.kind == TopicKind::Response && topic.originator == topics.own_level() => {
+                self.common.correlation.on_response(&topic, &inbound.payload);
+                acknowledge(inbound.acknowledgement);
+            }
+            Some(topic) if topic.kind.answer().is_some() && topic.receiver == topics.own_level() => {
+                if self.futures.len() < self.common.options.concurrent_requests_max && self.waiting.is_empty() {
+                    self.start(inbound);
+                } else {
+                    self.waiting_bytes += inbound.payload.len();
+                    self.waiting.push_back(inbound);
+                }
+            }
+            _ => {
+                self.common.stats.unknown_topics.increment();
+                tracing::warn!(topic = &*inbound.topic, "message on a topic that is not for this CSE");
+                acknowledge(inbound.acknowledgement);
+            }
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        while self.futures.len() < self.common.options.concurrent_requests_max {
+            let Some(inbound) = self.waiting.pop_front() else { return };
+            self.waiting_bytes -= inbound.payload.len();
+            self.start(inbound);
+        }
+    }
+
+    /// Reads a request and gives it to the CSE.
+    fn start(&mut self, inbound: Inbound) {
+        let topics = Arc::clone(&self.common.topics);
+        let Some(topic) = topics.parse(&inbound.topic) else { return };
+        let mut request = match self.read(&topic, &inbound.payload) {
+            Ok(request) => request,
+            Err(refusal) => {
+                if refusal.is_none_or(|response| self.publish(&topic, response)) {
+                    acknowledge(inbound.acknowledgement);
+                }
+                return;
+            }
+        };
+        let redelivery = self.recall.judge(inbound.duplicate, topic.originator, &request.request_identifier);
+        if redelivery == Redelivery::Possible {
+            self.common.stats.possible_redeliveries.increment();
+        }
+        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery };
+        let running = Running {
+            topic: Arc::clone(&inbound.topic),
+            request_identifier: request.request_identifier.clone(),
+            release_version: request.release_version,
+            wants_answer: request.response_type != ResponseType::NoResponse,
+            acknowledgement: inbound.acknowledgement,
+        };
+        self.common.stats.dispatched.increment();
+        self.carry_out(request, running);
+    }
+
+    fn carry_out(&mut self, request: Request, running: Running) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let dispatch = self.dispatch.clone();
+        let work = async move { dispatch.dispatch(request).await };
+        let mut future: BoxFuture<'static, Finished> =
+            Box::pin(AssertUnwindSafe(work).catch_unwind().map(move |response| (number, response.ok())));
+        self.running.insert(number, running);
+        // The first poll happens here, before the next message is looked at: that is the order of effects. What is
+        // not ready at once is polled again as soon as it is among the others.
+        match (&mut future).now_or_never() {
+            Some(finished) => self.finish_one(finished),
+            None => {
+                self.futures.push(future);
+                if self.common.options.acknowledge_after.is_some() {
+                    self.arrivals.push_back((Instant::now(), number));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        self.finish_one(finished);
+        while self.arrivals.front().is_some_and(|(_, number)| !self.running.contains_key(number)) {
+            self.arrivals.pop_front();
+        }
+        self.start_waiting();
+    }
+
+    fn finish_one(&mut self, (number, response): Finished) {
+        let Some(running) = self.running.remove(&number) else { return };
+        let topics = Arc::clone(&self.common.topics);
+        let Some(topic) = topics.parse(&running.topic) else { return };
+        let response = response.unwrap_or_else(|| {
+            self.common.stats.panics.increment();
+            tracing::error!(request_identifier = running.request_identifier.as_str(), "a request panicked");
+            let mut response = Response::error(running.request_identifier.clone(), &Error::Internal);
+            response.release_version = running.release_version;
+            response
+        });
+        let done = if running.wants_answer {
+            self.publish_followed(&topic, response)
+        } else {
+            self.common.stats.unanswered_by_wish.increment();
+            self.recall.answered(topic.originator, &running.request_identifier, None);
+            true
+        };
+        if done {
+            acknowledge(running.acknowledgement);
+        }
+    }
+
+    /// Reads the request of a message, or says what to answer, if anything.
+    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Request, Option<Response>> {
+        let stats = &self.common.stats;
+        let (decoded, written_as) = match topic.format {
+            Format::Absent => (Serialization::Json.decode(payload), Some(Serialization::Json)),
+            Format::Named(serialization) => (serialization.decode(payload), Some(serialization)),
+            Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
+        };
+        let failure = match decoded.map(Request::from_map) {
+            Ok(Ok(mut request)) => {
+                let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
+                    return Ok(request);
+                };
+                if matches!(error, Error::OriginatorMismatch(_)) {
+                    stats.originator_mismatches.increment();
+                    tracing::warn!(originator = topic.originator, %error, "originators do not agree");
+                }
+                let mut response = Response::error(request.request_identifier, &error);
+                response.release_version = request.release_version;
+                return Err(Some(response));
+            }
+            Ok(Err(failure)) => {
+                tracing::debug!(originator = topic.originator, error = %failure.error, "not a request");
+                failure.response()
+            }
+            Err(error) => {
+                if matches!(error, Error::UnsupportedMediaType(_)) {
+                    stats.unsupported_serializations.increment();
+                }
+                tracing::debug!(originator = topic.originator, %error, "payload that cannot be read");
+                salvage::request_identifier(payload, written_as).map(|rqi| Response::error(rqi, &error))
+            }
+        };
+        stats.undecodable.increment();
+        if failure.is_none() {
+            stats.undecodable_unanswered.increment();
+            let (originator, bytes) = (topic.originator, payload.len());
+            tracing::warn!(originator, bytes, "payload that is no request and has no request identifier: not answered");
+        }
+        Err(failure)
+    }
+
+    /// Publishes an answer and remembers to follow it.
+    fn publish_followed(&mut self, topic: &Topic<'_>, response: Response) -> bool {
+        let request_identifier = response.request_identifier.clone();
+        match self.try_publish(topic, response) {
+            Ok(receipt) => {
+                self.recall.answered(topic.originator, &request_identifier, receipt);
+                if let Recall::Followed(answers) = &mut self.recall {
+                    self.common.stats.answers_forgotten.add(answers.take_forgotten());
+                }
+                true
+            }
+            Err(()) => {
+                self.recall.answered(topic.originator, &request_identifier, None);
+                false
+            }
+        }
+    }
+
+    fn publish(&self, topic: &Topic<'_>, response: Response) -> bool {
+        self.try_publish(topic, response).is_ok()
+    }
+
+    fn try_publish(&self, topic: &Topic<'_>, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
+        let Some(name) = self.common.topics.answer(topic, Serialization::Json) else { return Err(()) };
+        let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
+        let payload = Bytes::from(Serialization::Json.encode(&response.into_map()));
+        let published = match self.publisher.publish_answer(name.clone(), payload) {
+            Err(Refused::TooLarge(bytes)) => {
+                let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
+                let mut response = Response::error(request_identifier, &Error::TooLarge(text));
+                response.release_version = release_version;
+                let payload = Bytes::from(Serialization::Json.encode(&response.into_map()));
+                self.publisher.publish_answer(name, payload)
+            }
+            other => other,
+        };
+        match published {
+            Ok(receipt) => {
+                self.common.stats.answered.increment();
+                Ok(receipt)
+            }
+            Err(refused) => {
+                self.common.stats.answers_refused.increment();
+                tracing::warn!(originator = topic.originator, %refused, "answer could not be published");
+                Err(())
+            }
+        }
+    }
+
+    /// Acknowledges requests that take long, see [`BindingOptions::acknowledge_after`].
+    fn acknowledge_slow(&mut self, now: Instant) {
+        let Some(limit) = self.common.options.acknowledge_after else { return };
+        while let Some(&(arrival, number)) = self.arrivals.front() {
+            if now.saturating_duration_since(arrival) < limit {
+                return;
+            }
+            self.arrivals.pop_front();
+            if let Some(acknowledgement) =
+                self.running.get_mut(&number).and_then(|running| running.acknowledgement.take())
+            {
+                self.common.stats.acknowledged_early.increment();
+                acknowledgement.acknowledge();
+            }
+        }
+    }
+}
+
+fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {
+    if let Some(acknowledgement) = acknowledgement {
+        acknowledgement.acknowledge();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! An MQTT 3.1.1 broker to embed: sessions, routing, limits, and a link by which the program takes part.
+//!
+//! It knows MQTT and asks a [`Policy`] who may do what; it knows nothing of what the messages mean.
+//!
+//! - QoS 0, 1 and 2; clean and kept sessions (kept in memory: a restart of the process forgets them).
+//! - A QoS 1 or 2 message that a [`Link`] gets is acknowledged to its publisher when the link accepts it, not before.
+//!   One that only other clients get is acknowledged when it is in their queues.
+//! - A message accepted for a session stays until its client acknowledges it. A full queue refuses new messages; see
+//!   [`Limits`] for every bound and [`Stats`] for what was refused.
+//! - Overlapping subscriptions of one client give it one copy of a message, with the highest QoS among them.
+//!
+//! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
+//! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
+//! there is no bridging and no clustering. TLS and other transports go around it, by
+//! [`Broker::serve_connection`].
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::Duration};
+//! # use cse_mqtt::broker::{Broker, Limits, OpenPolicy};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = Broker::new(Limits::default(), Arc::new(OpenPolicy));
+//! let (link, mut receiver) = broker.link("echo", &["request/#"])?;
+//! let (_stop, shutdown) = tokio::sync::watch::channel(false);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:1883").await?;
+//! let echo = async {
+//!     let mut requests = Vec::new();
+//!     loop {
+//!         receiver.receive(&mut requests, 64).await;
+//!         for request in requests.drain(..) {
+//!             let topic = format!("response/{}", request.publisher.client_id);
+//!             if link.publish(&topic, request.payload, request.qos).is_ok() {
+//!                 request.ack.accept();
+//!             }
+//!         }
+//!     }
+//! };
+//! tokio::select! {
+//!     () = echo => {}
+//!     () = broker.serve(listener, shutdown, Duration::from_secs(5)) => {}
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+mod acks;
+mod codec;
+mod connect;
+mod connection;
+mod delivery;
+mod filter;
+mod handle;
+mod limits;
+mod link;
+mod policy;
+mod registry;
+mod router;
+mod serve;
+mod session;
+mod stats;
+mod trie;
+
+pub use delivery::{DeliveryHandle, DeliveryStatus};
+pub use filter::InvalidFilter;
+pub use limits::Limits;
+pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome};
+pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, Policy, PolicyFuture};
+pub use session::SessionSnapshot;
+pub use stats::{Counter, Stats};
+
+use filter::TopicFilter;
+use link::LinkShared;
+use registry::Registry;
+use router::Router;
+use session::Memory;
+
+/// The broker. Clones are the same broker.
+#[derive(Clone)]
+pub struct Broker {
+    core: Arc<Core>,
+}
+
+/// What all connections and links share.
+pub(crate) struct Core {
+    limits: Arc<Limits>,
+    policy: Arc<dyn Policy>,
+    stats: Stats,
+    router: Router,
+    registry: Registry,
+    memory: Arc<Memory>,
+    last_id: AtomicU64,
+}
+
+impl Broker {
+    /// A broker without connections; see [`Broker::serve`] and [`Broker::link`].
+    pub fn new(limits: Limits, policy: Arc<dyn Policy>) -> Self {
+        let router = Router::new(limits.subscriptions_total_max);
+        Self {
+            core: Arc::new(Core {
+                limits: Arc::new(limits),
+                policy,
+                stats: Stats::default(),
+                router,
+                registry: Registry::default(),
+                memory: Arc::default(),
+                last_id: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Attaches the program itself, which receives messages that match `filters` and may publish anything.
+    ///
+    /// `name` is the client identifier that receivers of its messages in other links see. It is not in the name space
+    /// of clients.
+    ///
+    /// # Errors
+    /// If one of `filters` is malformed, too long, or shared.
+    pub fn link(&self, name: &str, filters: &[&str]) -> Result<(Link, LinkReceiver), InvalidFilter> {
+        let limits = &self.core.limits;
+        let client = Client { client_id: name.into(), identity: Identity::new(name), peer: None };
+        let shared = Arc::new(LinkShared::new(
+            self.core.next_id(),
+            Arc::new(client),
+            limits.link_messages_max,
+            limits.link_bytes_max,
+        ));
+        let receiver = LinkReceiver::new(Arc::clone(&self.core), Arc::clone(&shared));
+        let link = Link::new(Arc::clone(&self.core), shared);
+        for filter in filters {
+            link.subscribe(filter)?;
+        }
+        Ok((link, receiver))
+    }
+
+    /// Closes a client's connection and ends its session with everything that waits for it, as when the client is no
+    /// longer registered. `false` if there is no such session.
+    pub fn expel(&self, client_id: &str) -> bool {
+        self.core.expel(client_id)
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// All sessions now, each seen at its own instant.
+    pub fn sessions(&self) -> Vec<SessionSnapshot> {
+        self.core.snapshots()
+    }
+}
+
+impl Core {
+    /// A number no session or link has.
+    fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn parse_filter(&self, text: &str) -> Result<TopicFilter, InvalidFilter> {
+        TopicFilter::parse(text, self.limits.filter_bytes_max, self.limits.filter_levels_max)
+    }
+}

@@ -1,0 +1,437 @@
+//! One network connection after its CONNECT: a hand-written poll loop that reads, handles and writes in batches.
+//!
+//! All complete packets of one read are handled before anything is written, and everything that became ready in the
+//! meantime goes out in one write. An idle connection holds no buffers: bytes are read into one that all connections
+//! of a thread share. Whenever something this connection feeds is full (a link, its own output, the acknowledgements
+//! it waits for), it stops reading, and the client feels that as TCP back-pressure.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Core;
+use super::acks::{AckKind, AckQueue};
+use super::codec::{self, Violation};
+use super::link::{Inbound, LinkShared, Push};
+use super::policy::Client;
+use super::session::Session;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Output is collected up to this size before it is written.
+const OUTPUT_BYTES: usize = 64 * 1024;
+/// Larger buffers are given back when they are empty.
+const IDLE_BUFFER_BYTES: usize = 16 * 1024;
+/// Messages collected for links before they are handed over.
+const LINK_BATCH: usize = 64;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ending {
+    TakenOver = 1,
+    Expelled = 2,
+    /// Its task is gone.
+    Over = 3,
+}
+
+/// What others may do with a connection while its task runs.
+pub(crate) struct ConnectionShared {
+    pub(crate) client: Arc<Client>,
+    acks: Mutex<AckQueue>,
+    waker: AtomicWaker,
+    ending: AtomicU8,
+    draining: AtomicBool,
+    /// Identifier of the link whose queue was full, or 0.
+    waits_for_link: AtomicU64,
+}
+
+impl ConnectionShared {
+    pub(crate) fn new(client: Arc<Client>) -> Self {
+        Self {
+            client,
+            acks: Mutex::default(),
+            waker: AtomicWaker::new(),
+            ending: AtomicU8::new(0),
+            draining: AtomicBool::new(false),
+            waits_for_link: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Ends the connection; the first reason counts.
+    pub(crate) fn end(&self, ending: Ending) {
+        let _ = self.ending.compare_exchange(0, ending as u8, Ordering::Release, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn ending(&self) -> Option<Closed> {
+        match self.ending.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Closed::TakenOver),
+            _ => Some(Closed::Expelled),
+        }
+    }
+
+    /// Takes nothing new and ends when everything begun is done.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Takes a decision about the acknowledgement with this number.
+    pub(crate) fn complete(&self, sequence: u64) {
+        let is_head = self.acks.lock().complete(sequence);
+        if is_head {
+            self.wake();
+        }
+    }
+
+    /// `true` if the connection was not waiting for this link yet.
+    pub(crate) fn begin_waiting(&self, link: u64) -> bool {
+        self.waits_for_link.swap(link, Ordering::AcqRel) != link
+    }
+
+    pub(crate) fn end_waiting(&self, link: u64) {
+        let _ = self.waits_for_link.compare_exchange(link, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.wake();
+    }
+}
+
+impl std::fmt::Debug for ConnectionShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectionShared").field("client_id", &self.client.client_id).finish_non_exhaustive()
+    }
+}
+
+/// How a connection came to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Closed {
+    #[error("the client disconnected")]
+    ByClient,
+    #[error("the network connection was lost: {0}")]
+    Lost(#[from] io::Error),
+    #[error("protocol violation: {0}")]
+    Violation(#[from] Violation),
+    #[error("the client was silent too long")]
+    KeepAlive,
+    #[error("another connection took over the client identifier")]
+    TakenOver,
+    #[error("the client was expelled")]
+    Expelled,
+    #[error("the broker is stopping")]
+    Drained,
+}
+
+/// Detaches the session however the task of the connection ends.
+pub(crate) struct Attachment {
+    pub(crate) core: Arc<Core>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) shared: Arc<ConnectionShared>,
+}
+
+impl Attachment {
+    pub(crate) fn new(core: Arc<Core>, session: Arc<Session>, shared: Arc<ConnectionShared>) -> Self {
+        core.stats.clients_connected.increment();
+        Self { core, session, shared }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.shared.end(Ending::Over);
+        self.core.stats.clients_connected.decrement();
+        self.core.detach(&self.session, &self.shared);
+    }
+}
+
+/// A connection and its buffers.
+pub(crate) struct Connection<S> {
+    pub(super) attachment: Attachment,
+    stream: S,
+    /// Bytes of packets that are not complete, or not handled because of back-pressure.
+    input: BytesMut,
+    /// `input` may have complete packets.
+    paused: bool,
+    pub(super) output: BytesMut,
+    /// Messages that links have not taken yet.
+    pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
+    /// Acknowledgements not written yet.
+    unacknowledged: usize,
+    silence: Option<Silence>,
+}
+
+/// Watches over the keep-alive.
+struct Silence {
+    allowed: Duration,
+    last_input: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection whose first input, after CONNECT, is `input`. `output` is written first.
+    pub(crate) fn new(attachment: Attachment, stream: S, input: BytesMut, output: BytesMut, keep_alive: u16) -> Self {
+        // MQTT 3.1.1 §3.1.2.10: one and a half times; zero switches it off.
+        let silence = (keep_alive > 0).then(|| {
+            let allowed = Duration::from_millis(u64::from(keep_alive) * 1500);
+            let last_input = Instant::now();
+            Silence { allowed, last_input, timer: Box::pin(sleep_until(last_input + allowed)) }
+        });
+        Self {
+            attachment,
+            stream,
+            paused: !input.is_empty(),
+            input,
+            output,
+            to_links: VecDeque::new(),
+            unacknowledged: 0,
+            silence,
+        }
+    }
+
+    /// Serves the connection to its end. When this future is dropped, the session is free for another connection.
+    pub(crate) async fn run(mut self) -> Closed {
+        let closed = poll_fn(|cx| self.poll_run(cx)).await;
+        let stats = &self.attachment.core.stats;
+        match &closed {
+            Closed::Violation(_) => stats.protocol_violations.increment(),
+            Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
+            _ => {}
+        }
+        closed
+    }
+
+    fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        match self.poll_steps(cx) {
+            Poll::Ready(Err(closed)) => Poll::Ready(closed),
+            Poll::Ready(Ok(never)) => match never {},
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<std::convert::Infallible, Closed>> {
+        self.attachment.shared.waker.register(cx.waker());
+        loop {
+            if let Some(closed) = self.attachment.shared.ending() {
+                return Poll::Ready(Err(closed));
+            }
+            let mut progress = self.resume_input()?;
+            progress |= self.poll_input(cx)?.is_ready();
+            progress |= self.collect_output();
+            progress |= self.poll_output(cx)?.is_ready();
+            if !progress {
+                if self.attachment.shared.draining.load(Ordering::Acquire) && self.is_drained() {
+                    return Poll::Ready(Err(Closed::Drained));
+                }
+                ready!(self.poll_silence(cx));
+                return Poll::Ready(Err(Closed::KeepAlive));
+            }
+        }
+    }
+
+    // === input ===
+
+    /// Goes on with what back-pressure had stopped. `true` if it went on at all.
+    fn resume_input(&mut self) -> Result<bool, Closed> {
+        let had_for_links = self.to_links.len();
+        self.flush_links();
+        let mut progress = self.to_links.len() < had_for_links;
+        if self.paused && !self.must_pause() {
+            if let Some(silence) = &mut self.silence {
+                // The client was not heard because nobody listened.
+                silence.last_input = Instant::now();
+            }
+            let input = std::mem::take(&mut self.input);
+            self.handle_own_input(input)?;
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.paused || self.must_pause() {
+            return Poll::Pending;
+        }
+        // Taken out of its cell: a panic in a policy must not leave it borrowed.
+        let mut buffer = READ_BUFFER.take();
+        buffer.resize(READ_BYTES, 0);
+        let outcome = self.poll_input_into(cx, &mut buffer);
+        READ_BUFFER.set(buffer);
+        outcome
+    }
+
+    fn poll_input_into(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), Closed>> {
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        let bytes = read.filled();
+        if bytes.is_empty() {
+            return Poll::Ready(Err(Closed::Lost(io::ErrorKind::UnexpectedEof.into())));
+        }
+        if let Some(silence) = &mut self.silence {
+            silence.last_input = Instant::now();
+        }
+        if self.input.is_empty() {
+            let handled = self.handle_input(bytes)?;
+            self.input.extend_from_slice(&bytes[handled..]);
+        } else {
+            self.input.extend_from_slice(bytes);
+            let input = std::mem::take(&mut self.input);
+            self.handle_own_input(input)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn handle_own_input(&mut self, mut input: BytesMut) -> Result<(), Closed> {
+        let handled = self.handle_input(&input)?;
+        input.advance(handled);
+        if !input.is_empty() || input.capacity() <= IDLE_BUFFER_BYTES {
+            self.input = input;
+        }
+        Ok(())
+    }
+
+    /// Handles complete packets until there is none, or back-pressure. Gives the number of bytes done.
+    fn handle_input(&mut self, bytes: &[u8]) -> Result<usize, Closed> {
+        let packet_bytes_max = self.attachment.core.limits.packet_bytes_max;
+        let mut handled = 0;
+        self.paused = false;
+        loop {
+            let rest = &bytes[handled..];
+            if self.must_pause() {
+                self.paused = !rest.is_empty();
+                break;
+            }
+            let Some((packet, length)) = codec::decode(rest, packet_bytes_max)? else {
+                break;
+            };
+            handled += length;
+            if packet.is_new_work() && self.attachment.shared.draining.load(Ordering::Relaxed) {
+                // Not answered, so the client brings it again later. Read past, to hear what comes behind it.
+                continue;
+            }
+            self.handle(packet)?;
+            if self.to_links.len() >= LINK_BATCH {
+                self.flush_links();
+            }
+        }
+        self.flush_links();
+        Ok(handled)
+    }
+
+    fn must_pause(&self) -> bool {
+        self.to_links.len() >= LINK_BATCH
+            || self.unacknowledged >= self.attachment.core.limits.unacknowledged_max
+            || self.output.len() >= OUTPUT_BYTES
+    }
+
+    fn flush_links(&mut self) {
+        let (core, shared) = (&self.attachment.core, &self.attachment.shared);
+        while let Some((link, inbound)) = self.to_links.pop_front() {
+            match link.push(inbound, Some(shared)) {
+                Push::Taken => core.stats.link_deliveries.increment(),
+                Push::Full { inbound, first } => {
+                    if first {
+                        core.stats.link_stalls.increment();
+                    }
+                    self.to_links.push_front((link, inbound));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Appends an acknowledgement that waits for `decisions`; gives its sequence number.
+    pub(super) fn push_ack(&mut self, packet_id: u16, kind: AckKind, decisions: u32) -> u64 {
+        self.unacknowledged += 1;
+        self.attachment.shared.acks.lock().push(packet_id, kind, decisions)
+    }
+
+    // === output ===
+
+    fn collect_output(&mut self) -> bool {
+        let Attachment { core, session, shared } = &self.attachment;
+        let before = self.output.len();
+        if self.unacknowledged > 0 {
+            let mut acks = shared.acks.lock();
+            while let Some((packet_id, kind)) = acks.pop_ready() {
+                codec::write_ack(&mut self.output, packet_id, kind);
+                self.unacknowledged -= 1;
+            }
+        }
+        if self.output.len() < OUTPUT_BYTES {
+            let packets = session.take_output(shared, &mut self.output, OUTPUT_BYTES);
+            if packets > 0 {
+                core.stats.publishes_sent.add(packets);
+            }
+        }
+        self.output.len() > before
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.output.is_empty() {
+            return Poll::Pending;
+        }
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
+        if written == 0 {
+            return Poll::Ready(Err(Closed::Lost(io::ErrorKind::WriteZero.into())));
+        }
+        if written < self.output.len() {
+            self.output.advance(written);
+        } else {
+            self.output.clear();
+            if self.output.capacity() > IDLE_BUFFER_BYTES {
+                self.output = BytesMut::new();
+            }
+            // Buffering streams (TLS, WebSocket) send only now.
+            if let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_flush(cx) {
+                outcome?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_drained(&self) -> bool {
+        let Attachment { session, shared, .. } = &self.attachment;
+        self.output.is_empty() && self.to_links.is_empty() && shared.acks.lock().is_empty() && session.is_drained()
+    }
+
+    // === keep-alive ===
+
+    /// Ready when the client was silent too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let not_listening = self.paused || self.must_pause();
+        let Some(Silence { allowed, last_input, timer }) = &mut self.silence else {
+            return Poll::Pending;
+        };
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if not_listening {
+                *last_input = now;
+            }
+            let due = *last_input + *allowed;
+            if due <= now {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+}

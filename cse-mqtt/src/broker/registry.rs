@@ -1,0 +1,149 @@
+//! Which client identifier has which session, and for how long.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::Core;
+use super::connection::{ConnectionShared, Ending};
+use super::session::{Session, SessionSnapshot};
+
+/// All sessions, connected or not.
+#[derive(Default)]
+pub(crate) struct Registry(Mutex<Sessions>);
+
+#[derive(Default)]
+struct Sessions {
+    /// Keys come from clients, hence the keyed default hasher.
+    by_client_id: HashMap<Arc<str>, Arc<Session>>,
+    /// Sessions without a connection, longest offline first; the number is the session's.
+    offline: BTreeMap<(Instant, u64), Arc<Session>>,
+}
+
+impl Core {
+    /// Gives a connection its session, and whether it is a resumed one. A connection that had the client identifier
+    /// is closed. A session of another identity is never handed over but ended.
+    pub(crate) fn attach(&self, connection: &Arc<ConnectionShared>, clean: bool) -> (Arc<Session>, bool) {
+        let client = &connection.client;
+        let mut sessions = self.registry.0.lock();
+        let existing = sessions.by_client_id.get(&client.client_id).cloned();
+        if let Some(session) = &existing
+            && !clean
+            && !session.clean
+            && session.belongs_to(&client.identity)
+        {
+            let displaced = session.attach(Arc::clone(connection));
+            if let Some(since) = displaced.offline_since {
+                sessions.offline.remove(&(since, session.id));
+            }
+            drop(sessions);
+            self.take_over(displaced.connection);
+            return (Arc::clone(session), true);
+        }
+        let session = Arc::new(Session::new(
+            self.next_id(),
+            clean,
+            Arc::clone(connection),
+            Arc::clone(&self.memory),
+            Arc::clone(&self.limits),
+        ));
+        sessions.by_client_id.insert(Arc::clone(&client.client_id), Arc::clone(&session));
+        if let Some(old) = &existing {
+            sessions.forget_offline(old);
+        }
+        drop(sessions);
+        if let Some(old) = existing {
+            self.take_over(self.router.remove_session(&old));
+        }
+        (session, false)
+    }
+
+    fn take_over(&self, connection: Option<Arc<ConnectionShared>>) {
+        if let Some(connection) = connection {
+            self.stats.takeovers.increment();
+            connection.end(Ending::TakenOver);
+        }
+    }
+
+    /// A connection has ended: keeps or ends its session, unless another connection has that by now.
+    pub(crate) fn detach(&self, session: &Arc<Session>, connection: &Arc<ConnectionShared>) {
+        let mut sessions = self.registry.0.lock();
+        let now = Instant::now();
+        if !session.detach(connection, now) {
+            return;
+        }
+        let mut ended = None;
+        if session.clean {
+            sessions.by_client_id.remove(&session.client_id);
+            ended = Some(Arc::clone(session));
+        } else {
+            sessions.offline.insert((now, session.id), Arc::clone(session));
+            if sessions.offline.len() > self.limits.offline_sessions_max {
+                ended = sessions.expire_oldest();
+                self.stats.sessions_expired.increment();
+            }
+        }
+        drop(sessions);
+        if let Some(ended) = ended {
+            self.router.remove_session(&ended);
+        }
+    }
+
+    /// Ends the sessions that have been offline too long at `now`.
+    pub(crate) fn expire_sessions(&self, now: Instant) {
+        loop {
+            let expired = {
+                let mut sessions = self.registry.0.lock();
+                let due = sessions
+                    .offline
+                    .first_key_value()
+                    .is_some_and(|((since, _), _)| now.saturating_duration_since(*since) >= self.limits.offline_expiry);
+                if due { sessions.expire_oldest() } else { None }
+            };
+            let Some(expired) = expired else {
+                return;
+            };
+            self.stats.sessions_expired.increment();
+            self.router.remove_session(&expired);
+        }
+    }
+
+    /// Ends a client's session and connection.
+    pub(crate) fn expel(&self, client_id: &str) -> bool {
+        let mut sessions = self.registry.0.lock();
+        let Some(session) = sessions.by_client_id.remove(client_id) else {
+            return false;
+        };
+        sessions.forget_offline(&session);
+        drop(sessions);
+        if let Some(connection) = self.router.remove_session(&session) {
+            connection.end(Ending::Expelled);
+        }
+        true
+    }
+
+    pub(crate) fn is_known(&self, client_id: &str) -> bool {
+        self.registry.0.lock().by_client_id.contains_key(client_id)
+    }
+
+    pub(crate) fn snapshots(&self) -> Vec<SessionSnapshot> {
+        let sessions: Vec<_> = self.registry.0.lock().by_client_id.values().cloned().collect();
+        sessions.iter().map(|session| session.snapshot()).collect()
+    }
+}
+
+impl Sessions {
+    fn forget_offline(&mut self, session: &Session) {
+        if let Some(since) = session.offline_since() {
+            self.offline.remove(&(since, session.id));
+        }
+    }
+
+    fn expire_oldest(&mut self) -> Option<Arc<Session>> {
+        let (_, session) = self.offline.pop_first()?;
+        self.by_client_id.remove(&session.client_id);
+        Some(session)
+    }
+}

@@ -1,0 +1,173 @@
+//! From a topic to those who get the message.
+//!
+//! Lock order: the registry, then the router, then sessions and links. A session's own list of subscriptions and the
+//! router's trie change together, under the router's lock, so that a session that is being removed leaves nothing
+//! behind.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rumqttc::QoS;
+
+use super::Core;
+use super::connection::ConnectionShared;
+use super::delivery::DeliveryHandle;
+use super::filter::TopicFilter;
+use super::link::{AckToken, Inbound, LinkShared, PublishOutcome, Push};
+use super::policy::Client;
+use super::session::{Message, Offer, Session};
+use super::trie::Trie;
+
+/// Who gets messages.
+pub(crate) enum Target {
+    Session(Arc<Session>),
+    Link(Arc<LinkShared>),
+}
+
+/// One subscription.
+pub(crate) struct Subscriber {
+    pub(crate) target: Target,
+    /// Highest QoS it wants.
+    pub(crate) qos: QoS,
+}
+
+/// All subscriptions.
+pub(crate) struct Router {
+    trie: RwLock<Trie<Subscriber>>,
+    total_max: usize,
+}
+
+/// How a link publishes a message.
+pub(crate) struct Published<'a> {
+    pub(crate) qos: QoS,
+    pub(crate) handle: Option<&'a DeliveryHandle>,
+}
+
+impl Router {
+    pub(crate) fn new(total_max: usize) -> Self {
+        Self { trie: RwLock::new(Trie::new()), total_max }
+    }
+
+    /// Calls `deliver` with the subscribers of `topic`, each once with the highest QoS of its matching subscriptions.
+    pub(crate) fn with_matching<T>(&self, topic: &str, deliver: impl FnOnce(&[(u64, &Subscriber)]) -> T) -> T {
+        let trie = self.trie.read();
+        let mut found = Vec::new();
+        trie.matching(topic, &mut found);
+        if found.len() > 1 {
+            found.sort_unstable_by_key(|(id, subscriber)| (*id, std::cmp::Reverse(subscriber.qos as u8)));
+            found.dedup_by_key(|(id, _)| *id);
+        }
+        deliver(&found)
+    }
+
+    /// Subscribes a session; `false` if a limit forbids it or `connection` has lost the session.
+    pub(crate) fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        connection: &Arc<ConnectionShared>,
+        filter: &TopicFilter,
+        qos: QoS,
+    ) -> bool {
+        let mut trie = self.trie.write();
+        let full = trie.len() >= self.total_max && !session.has_subscription(filter);
+        if full || !session.subscribe(connection, filter, qos) {
+            return false;
+        }
+        let subscriber = Subscriber { target: Target::Session(Arc::clone(session)), qos };
+        trie.insert(filter, session.id, subscriber);
+        true
+    }
+
+    /// Ends one subscription of a session.
+    pub(crate) fn unsubscribe(&self, session: &Session, filter: &TopicFilter) {
+        let mut trie = self.trie.write();
+        if session.unsubscribe(filter) {
+            trie.remove(filter, session.id);
+        }
+    }
+
+    /// Links take whatever QoS the publisher used: the acknowledgement is theirs to give.
+    pub(crate) fn subscribe_link(&self, link: &Arc<LinkShared>, filter: &TopicFilter) {
+        let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), qos: QoS::ExactlyOnce };
+        self.trie.write().insert(filter, link.id, subscriber);
+    }
+
+    /// Ends subscriptions of one subscriber.
+    pub(crate) fn remove(&self, subscriber: u64, filters: &[TopicFilter]) {
+        let mut trie = self.trie.write();
+        for filter in filters {
+            trie.remove(filter, subscriber);
+        }
+    }
+
+    /// Ends a session and all its subscriptions.
+    pub(crate) fn remove_session(&self, session: &Session) -> Option<Arc<ConnectionShared>> {
+        let mut trie = self.trie.write();
+        let (filters, connection) = session.remove();
+        for filter in &filters {
+            trie.remove(filter, session.id);
+        }
+        connection
+    }
+}
+
+pub(crate) fn lower(one: QoS, other: QoS) -> QoS {
+    if one < other { one } else { other }
+}
+
+impl Core {
+    /// Gives a message to one session and counts what it could not take.
+    pub(crate) fn offer(
+        &self,
+        session: &Session,
+        message: &Message,
+        qos: QoS,
+        handle: Option<&DeliveryHandle>,
+    ) -> bool {
+        let counter = match session.offer(message, qos, handle.map(DeliveryHandle::guard)) {
+            Offer::Queued => return true,
+            Offer::Offline => &self.stats.dropped_offline,
+            Offer::QueueFull => &self.stats.dropped_queue_full,
+            Offer::MemoryFull => &self.stats.dropped_memory_full,
+        };
+        counter.increment();
+        false
+    }
+
+    pub(crate) fn publish_from_link(
+        &self,
+        publisher: &Arc<Client>,
+        message: &Message,
+        published: Published<'_>,
+    ) -> PublishOutcome {
+        let Published { qos, handle } = published;
+        self.router.with_matching(&message.topic, |subscribers| {
+            let mut outcome = PublishOutcome::default();
+            for (_, subscriber) in subscribers {
+                let taken = match &subscriber.target {
+                    Target::Session(session) => self.offer(session, message, lower(qos, subscriber.qos), handle),
+                    Target::Link(link) => {
+                        let inbound = Inbound {
+                            topic: Arc::clone(&message.topic),
+                            payload: message.payload.clone(),
+                            qos,
+                            dup: false,
+                            publisher: Arc::clone(publisher),
+                            ack: AckToken::delivery(handle.map(DeliveryHandle::guard)),
+                        };
+                        let taken = matches!(link.push(inbound, None), Push::Taken);
+                        let counter = if taken { &self.stats.link_deliveries } else { &self.stats.dropped_link_full };
+                        counter.increment();
+                        taken
+                    }
+                };
+                if taken {
+                    outcome.matched += 1;
+                } else {
+                    outcome.refused += 1;
+                }
+            }
+            outcome
+        })
+    }
+}

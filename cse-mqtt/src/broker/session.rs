@@ -1,0 +1,440 @@
+//! One client's session: what it still has to receive, and what it has received exactly once.
+//!
+//! A session outlives connections if the client asked for that. It does no I/O: the connection task takes bytes out of
+//! it and feeds acknowledgements into it. A message accepted for a session stays until the client acknowledges it, so
+//! a full queue refuses new messages and never drops old ones.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use rumqttc::QoS;
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+mod exact;
+
+pub(crate) use exact::Receipt;
+
+use super::codec::{self, Quality};
+use super::connection::ConnectionShared;
+use super::delivery::DeliveryGuard;
+use super::filter::TopicFilter;
+use super::limits::Limits;
+use super::policy::{Client, Identity};
+use exact::Exact;
+
+/// What a message costs beside its topic and payload, roughly.
+const MESSAGE_OVERHEAD_BYTES: usize = 128;
+
+/// A message on its way to clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) topic: Arc<str>,
+    pub(crate) payload: Bytes,
+}
+
+impl Message {
+    fn cost(&self) -> usize {
+        self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD_BYTES
+    }
+}
+
+/// What a session did with a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Offer {
+    Queued,
+    /// QoS 0 and not connected.
+    Offline,
+    /// The session's own queue is full.
+    QueueFull,
+    /// All queues together are full.
+    MemoryFull,
+}
+
+/// Bytes waiting in all sessions of a broker.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(AtomicUsize);
+
+/// A client's session.
+pub(crate) struct Session {
+    /// Unique among all sessions and links of the broker.
+    pub(crate) id: u64,
+    pub(crate) client_id: Arc<str>,
+    /// Whether it ends with its connection.
+    pub(crate) clean: bool,
+    memory: Arc<Memory>,
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+}
+
+struct State {
+    client: Arc<Client>,
+    connection: Option<Arc<ConnectionShared>>,
+    offline_since: Option<Instant>,
+    /// Forgotten by the broker: takes nothing any more.
+    removed: bool,
+    subscriptions: FxHashMap<TopicFilter, QoS>,
+    queue: VecDeque<Queued>,
+    in_flight: VecDeque<InFlight>,
+    /// Entries at the end of `in_flight` not sent on this connection yet.
+    unsent: usize,
+    last_packet_id: u16,
+    queued_bytes: usize,
+    exact: FxHashMap<u16, Exact>,
+    last_attempt: u64,
+}
+
+struct Queued {
+    message: Message,
+    qos: QoS,
+    guard: Option<DeliveryGuard>,
+}
+
+struct InFlight {
+    packet_id: u16,
+    cost: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    /// PUBLISH sent with QoS 1 or 2, waiting for PUBACK or PUBREC.
+    Publish(Queued),
+    /// QoS 2: PUBREC received, waiting for PUBCOMP.
+    Release,
+}
+
+/// A resumed session's previous connection and time offline.
+pub(crate) struct Displaced {
+    pub(crate) connection: Option<Arc<ConnectionShared>>,
+    pub(crate) offline_since: Option<Instant>,
+}
+
+/// Numbers about one session, for metrics and administration.
+#[derive(Clone, Debug)]
+pub struct SessionSnapshot {
+    /// The client as it connected last.
+    pub client: Arc<Client>,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Whether the session ends with the connection.
+    pub clean: bool,
+    /// Number of subscriptions.
+    pub subscriptions: usize,
+    /// Messages not sent yet.
+    pub queued_messages: usize,
+    /// Messages sent with QoS 1 or 2 and not acknowledged.
+    pub in_flight: usize,
+    /// Bytes of both.
+    pub queued_bytes: usize,
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: u64,
+        clean: bool,
+        connection: Arc<ConnectionShared>,
+        memory: Arc<Memory>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let client = Arc::clone(&connection.client);
+        Self {
+            id,
+            client_id: Arc::clone(&client.client_id),
+            clean,
+            memory,
+            limits,
+            state: Mutex::new(State {
+                client,
+                connection: Some(connection),
+                offline_since: None,
+                removed: false,
+                subscriptions: FxHashMap::default(),
+                queue: VecDeque::new(),
+                in_flight: VecDeque::new(),
+                unsent: 0,
+                last_packet_id: 0,
+                queued_bytes: 0,
+                exact: FxHashMap::default(),
+                last_attempt: 0,
+            }),
+        }
+    }
+
+    pub(crate) fn belongs_to(&self, identity: &Identity) -> bool {
+        self.state.lock().client.identity == *identity
+    }
+
+    /// Gives the session to a new connection. What is in flight will be sent again.
+    pub(crate) fn attach(&self, connection: Arc<ConnectionShared>) -> Displaced {
+        let mut state = self.state.lock();
+        state.unsent = state.in_flight.len();
+        state.client = Arc::clone(&connection.client);
+        Displaced { connection: state.connection.replace(connection), offline_since: state.offline_since.take() }
+    }
+
+    /// Takes the session from `connection`, if it still has it. What has no promise of delivery is dropped.
+    pub(crate) fn detach(&self, connection: &Arc<ConnectionShared>, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_of(connection) {
+            return false;
+        }
+        state.connection = None;
+        state.offline_since = Some(now);
+        let mut freed = 0;
+        state.queue.retain(|queued| {
+            let keep = queued.qos != QoS::AtMostOnce;
+            if !keep {
+                freed += queued.message.cost();
+            }
+            keep
+        });
+        state.shrink();
+        self.release(&mut state, freed);
+        true
+    }
+
+    /// Since when the session has had no connection.
+    pub(crate) fn offline_since(&self) -> Option<Instant> {
+        self.state.lock().offline_since
+    }
+
+    /// Ends the session; gives the subscriptions to remove and the connection to close.
+    pub(crate) fn remove(&self) -> (Vec<TopicFilter>, Option<Arc<ConnectionShared>>) {
+        let mut state = self.state.lock();
+        state.removed = true;
+        state.queue = VecDeque::new();
+        state.in_flight = VecDeque::new();
+        state.unsent = 0;
+        state.exact = FxHashMap::default();
+        let freed = state.queued_bytes;
+        self.release(&mut state, freed);
+        let filters = std::mem::take(&mut state.subscriptions).into_keys().collect();
+        (filters, state.connection.take())
+    }
+
+    // === subscriptions ===
+
+    pub(crate) fn has_subscription(&self, filter: &TopicFilter) -> bool {
+        self.state.lock().subscriptions.contains_key(filter)
+    }
+
+    /// Notes a subscription; `false` if there are too many, or the connection no longer has the session.
+    pub(crate) fn subscribe(&self, connection: &Arc<ConnectionShared>, filter: &TopicFilter, qos: QoS) -> bool {
+        let mut state = self.state.lock();
+        let full = state.subscriptions.len() >= self.limits.subscriptions_per_client_max;
+        if state.removed || !state.is_of(connection) || (full && !state.subscriptions.contains_key(filter)) {
+            return false;
+        }
+        state.subscriptions.insert(filter.clone(), qos);
+        true
+    }
+
+    pub(crate) fn unsubscribe(&self, filter: &TopicFilter) -> bool {
+        self.state.lock().subscriptions.remove(filter).is_some()
+    }
+
+    pub(crate) fn filters(&self) -> Vec<TopicFilter> {
+        self.state.lock().subscriptions.keys().cloned().collect()
+    }
+
+    // === messages to the client ===
+
+    /// Queues a message for the client, if there is room.
+    pub(crate) fn offer(&self, message: &Message, qos: QoS, guard: Option<DeliveryGuard>) -> Offer {
+        let cost = message.cost();
+        let mut state = self.state.lock();
+        if state.removed || (qos == QoS::AtMostOnce && state.connection.is_none()) {
+            return Offer::Offline;
+        }
+        if state.queue.len() + state.in_flight.len() >= self.limits.queued_messages_per_client_max
+            || state.queued_bytes + cost > self.limits.queued_bytes_per_client_max
+        {
+            return Offer::QueueFull;
+        }
+        if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost > self.limits.queued_bytes_total_max {
+            self.memory.0.fetch_sub(cost, Ordering::Relaxed);
+            return Offer::MemoryFull;
+        }
+        state.queued_bytes += cost;
+        let guard = match guard {
+            Some(guard) if qos == QoS::AtMostOnce => {
+                guard.unconfirmed();
+                None
+            }
+            guard => guard,
+        };
+        // A connection with something in its queue is awake, or waits for the client and looks again afterwards.
+        let wake = state.queue.is_empty();
+        state.queue.push_back(Queued { message: message.clone(), qos, guard });
+        if wake && let Some(connection) = &state.connection {
+            connection.wake();
+        }
+        Offer::Queued
+    }
+
+    /// Writes what may be sent now, until `out` has `enough` bytes. Gives the number of packets.
+    pub(crate) fn take_output(&self, connection: &Arc<ConnectionShared>, out: &mut BytesMut, enough: usize) -> u64 {
+        let mut state = self.state.lock();
+        if !state.is_of(connection) {
+            return 0;
+        }
+        let mut packets = 0;
+        while out.len() < enough && state.send_again(out) {
+            packets += 1;
+        }
+        while out.len() < enough && state.unsent == 0 {
+            let window_open = state.in_flight.len() < self.limits.in_flight_max;
+            let Some(queued) = state.queue.pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce) else {
+                break;
+            };
+            let (topic, payload) = (&queued.message.topic, &queued.message.payload);
+            let cost = queued.message.cost();
+            packets += 1;
+            if queued.qos == QoS::AtMostOnce {
+                codec::write_publish(out, topic, payload, Quality::AtMostOnce);
+                self.release(&mut state, cost);
+                continue;
+            }
+            let packet_id = state.next_packet_id();
+            codec::write_publish(out, topic, payload, Quality::Acknowledged { qos: queued.qos, packet_id, dup: false });
+            state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
+        }
+        packets
+    }
+
+    /// Whether nothing waits for the client.
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.is_empty() && state.in_flight.is_empty()
+    }
+
+    /// PUBACK: a QoS 1 message has arrived. Unknown packet identifiers are ignored, as after a lost session.
+    pub(crate) fn acknowledge(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+        let done = {
+            let mut state = self.state.lock();
+            if !state.is_of(connection) {
+                return;
+            }
+            let is_meant = |entry: &InFlight| {
+                entry.packet_id == packet_id
+                    && matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::AtLeastOnce)
+            };
+            self.take_in_flight(&mut state, is_meant)
+        };
+        if let Some(InFlight { stage: Stage::Publish(Queued { guard: Some(guard), .. }), .. }) = done {
+            guard.acknowledged();
+        }
+    }
+
+    /// PUBREC: a QoS 2 message has arrived; PUBREL is to follow.
+    pub(crate) fn received(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+        let mut state = self.state.lock();
+        if !state.is_of(connection) {
+            return;
+        }
+        let found = state.in_flight.iter_mut().find(|entry| entry.packet_id == packet_id);
+        let Some(entry) =
+            found.filter(|entry| matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce))
+        else {
+            return;
+        };
+        let stage = std::mem::replace(&mut entry.stage, Stage::Release);
+        let freed = std::mem::replace(&mut entry.cost, MESSAGE_OVERHEAD_BYTES);
+        self.release(&mut state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
+        if let Stage::Publish(Queued { guard: Some(guard), .. }) = stage {
+            guard.acknowledged();
+        }
+    }
+
+    /// PUBCOMP: the end of a QoS 2 delivery.
+    pub(crate) fn completed(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+        let mut state = self.state.lock();
+        if state.is_of(connection) {
+            self.take_in_flight(&mut state, |entry| {
+                entry.packet_id == packet_id && matches!(entry.stage, Stage::Release)
+            });
+        }
+    }
+
+    fn take_in_flight(&self, state: &mut State, is_meant: impl Fn(&InFlight) -> bool) -> Option<InFlight> {
+        let at = state.in_flight.iter().position(is_meant)?;
+        if at >= state.in_flight.len() - state.unsent {
+            state.unsent -= 1;
+        }
+        let entry = state.in_flight.remove(at)?;
+        self.release(state, entry.cost);
+        Some(entry)
+    }
+
+    fn release(&self, state: &mut State, bytes: usize) {
+        state.queued_bytes -= bytes;
+        self.memory.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    // === metrics ===
+
+    pub(crate) fn snapshot(&self) -> SessionSnapshot {
+        let state = self.state.lock();
+        SessionSnapshot {
+            client: Arc::clone(&state.client),
+            connected: state.connection.is_some(),
+            clean: self.clean,
+            subscriptions: state.subscriptions.len(),
+            queued_messages: state.queue.len(),
+            in_flight: state.in_flight.len(),
+            queued_bytes: state.queued_bytes,
+        }
+    }
+}
+
+impl State {
+    fn is_of(&self, connection: &Arc<ConnectionShared>) -> bool {
+        self.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
+    }
+
+    /// Sends the first unsent message in flight again, PUBLISH or PUBREL.
+    fn send_again(&mut self, out: &mut BytesMut) -> bool {
+        let at = self.in_flight.len() - self.unsent;
+        let Some(entry) = self.in_flight.get(at) else {
+            return false;
+        };
+        let packet_id = entry.packet_id;
+        match &entry.stage {
+            Stage::Publish(Queued { message, qos, .. }) => {
+                let quality = Quality::Acknowledged { qos: *qos, packet_id, dup: true };
+                codec::write_publish(out, &message.topic, &message.payload, quality);
+            }
+            Stage::Release => codec::write_pubrel(out, packet_id),
+        }
+        self.unsent -= 1;
+        true
+    }
+
+    /// The next packet identifier not in flight. Fewer than 65,535 are, since the window is bounded.
+    fn next_packet_id(&mut self) -> u16 {
+        loop {
+            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            let candidate = self.last_packet_id;
+            if !self.in_flight.iter().any(|entry| entry.packet_id == candidate) {
+                return candidate;
+            }
+        }
+    }
+
+    /// An offline session may wait long; it should not keep the buffers of its busiest moment.
+    fn shrink(&mut self) {
+        self.queue.shrink_to_fit();
+        self.in_flight.shrink_to_fit();
+        self.exact.shrink_to_fit();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let bytes = self.state.get_mut().queued_bytes;
+        self.memory.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,160 @@
+//! Requests of this CSE that wait for an answer, by request identifier.
+
+use std::sync::Arc;
+
+use cse_core::id::CseIdentity;
+use cse_core::primitive::Response;
+use cse_core::value::Text;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
+
+use crate::stats::MqttStats;
+use crate::topic::{Format, Topic, same_entity};
+use cse_core::codec::Serialization;
+
+struct Waiter {
+    /// Level of the entity that has to answer; `None` where the topic of the request was freely chosen.
+    entity: Option<String>,
+    answer: oneshot::Sender<Response>,
+}
+
+/// Requests that wait. Bounded; who waits also has the deadline.
+pub(crate) struct Correlation {
+    identity: CseIdentity,
+    waiting: Mutex<FxHashMap<Text, Waiter>>,
+    max: usize,
+    stats: Arc<MqttStats>,
+}
+
+/// The place in the table; given up when dropped.
+pub(crate) struct Waiting {
+    correlation: Arc<Correlation>,
+    request_identifier: Text,
+    /// The answer, when it comes.
+    pub(crate) answer: oneshot::Receiver<Response>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.correlation.waiting.lock().remove(&self.request_identifier);
+    }
+}
+
+/// Why a request cannot wait for an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum CannotWait {
+    #[error("too many requests of this CSE wait for an answer")]
+    Full,
+    #[error("a request with this identifier is waiting already")]
+    Twice,
+}
+
+impl Correlation {
+    pub(crate) fn new(identity: CseIdentity, max: usize, stats: Arc<MqttStats>) -> Arc<Self> {
+        Arc::new(Self { identity, waiting: Mutex::default(), max, stats })
+    }
+
+    /// Waits for the answer to a request, from that entity if there is one.
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        request_identifier: Text,
+        entity: Option<String>,
+    ) -> Result<Waiting, CannotWait> {
+        let (sender, answer) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= self.max {
+            return Err(CannotWait::Full);
+        }
+        if waiting.contains_key(&request_identifier) {
+            return Err(CannotWait::Twice);
+        }
+        waiting.insert(request_identifier.clone(), Waiter { entity, answer: sender });
+        Ok(Waiting { correlation: Arc::clone(self), request_identifier, answer })
+    }
+
+    /// Takes a message from a response topic to whoever waits for it.
+    pub(crate) fn on_response(&self, topic: &Topic<'_>, payload: &[u8]) {
+        let serialization = match topic.format {
+            Format::Named(serialization) => serialization,
+            Format::Absent | Format::Unknown(_) => Serialization::Json,
+        };
+        let response = match serialization.decode(payload).and_then(Response::from_map) {
+            Ok(response) => response,
+            Err(error) => {
+                self.stats.responses_undecodable.increment();
+                tracing::warn!(entity = topic.receiver, %error, "response that cannot be read");
+                return;
+            }
+        };
+        let mut waiting = self.waiting.lock();
+        let expected = waiting.get(&response.request_identifier).is_some_and(|waiter| {
+            waiter.entity.as_ref().is_none_or(|entity| same_entity(&self.identity, entity, topic.receiver))
+        });
+        let waiter = if expected { waiting.remove(&response.request_identifier) } else { None };
+        drop(waiting);
+        match waiter {
+            Some(waiter) => {
+                self.stats.responses_matched.increment();
+                // Whoever waited may have given up in this very moment.
+                let _ = waiter.answer.send(response);
+            }
+            None => {
+                self.stats.responses_unmatched.increment();
+                let request_identifier = response.request_identifier.as_str();
+                tracing::debug!(entity = topic.receiver, request_identifier, "response that nobody waits for");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cse_core::error::Rsc;
+    use cse_core::id::CseType;
+
+    use super::*;
+    use crate::topic::TopicKind;
+
+    fn correlation(max: usize) -> Arc<Correlation> {
+        let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
+        Correlation::new(identity, max, Arc::default())
+    }
+
+    fn answer(correlation: &Correlation, entity: &str, payload: &str) {
+        let topic = Topic {
+            kind: TopicKind::Response,
+            originator: "id-in",
+            receiver: entity,
+            format: Format::Named(Serialization::Json),
+        };
+        correlation.on_response(&topic, payload.as_bytes());
+    }
+
+    #[test]
+    fn answers_find_their_request() {
+        let correlation = correlation(10);
+        let mut waiting = correlation.wait("1".into(), Some("Cx".into())).expect("room");
+        answer(&correlation, "Cx", "{");
+        answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"2"}"#);
+        answer(&correlation, "Cy", r#"{"rsc":2000,"rqi":"1"}"#);
+        assert!(waiting.answer.try_recv().is_err(), "none of these was the answer");
+        answer(&correlation, "id-in:Cx", r#"{"rsc":2000,"rqi":"1"}"#);
+        assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok);
+        answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"1"}"#);
+        let stats = &correlation.stats;
+        assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 3));
+        assert_eq!(stats.responses_undecodable.get(), 1);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_places_are_given_back() {
+        let correlation = correlation(2);
+        let first = correlation.wait("1".into(), None).expect("room");
+        assert_eq!(correlation.wait("1".into(), None).err(), Some(CannotWait::Twice));
+        let _second = correlation.wait("2".into(), None).expect("room");
+        assert_eq!(correlation.wait("3".into(), None).err(), Some(CannotWait::Full));
+        drop(first);
+        assert!(correlation.wait("1".into(), None).is_ok());
+    }
+}

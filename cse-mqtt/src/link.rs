@@ -1,0 +1,88 @@
+//! What the binding needs of a broker, whether it is embedded or reached over the network.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cse_core::id::Peer;
+use cse_core::ports::BoxFuture;
+
+/// A message that came in.
+pub(crate) struct Inbound {
+    /// Topic name.
+    pub(crate) topic: Arc<str>,
+    /// Payload.
+    pub(crate) payload: Bytes,
+    /// DUP: the sender (or the external broker) has sent it before.
+    pub(crate) duplicate: bool,
+    /// Who published it, as far as the link knows.
+    pub(crate) peer: Peer,
+    /// To be used when the message has done its work; dropped unused, the message comes again some day.
+    pub(crate) acknowledgement: Option<Box<dyn Acknowledgement>>,
+}
+
+/// Tells the broker that a message has done its work.
+pub(crate) trait Acknowledgement: Send {
+    /// Everything published before this call reaches the broker before this acknowledgement does.
+    fn acknowledge(self: Box<Self>);
+}
+
+/// Why a message is not taken.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("too many messages are waiting for the broker")]
+    Full,
+    #[error("the message has {0} bytes, more than the broker takes")]
+    TooLarge(usize),
+    #[error("the connection to the broker has been closed")]
+    Closed,
+}
+
+/// What is known of a published message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Progress {
+    /// Not yet acknowledged by the broker.
+    Waiting,
+    /// The broker has it; receivers are not known, or have not acknowledged it yet.
+    TakenOver,
+    /// Everybody who was to get it has it.
+    Received,
+    /// Nobody is subscribed to its topic.
+    NoReceiver,
+    /// It will not arrive.
+    Lost,
+}
+
+/// Follows one published message. Dropped before the message was sent, it may withdraw it.
+pub(crate) trait Receipt: Send {
+    /// What is known now.
+    fn progress(&mut self) -> Progress;
+    /// Waits for something else than [`Progress::Waiting`]. Cancel safe.
+    fn settled(&mut self) -> BoxFuture<'_, Progress>;
+}
+
+/// The sending half of a link. Never waits: it takes a message, or refuses it.
+pub(crate) trait Publisher: Send + Sync + 'static {
+    /// Publishes an answer with QoS 1. Refused only if it could never be sent: a link that has no room for answers
+    /// gives no requests.
+    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused>;
+    /// Publishes a request with QoS 1 and follows it.
+    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused>;
+}
+
+/// The receiving half of a link, in the hands of one task.
+pub(crate) trait Link: Send + 'static {
+    /// The next message, in the order of arrival; `None` when there will be no more. Cancel safe.
+    fn receive(&mut self) -> impl Future<Output = Option<Inbound>> + Send;
+    /// Lets everything published reach the broker and ends. The caller limits the time.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Whether the broker is there, for readiness probes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LinkStatus {
+    /// Not connected, or not subscribed yet.
+    #[default]
+    Down,
+    /// Connected and subscribed.
+    Up,
+}

@@ -1,0 +1,184 @@
+//! Connections to other brokers: opened when something is to be sent there, closed when nothing has been for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cse_core::ports::BoxFuture;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::binding::Common;
+use crate::external::{self, ExternalPublisher};
+use crate::link::Link;
+use crate::options::{ExternalOptions, Login};
+use crate::topic::TopicKind;
+
+/// How often idle connections are looked for, at most.
+const IDLE_CHECK_MAX: Duration = Duration::from_secs(30);
+
+/// What is put after the client identifier. A URL may lead to our own broker without looking like it, and there the
+/// same identifier twice would end the first connection.
+const OTHER_BROKER_SUFFIX: &str = ":out";
+
+/// A broker and who we are there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Authority {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) login: Option<Login>,
+}
+
+impl Authority {
+    fn key(&self) -> String {
+        let username = self.login.as_ref().map_or("", |login| login.username.as_str());
+        format!("{username}@{}:{}", self.host, self.port)
+    }
+}
+
+struct Entry {
+    publisher: ExternalPublisher,
+    users: usize,
+    last_used: Instant,
+}
+
+/// See the module.
+pub(crate) struct Pool {
+    common: Common,
+    template: ExternalOptions,
+    entries: Mutex<FxHashMap<String, Entry>>,
+    open: mpsc::Sender<BoxFuture<'static, ()>>,
+}
+
+/// A connection in use; it is not closed as idle as long as this lives.
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    key: String,
+    pub(crate) publisher: ExternalPublisher,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(entry) = self.pool.entries.lock().get_mut(&self.key) {
+            entry.users = entry.users.saturating_sub(1);
+            entry.last_used = Instant::now();
+        }
+    }
+}
+
+/// Runs the connections of a pool.
+pub(crate) struct PoolRunner {
+    pool: Arc<Pool>,
+    opened: mpsc::Receiver<BoxFuture<'static, ()>>,
+}
+
+/// Makes a pool; connections are made like the template, but for host, port and login.
+pub(crate) fn pool(common: Common, template: ExternalOptions) -> (Arc<Pool>, PoolRunner) {
+    let (open, opened) = mpsc::channel(common.options.other_brokers_max.max(1));
+    let pool = Arc::new(Pool { common, template, entries: Mutex::default(), open });
+    (Arc::clone(&pool), PoolRunner { pool, opened })
+}
+
+impl Pool {
+    /// The connection to a broker, opened if there is none. `None` if there are too many and all are in use.
+    pub(crate) fn lease(self: &Arc<Self>, authority: &Authority) -> Option<Lease> {
+        let key = authority.key();
+        let mut entries = self.entries.lock();
+        if let Some(entry) = entries.get_mut(&key) {
+            entry.users += 1;
+            return Some(Lease { pool: Arc::clone(self), key, publisher: entry.publisher.clone() });
+        }
+        if entries.len() >= self.common.options.other_brokers_max {
+            let idle = entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.last_used);
+            let oldest = idle.map(|(key, _)| key.clone())?;
+            if let Some(entry) = entries.remove(&oldest) {
+                entry.publisher.begin_close();
+            }
+        }
+        let (publisher, connection) = self.connect(authority);
+        self.open.try_send(connection).ok()?;
+        entries.insert(key.clone(), Entry { publisher: publisher.clone(), users: 1, last_used: Instant::now() });
+        Some(Lease { pool: Arc::clone(self), key, publisher })
+    }
+
+    fn connect(&self, authority: &Authority) -> (ExternalPublisher, BoxFuture<'static, ()>) {
+        let options = ExternalOptions {
+            host: authority.host.clone(),
+            port: authority.port,
+            login: authority.login.clone(),
+            client_id_suffix: OTHER_BROKER_SUFFIX.to_owned(),
+            ..self.template.clone()
+        };
+        let Common { identity, topics, correlation, stats, .. } = self.common.clone();
+        let filters = vec![topics.response_filter()];
+        let closed = Arc::clone(&stats);
+        let (publisher, mut link, driver) = external::link(&identity, &options, filters, stats);
+        let connection = async move {
+            let receive = async {
+                while let Some(inbound) = link.receive().await {
+                    match topics.parse(&inbound.topic) {
+                        Some(topic) if topic.kind == TopicKind::Response => {
+                            correlation.on_response(&topic, &inbound.payload);
+                        }
+                        _ => tracing::warn!(topic = &*inbound.topic, "message that was not subscribed to"),
+                    }
+                    if let Some(acknowledgement) = inbound.acknowledgement {
+                        acknowledgement.acknowledge();
+                    }
+                }
+            };
+            // The driver ends last when the link is closed, and `receive` ends with it.
+            tokio::join!(driver.run(), receive);
+            external::forget_session(&identity, &options).await;
+            closed.other_brokers_closed.increment();
+        };
+        (publisher, Box::pin(connection))
+    }
+
+    fn close_idle(&self, now: Instant) {
+        let limit = self.common.options.other_brokers_idle;
+        self.entries.lock().retain(|_, entry| {
+            let keep = entry.users > 0 || now.saturating_duration_since(entry.last_used) < limit;
+            if !keep {
+                entry.publisher.begin_close();
+            }
+            keep
+        });
+    }
+
+    fn close_all(&self) {
+        for (_, entry) in self.entries.lock().drain() {
+            entry.publisher.begin_close();
+        }
+    }
+}
+
+impl PoolRunner {
+    /// Runs connections until told to stop, then lets them end.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()> + Send) {
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        let check = self.pool.common.options.other_brokers_idle.clamp(Duration::from_millis(10), IDLE_CHECK_MAX);
+        let mut idle_check = interval(check);
+        idle_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(connection) = self.opened.recv() => {
+                    connections.spawn(connection);
+                }
+                now = idle_check.tick() => self.pool.close_idle(now),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "connection to another broker ended");
+                    }
+                }
+            }
+        }
+        self.opened.close();
+        self.pool.close_all();
+        while connections.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,115 @@
+//! The binding as the server sees it: made from options, gives an [`Outbound`](cse_core::ports::Outbound), then runs.
+
+use std::sync::Arc;
+
+use cse_core::id::CseIdentity;
+use cse_core::ports::Dispatch;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::binding::{Common, Receiver};
+use crate::correlation::Correlation;
+use crate::external::{self, Driver, ExternalLink};
+use crate::link::{LinkStatus, Publisher};
+use crate::options::{BindingOptions, ExternalOptions};
+use crate::outbound::MqttOutbound;
+use crate::pool::{self, PoolRunner};
+use crate::redelivery::Recall;
+use crate::stats::MqttStats;
+use crate::topic::Topics;
+
+/// The MQTT binding of one CSE with one broker.
+///
+/// Made first, since the CSE needs [`MqttBinding::outbound`]; then [`MqttBinding::run`] with that CSE. What is sent
+/// before that waits.
+pub struct MqttBinding {
+    common: Common,
+    publisher: Arc<dyn Publisher>,
+    own: Own,
+    pool: PoolRunner,
+    outbound: Arc<MqttOutbound>,
+    status: watch::Receiver<LinkStatus>,
+}
+
+enum Own {
+    External(ExternalLink, Driver),
+}
+
+impl MqttBinding {
+    /// A binding with a broker that is reached over the network (TS-0010 §6.2.2.2). The broker need not be there yet.
+    pub fn external(identity: &CseIdentity, options: BindingOptions, broker: ExternalOptions) -> Self {
+        let common = common(identity, options);
+        let filters = common.topics.filters();
+        let (publisher, link, driver) = external::link(identity, &broker, filters, Arc::clone(&common.stats));
+        let status = publisher.status();
+        Self::new(common, Arc::new(publisher), Own::External(link, driver), broker, status)
+    }
+
+    fn new(
+        common: Common,
+        publisher: Arc<dyn Publisher>,
+        own: Own,
+        template: ExternalOptions,
+        status: watch::Receiver<LinkStatus>,
+    ) -> Self {
+        let template = ExternalOptions { login: None, ..template };
+        let (connections, pool) = pool::pool(common.clone(), template);
+        let outbound = Arc::new(MqttOutbound::new(common.clone(), Arc::clone(&publisher), connections));
+        Self { common, publisher, own, pool, outbound, status }
+    }
+
+    /// Sends requests of the CSE.
+    pub fn outbound(&self) -> Arc<MqttOutbound> {
+        Arc::clone(&self.outbound)
+    }
+
+    /// What the binding does and refuses.
+    pub fn stats(&self) -> Arc<MqttStats> {
+        Arc::clone(&self.common.stats)
+    }
+
+    /// Whether requests can come in now.
+    pub fn status(&self) -> watch::Receiver<LinkStatus> {
+        self.status.clone()
+    }
+
+    /// Takes requests for the CSE until `stop` ends; then ends what is running and leaves the broker, within
+    /// [`BindingOptions::stop_grace`] for each. Ends earlier only if something has crashed.
+    ///
+    /// Must not be dropped in the middle if requests are to be completed.
+    pub async fn run<D: Dispatch>(self, dispatch: D, stop: impl Future<Output = ()> + Send) {
+        let Self { common, publisher, own, pool, .. } = self;
+        let grace = common.options.stop_grace;
+        let (stop_pool, pool_stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(pool.run(stopped(pool_stopped)));
+        match own {
+            Own::External(link, driver) => {
+                tasks.spawn(driver.run());
+                let recall = Recall::Window(common.options.redelivery_window);
+                Receiver::new(common, dispatch, publisher, recall).serve(link, stop).await;
+            }
+        }
+        stop_pool.send_replace(true);
+        if timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("connections to MQTT brokers did not end in time");
+        }
+    }
+}
+
+/// Ends when the flag is set or its owner is gone.
+async fn stopped(mut flag: watch::Receiver<bool>) {
+    let _ = flag.wait_for(|stop| *stop).await;
+}
+
+fn common(identity: &CseIdentity, options: BindingOptions) -> Common {
+    let stats: Arc<MqttStats> = Arc::default();
+    Common {
+        identity: Arc::new(identity.clone()),
+        topics: Arc::new(Topics::new(identity, &options.topic_prefix)),
+        correlation: Correlation::new(identity.clone(), options.pending_requests_max, Arc::clone(&stats)),
+        options: Arc::new(options),
+        stats,
+    }
+}

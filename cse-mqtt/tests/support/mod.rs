@@ -1,0 +1,155 @@
+//! What the tests of the binding share: a CSE that can be told to wait, and a client that sees everything.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(dead_code, reason = "not every test file uses everything")]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cse_core::error::Rsc;
+use cse_core::id::{CseIdentity, CseType};
+use cse_core::ports::{Destination, Dispatch, OutgoingRequest};
+use cse_core::primitive::{Operation, Request, Response};
+use cse_core::value::{Map, Value};
+use parking_lot::Mutex;
+use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+/// Long enough for a busy machine; nothing waits so long when all is well.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn identity() -> CseIdentity {
+    CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).unwrap()
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "did not happen: {what}");
+}
+
+/// Answers 2000 with the request's target as content; requests to `wait` need a permit.
+#[derive(Clone)]
+pub struct StubCse {
+    pub requests: Arc<Mutex<Vec<Request>>>,
+    pub gate: Arc<Semaphore>,
+}
+
+impl Default for StubCse {
+    fn default() -> Self {
+        Self { requests: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl StubCse {
+    pub fn identifiers(&self) -> Vec<String> {
+        self.requests.lock().iter().map(|request| request.request_identifier.to_string()).collect()
+    }
+}
+
+impl Dispatch for StubCse {
+    async fn dispatch(&self, request: Request) -> Response {
+        self.requests.lock().push(request.clone());
+        if request.to == "wait" {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        let mut response = Response::new(Rsc::Ok, request.request_identifier);
+        response.content = Some(Map::single("m2m:uri", Value::from(request.to)));
+        response
+    }
+}
+
+pub fn retrieve(from: &str, to: &str, rqi: &str) -> String {
+    format!(r#"{{"op":2,"to":"{to}","fr":"{from}","rqi":"{rqi}","rvi":"3"}}"#)
+}
+
+pub fn notification(destination: Destination, to: &str, rqi: &str, timeout: Duration) -> OutgoingRequest {
+    let mut request = Request::new(Operation::Notify, to, "/id-in", rqi);
+    request.content = Some(Map::single("m2m:sgn", Value::Map(Map::single("sur", "/id-in/sub1"))));
+    OutgoingRequest { destination, request, serialization: cse_core::codec::Serialization::Json, timeout }
+}
+
+/// A client of a broker that keeps a session, and everything that happens to it.
+pub struct Client {
+    client: AsyncClient,
+    task: JoinHandle<()>,
+    publishes: mpsc::Receiver<Publish>,
+    pub acknowledged: Arc<Mutex<VecDeque<u16>>>,
+}
+
+impl Client {
+    /// Connects and subscribes.
+    pub async fn connect(port: u16, client_id: &str, filters: &[&str]) -> Self {
+        let mut options = MqttOptions::new(client_id, "127.0.0.1", port);
+        options.set_clean_session(false);
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        let (client, mut events) = AsyncClient::new(options, 1000);
+        let (sender, publishes) = mpsc::channel(10_000);
+        let (ready_sender, mut ready) = mpsc::channel(1);
+        let acknowledged = Arc::<Mutex<VecDeque<u16>>>::default();
+        let seen = Arc::clone(&acknowledged);
+        for filter in filters {
+            client.subscribe(*filter, QoS::AtLeastOnce).await.unwrap();
+        }
+        let mut missing = filters.len();
+        let task = tokio::spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) if missing == 0 => {
+                        let _ = ready_sender.try_send(());
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => {
+                        missing = missing.saturating_sub(1);
+                        if missing == 0 {
+                            let _ = ready_sender.try_send(());
+                        }
+                    }
+                    Ok(Event::Incoming(Packet::Publish(publish))) => sender.send(publish).await.unwrap(),
+                    Ok(Event::Incoming(Packet::PubAck(puback))) => seen.lock().push_back(puback.pkid),
+                    Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+        tokio::time::timeout(DEADLINE, ready.recv()).await.unwrap().unwrap();
+        Self { client, task, publishes, acknowledged }
+    }
+
+    pub async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+    }
+
+    pub async fn publish_retained(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> (String, String) {
+        let publish = tokio::time::timeout(DEADLINE, self.publishes.recv()).await.expect("a message").unwrap();
+        (publish.topic, String::from_utf8(publish.payload.to_vec()).unwrap())
+    }
+
+    /// Whether messages wait to be looked at.
+    pub fn is_idle(&self) -> bool {
+        self.publishes.is_empty()
+    }
+
+    /// Leaves; the broker keeps the session.
+    pub async fn leave(self) {
+        self.client.disconnect().await.unwrap();
+        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// The parts of an answer that tests look at.
+pub fn answer(payload: &str) -> (i64, String) {
+    let map = cse_core::codec::Serialization::Json.decode(payload.as_bytes()).unwrap();
+    (map.int("rsc").unwrap(), map.text("rqi").unwrap().to_owned())
+}

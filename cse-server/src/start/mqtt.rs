@@ -40,6 +40,8 @@ impl Mqtt {
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
             redelivery_window: mqtt.redelivery_window,
             followed_answers_max: mqtt.followed_answers_max,
+            // `OpenPolicy` lets everybody in, under any name.
+            broker_proves_identities: false,
             acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,
@@ -104,10 +106,10 @@ fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
 fn external_options(broker: &ExternalBroker) -> ExternalOptions {
     let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let client = &broker.client;
-    let login = client.username.as_ref().map(|username| Login {
-        username: username.to_string(),
-        password: Password::new(client.password.reveal()),
-    });
+    let login = client
+        .username
+        .as_ref()
+        .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
     ExternalOptions {
         login,
         client_id_prefix: client.client_id_prefix.to_string(),

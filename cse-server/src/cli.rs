@@ -154,7 +154,8 @@ fn command() -> Command {
             let help = format!("{} [env: {}=true]", flag.help, flag.env);
             return arg.action(ArgAction::SetTrue).help(help);
         }
-        let default = declared.iter().find(|option| option.key == flag.key).map(|option| option.default.trim_matches('"'));
+        let default =
+            declared.iter().find(|option| option.key == flag.key).map(|option| option.default.trim_matches('"'));
         let default = default.filter(|text| !text.is_empty()).map(|text| format!(" [default: {text}]"));
         let help = format!("{}{} [env: {}]", flag.help, default.unwrap_or_default(), flag.env);
         arg.value_name(flag.value).help(help)
@@ -187,12 +188,12 @@ fn instead(error: clap::Error) -> Instead {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand].into_iter().find_map(|kind| {
-        match error.get(kind)? {
-            ContextValue::String(name) => Some(name.clone()),
-            ContextValue::Strings(names) => names.first().cloned(),
-            _ => None,
-        }
+    let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand].into_iter().find_map(|kind| match error
+        .get(kind)?
+    {
+        ContextValue::String(name) => Some(name.clone()),
+        ContextValue::Strings(names) => names.first().cloned(),
+        _ => None,
     });
     Instead::Refuse(match meant {
         Some(name) => format!("{line}; is {name} meant?"),

@@ -27,6 +27,9 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     };
     line("CSEBase", format!("{cse_name} (administrator {admin})"));
     line("data", data_dir.to_owned());
+    if let Some(address) = listening.monitoring {
+        line("probes", format!("http://{}/readyz", local(address)));
+    }
     if let Some(address) = listening.http {
         let root = &listening.http_root_path;
         line("HTTP", format!("http://{address}{root}"));
@@ -49,9 +52,6 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         line("  try", topics.mosquitto_rr(host, url.port().unwrap_or(1883)));
-    }
-    if let Some(address) = listening.monitoring {
-        line("probes", format!("http://{}/readyz", local(address)));
     }
     text
 }

@@ -7,6 +7,7 @@ mod broker;
 mod cse;
 mod file;
 mod http;
+mod http_client;
 mod layers;
 mod log;
 mod monitoring;
@@ -29,6 +30,7 @@ use ::cse_core::value::Text;
 pub(crate) use broker::BrokerConfig;
 pub(crate) use cse::CseConfig;
 pub(crate) use http::HttpConfig;
+pub(crate) use http_client::HttpClientConfig;
 pub(crate) use layers::{Declared, Problem, Source};
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
@@ -54,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) notifications: NotificationsConfig,
     pub(crate) store: StoreConfig,
     pub(crate) http: HttpConfig,
+    pub(crate) http_client: HttpClientConfig,
     pub(crate) mqtt: MqttConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) log: LogConfig,
@@ -112,6 +115,7 @@ impl Config {
             notifications: NotificationsConfig::read(layers.section("notifications")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
+            http_client: HttpClientConfig::read(layers.section("http-client")),
             mqtt: MqttConfig::read(layers.section("mqtt")),
             broker: BrokerConfig::read(layers.section("broker")),
             log: LogConfig::read(layers.section("log")),

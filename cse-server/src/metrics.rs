@@ -3,7 +3,10 @@
 //! Each part lists its samples in one table; a new counter is one line there.
 
 mod broker;
+mod core;
+mod mqtt;
 mod process;
+mod store;
 
 use std::fmt;
 
@@ -14,7 +17,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 pub(crate) use broker::broker_samples;
+pub(crate) use core::core_samples;
+pub(crate) use mqtt::mqtt_samples;
 pub(crate) use process::ProcessSamples;
+pub(crate) use store::store_samples;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +31,21 @@ pub(crate) struct Sample {
     pub(crate) help: &'static str,
     /// The value.
     pub(crate) value: Measure,
+    /// Name and value of what tells samples of one name apart; these follow each other.
+    pub(crate) label: Option<(&'static str, &'static str)>,
+}
+
+impl Sample {
+    /// A sample that only grows.
+    pub(crate) fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, help, value: Measure::Counter(value), label: None }
+    }
+
+    /// A sample that grows and shrinks.
+    pub(crate) fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        Self { name, help, value: Measure::Gauge(value), label: None }
+    }
 }
 
 /// A value and how it behaves.
@@ -40,6 +61,17 @@ pub(crate) enum Measure {
     GaugeSeconds(f64),
 }
 
+impl Measure {
+    fn metric(self) -> Box<dyn EncodeMetric> {
+        match self {
+            Self::Counter(value) => Box::new(ConstCounter::new(value)),
+            Self::CounterSeconds(value) => Box::new(ConstCounter::new(value)),
+            Self::Gauge(value) => Box::new(ConstGauge::new(value)),
+            Self::GaugeSeconds(value) => Box::new(ConstGauge::new(value)),
+        }
+    }
+}
+
 /// The samples of one part, read when they are asked for.
 struct Part<F>(F);
 
@@ -51,15 +83,19 @@ impl<F> fmt::Debug for Part<F> {
 
 impl<F: Fn() -> Vec<Sample> + Send + Sync + 'static> Collector for Part<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for Sample { name, help, value } in (self.0)() {
-            let metric: Box<dyn EncodeMetric> = match value {
-                Measure::Counter(value) => Box::new(ConstCounter::new(value)),
-                Measure::CounterSeconds(value) => Box::new(ConstCounter::new(value)),
-                Measure::Gauge(value) => Box::new(ConstGauge::new(value)),
-                Measure::GaugeSeconds(value) => Box::new(ConstGauge::new(value)),
+        for family in (self.0)().chunk_by(|one, next| one.name == next.name) {
+            let Some(first) = family.first() else {
+                continue;
             };
-            let descriptor = encoder.encode_descriptor(name, &format!("{help}."), None, metric.metric_type())?;
-            metric.encode(descriptor)?;
+            let (help, kind) = (format!("{}.", first.help), first.value.metric().metric_type());
+            let mut descriptor = encoder.encode_descriptor(first.name, &help, None, kind)?;
+            let labelled = family.iter().filter_map(|sample| Some((sample.value, sample.label?)));
+            for (value, label) in labelled {
+                value.metric().encode(descriptor.encode_family(&[label])?)?;
+            }
+            if first.label.is_none() {
+                first.value.metric().encode(descriptor)?;
+            }
         }
         Ok(())
     }
@@ -85,10 +121,16 @@ mod tests {
     fn samples_are_read_when_asked_for() {
         let mut registry = registry();
         register(&mut registry, || {
+            let labelled = |value, operation| Sample {
+                label: Some(("operation", operation)),
+                ..Sample::counter("requests", "What came", value)
+            };
             vec![
-                Sample { name: "seen", help: "What was seen", value: Measure::Counter(3) },
-                Sample { name: "waiting", help: "What waits", value: Measure::Gauge(-1) },
-                Sample { name: "busy_seconds", help: "Time", value: Measure::CounterSeconds(0.5) },
+                Sample::counter("seen", "What was seen", 3),
+                labelled(1, "create"),
+                labelled(2, "delete"),
+                Sample::gauge("waiting", "What waits", 7),
+                Sample { value: Measure::CounterSeconds(0.5), ..Sample::counter("busy_seconds", "Time", 0) },
             ]
         });
         let mut body = String::new();
@@ -96,7 +138,9 @@ mod tests {
         assert_eq!(
             body,
             "# HELP cse_seen What was seen.\n# TYPE cse_seen counter\ncse_seen_total 3\n\
-             # HELP cse_waiting What waits.\n# TYPE cse_waiting gauge\ncse_waiting -1\n\
+             # HELP cse_requests What came.\n# TYPE cse_requests counter\n\
+             cse_requests_total{operation=\"create\"} 1\ncse_requests_total{operation=\"delete\"} 2\n\
+             # HELP cse_waiting What waits.\n# TYPE cse_waiting gauge\ncse_waiting 7\n\
              # HELP cse_busy_seconds Time.\n# TYPE cse_busy_seconds counter\ncse_busy_seconds_total 0.5\n# EOF\n"
         );
     }

@@ -49,9 +49,7 @@ async fn metrics(State(monitored): State<Arc<Monitored>>) -> Response {
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
+    let headers =
+        [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (status, headers, body).into_response()
 }

@@ -17,12 +17,13 @@ impl OutboundRoutes {
     fn route(&self, destination: &Destination) -> Option<&Arc<dyn Outbound>> {
         let binding = match destination {
             Destination::MqttEntity(_) => &self.mqtt,
-            Destination::Url(url) => match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref()
-            {
-                Some("http" | "https") => &self.http,
-                Some("mqtt" | "mqtts") => &self.mqtt,
-                _ => &None,
-            },
+            Destination::Url(url) => {
+                match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+                    Some("http" | "https") => &self.http,
+                    Some("mqtt" | "mqtts") => &self.mqtt,
+                    _ => &None,
+                }
+            }
         };
         binding.as_ref().filter(|binding| binding.reaches(destination))
     }
@@ -64,8 +65,7 @@ mod tests {
 
     #[test]
     fn the_destination_decides() {
-        let routes =
-            OutboundRoutes { http: Some(Arc::new(Named("http"))), mqtt: Some(Arc::new(Named("mqtt"))) };
+        let routes = OutboundRoutes { http: Some(Arc::new(Named("http"))), mqtt: Some(Arc::new(Named("mqtt"))) };
         let url = |text: &str| Destination::Url(text.into());
         let http = routes.http.as_ref().expect("given");
         let mqtt = routes.mqtt.as_ref().expect("given");

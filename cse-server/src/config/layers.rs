@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::text::{Raw, Setting, quoted};
 
-/// Where a value was given. Ordered: a greater one wins.
+/// Where a value was given.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Source {
     /// Nowhere: the default.
@@ -22,6 +22,18 @@ pub(crate) enum Source {
     Env(&'static str),
     /// In a flag, by its name without dashes.
     Flag(&'static str),
+}
+
+impl Source {
+    /// The stronger of two sources wins.
+    pub(crate) fn strength(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Env(_) => 2,
+            Self::Flag(_) => 3,
+        }
+    }
 }
 
 /// A value or a key that cannot be used.
@@ -71,7 +83,7 @@ impl Layers {
     /// Takes a value, unless a stronger source gave one.
     pub(crate) fn give(&mut self, key: &str, source: Source, raw: Raw) {
         match self.values.get(key) {
-            Some((stronger, _)) if *stronger > source => {}
+            Some((stronger, _)) if stronger.strength() > source.strength() => {}
             _ => {
                 self.values.insert(key.into(), (source, raw));
             }

@@ -164,7 +164,7 @@ fn the_broker_is_external_or_embedded() {
     // The stronger source decides, whichever broker it wants.
     let (config, problems) = parsed(
         "[mqtt]\nlisten = \"127.0.0.1:1\"",
-        &[("mqtt.broker", Source::Flag("mqtt-broker"), "mqtts://broker.example")],
+        &[("mqtt.broker", Source::Flag("mqtt-broker"), "mqtt://broker.example")],
     );
     assert_eq!(problems, [""; 0]);
     assert!(matches!(config.mqtt.via, MqttVia::External(_)));
@@ -194,7 +194,7 @@ fn credentials_are_hidden_and_not_in_the_url() {
     let (config, problems) = parsed(&text, &[]);
     assert_eq!(problems, [""; 0]);
     assert!(!format!("{config:?}").contains("hunter2"));
-    assert!(matches!(config.mqtt.via, MqttVia::External(broker) if broker.password.reveal() == "hunter2"));
+    assert!(matches!(config.mqtt.via, MqttVia::External(broker) if broker.client.password.reveal() == "hunter2"));
 
     std::fs::remove_file(&path).expect("removed");
     assert!(parsed(&text, &[]).1[0].contains("mqtt.password-file: cannot read"));
@@ -211,6 +211,10 @@ fn related_values_are_checked_together() {
         ("[http]\ncors-origins = [\"dashboard.example\"]", "http.cors-origins"),
         ("[http]\ncors-origins = [\"https://dashboard.example/\"]", "http.cors-origins"),
         ("[http]\nroot-path = \"m2m\"", "http.root-path"),
+        ("[http-client]\ntrusted-certificates = \"no-such-file.pem\"", "http-client.trusted-certificates"),
+        ("[http-client]\ntrusted-certificates = \"Cargo.toml\"", "http-client.trusted-certificates"),
+        ("[mqtt]\npassword = \"x\"", "mqtt.username"),
+        ("[mqtt]\ntopic-prefix = \"a/#\"", "mqtt.topic-prefix"),
     ] {
         let problems = problems(file);
         assert!(problems.len() == 1 && problems[0].contains(key), "{file}: {problems:?}");

@@ -393,6 +393,6 @@ mod tests {
     fn a_secret_is_not_shown() {
         let secret = Secret::new("hunter2");
         assert!(!format!("{secret:?}{}", secret.write()).contains("hunter2"));
-        assert!(!Secret::read(&Raw::Integer(4711)).unwrap_err().contains("4711"));
+        assert!(!Secret::read(&Raw::Integer(4711)).expect_err("a number").contains("4711"));
     }
 }

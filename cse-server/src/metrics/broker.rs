@@ -2,7 +2,7 @@
 
 use cse_mqtt::broker::{Counter, Stats};
 
-use super::{Measure, Sample};
+use super::Sample;
 
 type Row = (&'static str, &'static str, fn(&Stats) -> &Counter);
 
@@ -34,17 +34,9 @@ const COUNTERS: &[Row] = &[
 
 /// The samples now.
 pub(crate) fn broker_samples(stats: &Stats) -> Vec<Sample> {
-    let counters = COUNTERS.iter().map(|(name, help, counter)| Sample {
-        name,
-        help,
-        value: Measure::Counter(counter(stats).get()),
-    });
-    let connected = i64::try_from(stats.clients_connected.get()).unwrap_or(i64::MAX);
+    let counters = COUNTERS.iter().map(|(name, help, counter)| Sample::counter(name, help, counter(stats).get()));
+    let connected = stats.clients_connected.get();
     counters
-        .chain([Sample {
-            name: "broker_clients_connected",
-            help: "Clients connected to the embedded broker now",
-            value: Measure::Gauge(connected),
-        }])
+        .chain([Sample::gauge("broker_clients_connected", "Clients connected to the embedded broker now", connected)])
         .collect()
 }

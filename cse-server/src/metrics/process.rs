@@ -20,33 +20,26 @@ impl ProcessSamples {
     /// The samples now.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let started = Sample {
-            name: "process_start_time_seconds",
-            help: "When the server was started, in seconds since 1970",
             value: Measure::GaugeSeconds(self.started_s),
+            ..Sample::gauge("process_start_time_seconds", "When the server was started, in seconds since 1970", 0)
         };
-        let memory = resident_bytes().map(|bytes| Sample {
-            name: "process_resident_memory_bytes",
-            help: "Memory of the process that is in RAM",
-            value: Measure::Gauge(bytes),
-        });
-        let files = open_files().map(|count| Sample {
-            name: "process_open_fds",
-            help: "Files and connections that are open",
-            value: Measure::Gauge(count),
-        });
+        let memory = resident_bytes()
+            .map(|bytes| Sample::gauge("process_resident_memory_bytes", "Memory of the process that is in RAM", bytes));
+        let files =
+            open_files().map(|count| Sample::gauge("process_open_fds", "Files and connections that are open", count));
         [Some(started), memory, files].into_iter().flatten().collect()
     }
 }
 
-fn resident_bytes() -> Option<i64> {
+fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
 
-fn open_files() -> Option<i64> {
-    i64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()
+fn open_files() -> Option<u64> {
+    u64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()
 }
 
 #[cfg(test)]

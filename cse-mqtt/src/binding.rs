@@ -20,6 +20,7 @@ use cse_core::value::Text;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rustc_hash::FxHashMap;
+use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
@@ -105,7 +106,7 @@ impl<D: Dispatch> Receiver<D> {
                 },
             }
             // A link with a full queue is always ready; others on this thread want their turn.
-            tokio::task::coop::consume_budget().await;
+            consume_budget().await;
         }
         // What waits is not acknowledged and comes again.
         self.waiting.clear();
@@ -168,7 +169,7 @@ impl<D: Dispatch> Receiver<D> {
         let mut request = match self.read(&topic, &inbound.payload) {
             Ok(request) => request,
             Err(refusal) => {
-                if refusal.is_none_or(|response| self.publish(&topic, response)) {
+                if refusal.is_none_or(|response| self.publish(&topic, *response)) {
                     acknowledge(inbound.acknowledgement);
                 }
                 return;
@@ -198,9 +199,10 @@ impl<D: Dispatch> Receiver<D> {
         let mut future: BoxFuture<'static, Finished> =
             Box::pin(AssertUnwindSafe(work).catch_unwind().map(move |response| (number, response.ok())));
         self.running.insert(number, running);
-        // The first poll happens here, before the next message is looked at: that is the order of effects. What is
-        // not ready at once is polled again as soon as it is among the others.
-        match (&mut future).now_or_never() {
+        // The first poll happens here, before the next message is looked at: that is the order of effects. It must not
+        // be put off for fairness to other tasks, so it is unconstrained; the loop yields instead. What is not
+        // ready at once is polled again as soon as it is among the others.
+        match unconstrained(&mut future).now_or_never() {
             Some(finished) => self.finish_one(finished),
             None => {
                 self.futures.push(future);
@@ -243,7 +245,7 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Request, Option<Response>> {
+    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Request, Option<Box<Response>>> {
         let stats = &self.common.stats;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode(payload), Some(Serialization::Json)),
@@ -261,7 +263,7 @@ impl<D: Dispatch> Receiver<D> {
                 }
                 let mut response = Response::error(request.request_identifier, &error);
                 response.release_version = request.release_version;
-                return Err(Some(response));
+                return Err(Some(Box::new(response)));
             }
             Ok(Err(failure)) => {
                 tracing::debug!(originator = topic.originator, error = %failure.error, "not a request");
@@ -281,7 +283,7 @@ impl<D: Dispatch> Receiver<D> {
             let (originator, bytes) = (topic.originator, payload.len());
             tracing::warn!(originator, bytes, "payload that is no request and has no request identifier: not answered");
         }
-        Err(failure)
+        Err(failure.map(Box::new))
     }
 
     /// Publishes an answer and remembers to follow it.

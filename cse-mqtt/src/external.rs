@@ -74,7 +74,10 @@ pub(crate) struct ExternalPublisher(Arc<Shared>);
 impl ExternalPublisher {
     fn push(&self, topic: String, payload: Bytes, receipt: Option<oneshot::Sender<()>>) -> Result<(), Refused> {
         let bytes = topic.len() + payload.len() + PUBLISH_HEADER_BYTES_MAX;
-        if bytes > self.0.packet_bytes_max || !is_publishable(&topic) {
+        if !is_publishable(&topic) {
+            return Err(Refused::InvalidTopic);
+        }
+        if bytes > self.0.packet_bytes_max {
             return Err(Refused::TooLarge(bytes));
         }
         if *self.0.closing.borrow() == Closing::Closed {
@@ -109,6 +112,9 @@ impl Publisher for ExternalPublisher {
     }
 
     fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
+        if !self.0.has_room() {
+            self.0.outbox.lock().purge();
+        }
         if !self.0.has_room() {
             return Err(Refused::Full);
         }

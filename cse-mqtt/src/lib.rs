@@ -6,6 +6,7 @@
 mod binding;
 pub mod broker;
 mod correlation;
+mod embedded;
 mod external;
 mod hop;
 mod link;
@@ -22,4 +23,4 @@ pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
-pub use stats::{Count, MqttStats};
+pub use stats::MqttStats;

@@ -33,6 +33,8 @@ pub(crate) enum Refused {
     Full,
     #[error("the message has {0} bytes, more than the broker takes")]
     TooLarge(usize),
+    #[error("not a topic name")]
+    InvalidTopic,
     #[error("the connection to the broker has been closed")]
     Closed,
 }

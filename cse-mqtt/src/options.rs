@@ -8,7 +8,7 @@ pub struct BindingOptions {
     /// Path of this CSE's MQTT point of access, put before each topic. Default: none.
     pub topic_prefix: String,
     /// Points of access that lead to the broker this binding is connected to (`mqtt://host:port`). Requests to
-    /// them take the existing connection.
+    /// them take the existing connection, as do those to host and port of [`ExternalOptions`].
     pub own_points_of_access: Vec<String>,
     /// Requests carried out at a time; more wait. Default 1,024.
     pub concurrent_requests_max: usize,
@@ -22,6 +22,8 @@ pub struct BindingOptions {
     /// Answers whose receipt is followed, to tell redeliveries (embedded broker). Default 100,000; beyond it the
     /// oldest is forgotten, and a repetition of its request counts as a new one.
     pub followed_answers_max: usize,
+    /// Whether the policy of the embedded broker has proven who a client is when it gives it a name. Default: no.
+    pub broker_proves_identities: bool,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
     /// Default 5 s; `None`: never.
     ///
@@ -50,6 +52,7 @@ impl Default for BindingOptions {
             waiting_bytes_max: 32 * 1024 * 1024,
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,
+            broker_proves_identities: false,
             acknowledge_after: Some(Duration::from_secs(5)),
             pending_requests_max: 10_000,
             other_brokers_max: 64,
@@ -69,7 +72,7 @@ pub enum Transport {
 }
 
 /// A password that does not show in logs.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Password(String);
 
 impl Password {
@@ -90,7 +93,7 @@ impl std::fmt::Debug for Password {
 }
 
 /// User name and password for a broker.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Login {
     /// User name.
     pub username: String,

@@ -18,7 +18,7 @@ use crate::binding::Common;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
-use crate::topic::{entity_of, is_publishable, level_of};
+use crate::topic::{TopicKind, entity_of, is_publishable, level_of};
 
 /// Port of MQTT over TCP.
 const PORT: u16 = 1883;
@@ -62,7 +62,7 @@ impl Outbound for MqttOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
         match destination {
             Destination::MqttEntity(_) => true,
-            Destination::Url(text) => text.starts_with("mqtt://"),
+            Destination::Url(text) => text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mqtt://")),
         }
     }
 
@@ -134,7 +134,9 @@ impl Inner {
         };
         match published {
             Ok(receipt) => Ok((receipt, lease)),
-            Err(refused @ Refused::TooLarge(_)) => Err(SendError::Unsupported(refused.to_string())),
+            Err(refused @ (Refused::TooLarge(_) | Refused::InvalidTopic)) => {
+                Err(SendError::Unsupported(refused.to_string()))
+            }
             Err(refused) => Err(SendError::Unreachable(refused.to_string())),
         }
     }
@@ -174,7 +176,7 @@ impl Inner {
         let topic = topics.parse(topic)?;
         let asked_by_us = topic.originator == topics.own_level()
             || entity_of(&self.common.identity, topic.originator).as_str() == self.common.identity.cse_id;
-        (topic.kind == crate::topic::TopicKind::Request && asked_by_us).then(|| topic.receiver.to_owned())
+        (topic.kind == TopicKind::Request && asked_by_us).then(|| topic.receiver.to_owned())
     }
 }
 

@@ -24,18 +24,11 @@ const IDLE_CHECK_MAX: Duration = Duration::from_secs(30);
 const OTHER_BROKER_SUFFIX: &str = ":out";
 
 /// A broker and who we are there.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Authority {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) login: Option<Login>,
-}
-
-impl Authority {
-    fn key(&self) -> String {
-        let username = self.login.as_ref().map_or("", |login| login.username.as_str());
-        format!("{username}@{}:{}", self.host, self.port)
-    }
 }
 
 struct Entry {
@@ -48,20 +41,20 @@ struct Entry {
 pub(crate) struct Pool {
     common: Common,
     template: ExternalOptions,
-    entries: Mutex<FxHashMap<String, Entry>>,
+    entries: Mutex<FxHashMap<Authority, Entry>>,
     open: mpsc::Sender<BoxFuture<'static, ()>>,
 }
 
 /// A connection in use; it is not closed as idle as long as this lives.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
-    key: String,
+    authority: Authority,
     pub(crate) publisher: ExternalPublisher,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(entry) = self.pool.entries.lock().get_mut(&self.key) {
+        if let Some(entry) = self.pool.entries.lock().get_mut(&self.authority) {
             entry.users = entry.users.saturating_sub(1);
             entry.last_used = Instant::now();
         }
@@ -84,23 +77,23 @@ pub(crate) fn pool(common: Common, template: ExternalOptions) -> (Arc<Pool>, Poo
 impl Pool {
     /// The connection to a broker, opened if there is none. `None` if there are too many and all are in use.
     pub(crate) fn lease(self: &Arc<Self>, authority: &Authority) -> Option<Lease> {
-        let key = authority.key();
+        let authority = authority.clone();
         let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get_mut(&key) {
+        if let Some(entry) = entries.get_mut(&authority) {
             entry.users += 1;
-            return Some(Lease { pool: Arc::clone(self), key, publisher: entry.publisher.clone() });
+            return Some(Lease { pool: Arc::clone(self), authority, publisher: entry.publisher.clone() });
         }
         if entries.len() >= self.common.options.other_brokers_max {
             let idle = entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.last_used);
-            let oldest = idle.map(|(key, _)| key.clone())?;
+            let oldest = idle.map(|(authority, _)| authority.clone())?;
             if let Some(entry) = entries.remove(&oldest) {
                 entry.publisher.begin_close();
             }
         }
-        let (publisher, connection) = self.connect(authority);
+        let (publisher, connection) = self.connect(&authority);
         self.open.try_send(connection).ok()?;
-        entries.insert(key.clone(), Entry { publisher: publisher.clone(), users: 1, last_used: Instant::now() });
-        Some(Lease { pool: Arc::clone(self), key, publisher })
+        entries.insert(authority.clone(), Entry { publisher: publisher.clone(), users: 1, last_used: Instant::now() });
+        Some(Lease { pool: Arc::clone(self), authority, publisher })
     }
 
     fn connect(&self, authority: &Authority) -> (ExternalPublisher, BoxFuture<'static, ()>) {

@@ -9,13 +9,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::binding::{Common, Receiver};
+use crate::broker::{Broker, InvalidFilter};
 use crate::correlation::Correlation;
+use crate::embedded::{self, EmbeddedLink};
 use crate::external::{self, Driver, ExternalLink};
 use crate::link::{LinkStatus, Publisher};
 use crate::options::{BindingOptions, ExternalOptions};
 use crate::outbound::MqttOutbound;
 use crate::pool::{self, PoolRunner};
-use crate::redelivery::Recall;
+use crate::redelivery::{FollowedAnswers, Recall};
 use crate::stats::MqttStats;
 use crate::topic::Topics;
 
@@ -33,17 +35,34 @@ pub struct MqttBinding {
 }
 
 enum Own {
-    External(ExternalLink, Driver),
+    Embedded(EmbeddedLink),
+    // Boxed: options and channels, a lot larger.
+    External(Box<(ExternalLink, Driver)>),
 }
 
 impl MqttBinding {
+    /// A binding with a broker in the same process (TS-0010 §6.2.2.1).
+    ///
+    /// # Errors
+    /// If the topics of this CSE are too long for the limits of the broker.
+    pub fn embedded(identity: &CseIdentity, options: BindingOptions, broker: &Broker) -> Result<Self, InvalidFilter> {
+        let common = common(identity, options);
+        let (publisher, link) = embedded::link(broker, &common)?;
+        // Nothing to wait for: the broker is where we are. The sender may go, the value stays.
+        let status = watch::Sender::new(LinkStatus::Up).subscribe();
+        // Only for other brokers, so host and port do not matter.
+        let template = ExternalOptions::new("", 0);
+        Ok(Self::new(common, Arc::new(publisher), Own::Embedded(link), template, status))
+    }
+
     /// A binding with a broker that is reached over the network (TS-0010 §6.2.2.2). The broker need not be there yet.
-    pub fn external(identity: &CseIdentity, options: BindingOptions, broker: ExternalOptions) -> Self {
+    pub fn external(identity: &CseIdentity, mut options: BindingOptions, broker: ExternalOptions) -> Self {
+        options.own_points_of_access.push(format!("mqtt://{}:{}", broker.host, broker.port));
         let common = common(identity, options);
         let filters = common.topics.filters();
         let (publisher, link, driver) = external::link(identity, &broker, filters, Arc::clone(&common.stats));
         let status = publisher.status();
-        Self::new(common, Arc::new(publisher), Own::External(link, driver), broker, status)
+        Self::new(common, Arc::new(publisher), Own::External(Box::new((link, driver))), broker, status)
     }
 
     fn new(
@@ -85,7 +104,12 @@ impl MqttBinding {
         let mut tasks = JoinSet::new();
         tasks.spawn(pool.run(stopped(pool_stopped)));
         match own {
-            Own::External(link, driver) => {
+            Own::Embedded(link) => {
+                let recall = Recall::Followed(FollowedAnswers::new(common.options.followed_answers_max));
+                Receiver::new(common, dispatch, publisher, recall).serve(link, stop).await;
+            }
+            Own::External(external) => {
+                let (link, driver) = *external;
                 tasks.spawn(driver.run());
                 let recall = Recall::Window(common.options.redelivery_window);
                 Receiver::new(common, dispatch, publisher, recall).serve(link, stop).await;

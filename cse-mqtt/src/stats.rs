@@ -1,77 +1,60 @@
 //! Counters of the binding: whatever is not answered is at least counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// The value now. Counters are not read together at one instant.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn increment(&self) {
-        self.add(1);
-    }
-}
+use crate::broker::Counter;
 
 /// Counters of one binding, from its start.
 #[derive(Debug, Default)]
 pub struct MqttStats {
     /// Messages received on any topic.
-    pub received: Count,
+    pub received: Counter,
     /// Requests handed to the CSE.
-    pub dispatched: Count,
+    pub dispatched: Counter,
     /// Answers published, refusals by the binding included.
-    pub answered: Count,
+    pub answered: Counter,
     /// Requests with response type "no response".
-    pub unanswered_by_wish: Count,
+    pub unanswered_by_wish: Counter,
     /// Answers that the link refused (too large, or the link has ended).
-    pub answers_refused: Count,
+    pub answers_refused: Counter,
+    /// Answers that nobody is subscribed to (embedded broker; an external one does not tell).
+    pub answers_unheard: Counter,
     /// Messages on topics that are not of TS-0010 or not for this CSE.
-    pub unknown_topics: Count,
+    pub unknown_topics: Counter,
     /// Payloads that are no request, answered or not.
-    pub undecodable: Count,
+    pub undecodable: Counter,
     /// Payloads that are no request and have no request identifier to answer to.
-    pub undecodable_unanswered: Count,
+    pub undecodable_unanswered: Counter,
     /// Requests in a serialization that is not supported.
-    pub unsupported_serializations: Count,
+    pub unsupported_serializations: Counter,
     /// Requests whose topic originator may not speak for their `fr`.
-    pub originator_mismatches: Count,
+    pub originator_mismatches: Counter,
     /// Requests that may be redeliveries: marked DUP, or before the first answer was acknowledged.
-    pub possible_redeliveries: Count,
+    pub possible_redeliveries: Counter,
     /// Requests acknowledged before they were complete, see
     /// [`BindingOptions::acknowledge_after`](crate::BindingOptions::acknowledge_after).
-    pub acknowledged_early: Count,
+    pub acknowledged_early: Counter,
     /// Requests whose execution panicked.
-    pub panics: Count,
+    pub panics: Counter,
     /// Entries dropped from the full table of unacknowledged answers.
-    pub answers_forgotten: Count,
+    pub answers_forgotten: Counter,
     /// Requests of this CSE published.
-    pub sent: Count,
+    pub sent: Counter,
     /// Answers to requests of this CSE.
-    pub responses_matched: Count,
+    pub responses_matched: Counter,
     /// Answers nobody waits for (late, twice, or never asked).
-    pub responses_unmatched: Count,
+    pub responses_unmatched: Counter,
     /// Payloads on response topics that are no response.
-    pub responses_undecodable: Count,
+    pub responses_undecodable: Counter,
     /// Connections to external brokers that came about.
-    pub connections: Count,
+    pub connections: Counter,
     /// Connections to external brokers that were lost or refused.
-    pub connection_failures: Count,
+    pub connection_failures: Counter,
     /// Connections to other brokers that were closed, mostly because they were idle.
-    pub other_brokers_closed: Count,
+    pub other_brokers_closed: Counter,
     /// Retained messages from an external broker, ignored.
-    pub retained: Count,
+    pub retained: Counter,
     /// Messages from an external broker above
     /// [`ExternalOptions::packet_bytes_max`](crate::ExternalOptions::packet_bytes_max), ignored.
-    pub oversized: Count,
+    pub oversized: Counter,
     /// Messages that an external broker lost with its session and that were published again.
-    pub republished: Count,
+    pub republished: Counter,
 }

@@ -298,7 +298,7 @@ mod tests {
         #[test]
         fn identifiers_survive_as_levels(cse in "[a-zA-Z0-9-]{1,12}", stem in "[CS][a-zA-Z0-9-]{1,12}") {
             let identity = identity();
-            for identifier in [format!("/{cse}/{stem}"), stem.clone(), format!("//sp.example/{cse}")] {
+            for identifier in [format!("/{cse}/{stem}"), stem, format!("//sp.example/{cse}")] {
                 let level = level_of(&identifier).expect("sayable");
                 prop_assert!(!level.contains('/'));
                 prop_assert_eq!(entity_of(&identity, &level), identity.canonical_originator(&identifier));

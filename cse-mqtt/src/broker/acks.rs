@@ -80,7 +80,7 @@ mod tests {
         let second = queue.push(11, AckKind::PubAck, 1);
         queue.push(12, AckKind::PubRec, 0);
         assert!(!queue.complete(second));
-        assert_eq!(ready(&mut queue), []);
+        assert_eq!(ready(&mut queue), [0_u16; 0]);
         assert!(queue.complete(first));
         assert_eq!(ready(&mut queue), [10, 11, 12]);
         assert!(queue.is_empty());
@@ -91,7 +91,7 @@ mod tests {
         let mut queue = AckQueue::default();
         let sequence = queue.push(1, AckKind::PubAck, 2);
         assert!(!queue.complete(sequence));
-        assert_eq!(ready(&mut queue), []);
+        assert_eq!(ready(&mut queue), [0_u16; 0]);
         assert!(queue.complete(sequence));
         assert_eq!(ready(&mut queue), [1]);
         assert!(!queue.complete(sequence), "a decision that comes too often changes nothing");

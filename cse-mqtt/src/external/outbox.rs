@@ -102,8 +102,24 @@ impl Outbox {
     }
 
     /// Whether there is nothing left to do.
-    pub(super) fn is_drained(&self) -> bool {
+    pub(super) fn is_drained(&mut self) -> bool {
+        self.purge();
         self.messages == 0 && self.entries.is_empty()
+    }
+
+    /// Forgets the messages that nobody wants to be sent any more.
+    pub(super) fn purge(&mut self) {
+        let (mut messages, mut bytes) = (0, 0);
+        self.entries.retain(|entry| match entry {
+            Entry::Message(message) if message.is_withdrawn() => {
+                messages += 1;
+                bytes += message.cost();
+                false
+            }
+            _ => true,
+        });
+        self.messages -= messages;
+        self.bytes -= bytes;
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -338,6 +354,17 @@ mod tests {
         outbox.connected();
         assert_eq!(hand_over(&mut outbox), ["b"]);
         assert_eq!(outbox.load().0, 1);
+    }
+
+    #[test]
+    fn withdrawn_messages_do_not_keep_a_link_open() {
+        let mut outbox = Outbox::new();
+        let (sender, receiver) = oneshot::channel();
+        outbox.push(Message { receipt: Some(sender), ..message("a") });
+        assert!(!outbox.is_drained());
+        drop(receiver);
+        assert!(outbox.is_drained());
+        assert_eq!(outbox.load(), (0, 0));
     }
 
     #[test]

@@ -2,24 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cse_core::ports::{Destination, Outbound, SendError, Sent};
 use cse_core::primitive::Redelivery;
-use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, MqttStats, Password};
+use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, Password};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet};
 use tokio::process::{Child, Command};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
-use support::{Client, DEADLINE, StubCse, answer, identity, notification, retrieve, until};
+use crate::support::{Client, DEADLINE, Running, answer, identity, notification, retrieve, until};
 
 /// A broker of our own, and where it keeps its state.
 struct Mosquitto {
@@ -109,56 +104,12 @@ fn free_port() -> u16 {
     }
 }
 
-/// A running binding.
-struct Running {
-    cse: StubCse,
-    outbound: Arc<MqttOutbound>,
-    stats: Arc<MqttStats>,
-    status: watch::Receiver<LinkStatus>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    fn start(options: BindingOptions, broker: ExternalOptions) -> Self {
-        let binding = MqttBinding::external(&identity(), options, broker);
-        let (outbound, stats, status) = (binding.outbound(), binding.stats(), binding.status());
-        let cse = StubCse::default();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(binding.run(cse.clone(), async move {
-            let _ = stopped.await;
-        }));
-        Self { cse, outbound, stats, status, stop: Some(stop), task }
-    }
-
-    async fn up(&mut self) {
-        tokio::time::timeout(DEADLINE, self.status.wait_for(|status| *status == LinkStatus::Up))
-            .await
-            .unwrap()
-            .unwrap();
-    }
-
-    async fn down(&mut self) {
-        tokio::time::timeout(DEADLINE, self.status.wait_for(|status| *status == LinkStatus::Down))
-            .await
-            .unwrap()
-            .unwrap();
-    }
-
-    async fn stop(mut self) {
-        drop(self.stop.take());
-        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
-    }
-
-    /// As if the process had crashed.
-    async fn crash(self) {
-        self.task.abort();
-        assert!(self.task.await.unwrap_err().is_cancelled());
-    }
+fn running(options: BindingOptions, broker: ExternalOptions) -> Running {
+    Running::start(MqttBinding::external(&identity(), options, broker))
 }
 
 async fn up(broker: &Mosquitto) -> Running {
-    let mut running = Running::start(BindingOptions::default(), broker.options());
+    let mut running = running(BindingOptions::default(), broker.options());
     running.up().await;
     running
 }
@@ -233,7 +184,7 @@ async fn a_request_is_not_acknowledged_before_it_is_complete() {
 #[tokio::test]
 async fn the_broker_need_not_be_there_at_the_start() {
     let mut broker = Mosquitto::reserve();
-    let mut running = Running::start(BindingOptions::default(), broker.options());
+    let mut running = running(BindingOptions::default(), broker.options());
     until("it has tried", || running.stats.connection_failures.get() > 1).await;
     assert_eq!(*running.status.borrow(), LinkStatus::Down);
     let unreachable = running
@@ -330,20 +281,19 @@ async fn urls_lead_to_our_own_broker_and_to_others() {
     let own = Mosquitto::start().await;
     let mut other = Mosquitto::start().await;
     let options = BindingOptions {
-        own_points_of_access: vec![format!("mqtt://127.0.0.1:{}", own.port)],
-        other_brokers_idle: Duration::from_millis(300),
+        own_points_of_access: vec![format!("mqtt://localhost:{}", own.port)],
         ..BindingOptions::default()
     };
-    let mut running = Running::start(options, own.options());
+    let mut running = running(options, own.options());
     running.up().await;
-    for broker in [&own, &other] {
+    for (host, broker) in [("127.0.0.1", &own), ("LocalHost", &own), ("127.0.0.1", &other)] {
         let mut client = Client::connect(
             broker.port,
             "A::Cx",
             &["/oneM2M/req/id-in/Cx/#", "free/topic", "/oneM2M/req/id-in/Cy/json"],
         )
         .await;
-        let base = format!("mqtt://127.0.0.1:{}", broker.port);
+        let base = format!("mqtt://{host}:{}", broker.port);
         for (url, topic) in [
             (base.clone(), "/oneM2M/req/id-in/Cx/json"),
             (format!("{base}/"), "/oneM2M/req/id-in/Cx/json"),
@@ -375,7 +325,7 @@ async fn an_idle_connection_is_closed_and_its_session_ended() {
     let own = Mosquitto::start().await;
     let other = Mosquitto::start().await;
     let options = BindingOptions { other_brokers_idle: Duration::from_millis(50), ..BindingOptions::default() };
-    let mut running = Running::start(options, own.options());
+    let mut running = running(options, own.options());
     running.up().await;
     let url = Destination::Url(format!("mqtt://127.0.0.1:{}/free/topic", other.port).into());
     for number in 1..=3 {
@@ -410,7 +360,7 @@ async fn retained_requests_are_not_carried_out() {
 async fn a_message_that_is_too_large_does_not_stop_the_others() {
     let broker = Mosquitto::start().await;
     let options = ExternalOptions { packet_bytes_max: 4096, ..broker.options() };
-    let mut running = Running::start(BindingOptions::default(), options);
+    let mut running = running(BindingOptions::default(), options);
     running.up().await;
     let mut client = Client::connect(broker.port, "A::Cx", &["/oneM2M/resp/Cx/id-in/#"]).await;
     client.publish("/oneM2M/req/Cx/id-in/json", vec![b' '; 100_000]).await;
@@ -429,13 +379,12 @@ async fn logins_are_used() {
     broker.options = format!("allow_anonymous false\npassword_file {}\n", passwords.display());
     broker.run().await;
     let login = |password: &str| Some(Login { username: "cse".into(), password: Password::new(password) });
-    let refused =
-        Running::start(BindingOptions::default(), ExternalOptions { login: login("wrong"), ..broker.options() });
+    let refused = running(BindingOptions::default(), ExternalOptions { login: login("wrong"), ..broker.options() });
     until("it is refused", || refused.stats.connection_failures.get() > 0).await;
     assert_eq!(*refused.status.borrow(), LinkStatus::Down);
     refused.crash().await;
     let mut running =
-        Running::start(BindingOptions::default(), ExternalOptions { login: login("secret"), ..broker.options() });
+        running(BindingOptions::default(), ExternalOptions { login: login("secret"), ..broker.options() });
     running.up().await;
     running.stop().await;
 }
@@ -447,12 +396,7 @@ async fn many_messages_survive_a_broker_that_comes_and_goes() {
     broker.options += "max_queued_messages 0\n";
     broker.stop().await;
     broker.run().await;
-    let options = BindingOptions {
-        own_points_of_access: vec![format!("mqtt://127.0.0.1:{}", broker.port)],
-        ..BindingOptions::default()
-    };
-    let mut running = Running::start(options, broker.options());
-    running.up().await;
+    let mut running = up(&broker).await;
     let mut client = Client::connect(broker.port, "A::Cx", &["/free/#"]).await;
     let port = broker.port;
     let mut sending = tokio::task::JoinSet::new();

@@ -1,7 +1,6 @@
 //! What the tests of the binding share: a CSE that can be told to wait, and a client that sees everything.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
-#![expect(dead_code, reason = "not every test file uses everything")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,20 +11,21 @@ use cse_core::id::{CseIdentity, CseType};
 use cse_core::ports::{Destination, Dispatch, OutgoingRequest};
 use cse_core::primitive::{Operation, Request, Response};
 use cse_core::value::{Map, Value};
+use cse_mqtt::{LinkStatus, MqttBinding, MqttOutbound, MqttStats};
 use parking_lot::Mutex;
 use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Long enough for a busy machine; nothing waits so long when all is well.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub fn identity() -> CseIdentity {
+pub(crate) fn identity() -> CseIdentity {
     CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).unwrap()
 }
 
 /// Waits until something holds.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -36,9 +36,9 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Answers 2000 with the request's target as content; requests to `wait` need a permit.
 #[derive(Clone)]
-pub struct StubCse {
-    pub requests: Arc<Mutex<Vec<Request>>>,
-    pub gate: Arc<Semaphore>,
+pub(crate) struct StubCse {
+    pub(crate) requests: Arc<Mutex<Vec<Request>>>,
+    pub(crate) gate: Arc<Semaphore>,
 }
 
 impl Default for StubCse {
@@ -48,7 +48,7 @@ impl Default for StubCse {
 }
 
 impl StubCse {
-    pub fn identifiers(&self) -> Vec<String> {
+    pub(crate) fn identifiers(&self) -> Vec<String> {
         self.requests.lock().iter().map(|request| request.request_identifier.to_string()).collect()
     }
 }
@@ -65,28 +65,87 @@ impl Dispatch for StubCse {
     }
 }
 
-pub fn retrieve(from: &str, to: &str, rqi: &str) -> String {
+pub(crate) fn retrieve(from: &str, to: &str, rqi: &str) -> String {
     format!(r#"{{"op":2,"to":"{to}","fr":"{from}","rqi":"{rqi}","rvi":"3"}}"#)
 }
 
-pub fn notification(destination: Destination, to: &str, rqi: &str, timeout: Duration) -> OutgoingRequest {
+pub(crate) fn notification(destination: Destination, to: &str, rqi: &str, timeout: Duration) -> OutgoingRequest {
     let mut request = Request::new(Operation::Notify, to, "/id-in", rqi);
     request.content = Some(Map::single("m2m:sgn", Value::Map(Map::single("sur", "/id-in/sub1"))));
     OutgoingRequest { destination, request, serialization: cse_core::codec::Serialization::Json, timeout }
 }
 
+/// A running binding.
+pub(crate) struct Running {
+    pub(crate) cse: StubCse,
+    pub(crate) outbound: Arc<MqttOutbound>,
+    pub(crate) stats: Arc<MqttStats>,
+    pub(crate) status: watch::Receiver<LinkStatus>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Runs a binding with a stub of a CSE.
+    pub(crate) fn start(binding: MqttBinding) -> Self {
+        let (outbound, stats, status) = (binding.outbound(), binding.stats(), binding.status());
+        let cse = StubCse::default();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(binding.run(cse.clone(), async move {
+            let _ = stopped.await;
+        }));
+        Self { cse, outbound, stats, status, stop: Some(stop), task }
+    }
+
+    pub(crate) async fn up(&mut self) {
+        tokio::time::timeout(DEADLINE, self.status.wait_for(|status| *status == LinkStatus::Up))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub(crate) async fn down(&mut self) {
+        tokio::time::timeout(DEADLINE, self.status.wait_for(|status| *status == LinkStatus::Down))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+
+    /// As if the process had crashed.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
 /// A client of a broker that keeps a session, and everything that happens to it.
-pub struct Client {
+pub(crate) struct Client {
     client: AsyncClient,
     task: JoinHandle<()>,
     publishes: mpsc::Receiver<Publish>,
-    pub acknowledged: Arc<Mutex<VecDeque<u16>>>,
+    last: Option<Publish>,
+    pub(crate) acknowledged: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Client {
     /// Connects and subscribes.
-    pub async fn connect(port: u16, client_id: &str, filters: &[&str]) -> Self {
+    pub(crate) async fn connect(port: u16, client_id: &str, filters: &[&str]) -> Self {
+        Self::connect_with(MqttOptions::new(client_id, "127.0.0.1", port), filters).await
+    }
+
+    /// As [`Client::connect`], but acknowledges only by [`Client::acknowledge`].
+    pub(crate) async fn connect_silent(port: u16, client_id: &str, filters: &[&str]) -> Self {
         let mut options = MqttOptions::new(client_id, "127.0.0.1", port);
+        options.set_manual_acks(true);
+        Self::connect_with(options, filters).await
+    }
+
+    async fn connect_with(mut options: MqttOptions, filters: &[&str]) -> Self {
         options.set_clean_session(false);
         options.set_max_packet_size(1 << 20, 1 << 20);
         let (client, mut events) = AsyncClient::new(options, 1000);
@@ -119,37 +178,38 @@ impl Client {
             }
         });
         tokio::time::timeout(DEADLINE, ready.recv()).await.unwrap().unwrap();
-        Self { client, task, publishes, acknowledged }
+        Self { client, task, publishes, last: None, acknowledged }
     }
 
-    pub async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+    pub(crate) async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
     }
 
-    pub async fn publish_retained(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+    pub(crate) async fn publish_retained(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         self.client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
     }
 
+    /// Acknowledges the message that [`Client::next`] gave last.
+    pub(crate) async fn acknowledge(&mut self) {
+        self.client.ack(&self.last.take().unwrap()).await.unwrap();
+    }
+
     /// The next message.
-    pub async fn next(&mut self) -> (String, String) {
+    pub(crate) async fn next(&mut self) -> (String, String) {
         let publish = tokio::time::timeout(DEADLINE, self.publishes.recv()).await.expect("a message").unwrap();
+        self.last = Some(publish.clone());
         (publish.topic, String::from_utf8(publish.payload.to_vec()).unwrap())
     }
 
-    /// Whether messages wait to be looked at.
-    pub fn is_idle(&self) -> bool {
-        self.publishes.is_empty()
-    }
-
     /// Leaves; the broker keeps the session.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.client.disconnect().await.unwrap();
         tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
     }
 }
 
 /// The parts of an answer that tests look at.
-pub fn answer(payload: &str) -> (i64, String) {
+pub(crate) fn answer(payload: &str) -> (i64, String) {
     let map = cse_core::codec::Serialization::Json.decode(payload.as_bytes()).unwrap();
     (map.int("rsc").unwrap(), map.text("rqi").unwrap().to_owned())
 }

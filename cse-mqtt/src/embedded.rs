@@ -1,0 +1,122 @@
+//! The link to the embedded broker: function calls instead of a connection.
+//!
+//! The broker knows what an external one never tells: whether anybody listens, and who has not acknowledged yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cse_core::id::Peer;
+use cse_core::ports::BoxFuture;
+use rumqttc::QoS;
+
+use crate::binding::Common;
+use crate::broker::{
+    self, AckToken, Broker, DeliveryHandle, DeliveryStatus, InvalidFilter, LinkReceiver, PublishError,
+};
+use crate::link::{Acknowledgement, Inbound, Link, Progress, Publisher, Receipt, Refused};
+use crate::stats::MqttStats;
+
+/// Messages taken from the broker at a time.
+const BATCH: usize = 64;
+
+/// Joins the broker as this CSE.
+pub(crate) fn link(broker: &Broker, common: &Common) -> Result<(EmbeddedPublisher, EmbeddedLink), InvalidFilter> {
+    let filters = common.topics.filters();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let (link, receiver) = broker.link(common.identity.base_id(), &filters)?;
+    let publisher = EmbeddedPublisher { link, stats: Arc::clone(&common.stats) };
+    let proven = common.options.broker_proves_identities;
+    Ok((publisher, EmbeddedLink { receiver, batch: Vec::with_capacity(BATCH), ready: VecDeque::new(), proven }))
+}
+
+/// The sending half.
+pub(crate) struct EmbeddedPublisher {
+    link: broker::Link,
+    stats: Arc<MqttStats>,
+}
+
+impl EmbeddedPublisher {
+    fn publish(&self, topic: &str, payload: Bytes) -> Result<EmbeddedReceipt, Refused> {
+        let bytes = topic.len() + payload.len();
+        let (outcome, handle) =
+            self.link.publish_tracked(topic, payload, QoS::AtLeastOnce).map_err(|error| match error {
+                PublishError::InvalidTopic => Refused::InvalidTopic,
+                PublishError::TooLarge => Refused::TooLarge(bytes),
+            })?;
+        Ok(EmbeddedReceipt { handle, heard: outcome.matched + outcome.refused > 0 })
+    }
+}
+
+impl Publisher for EmbeddedPublisher {
+    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
+        let receipt = self.publish(&topic, payload)?;
+        if !receipt.heard {
+            self.stats.answers_unheard.increment();
+            return Ok(None);
+        }
+        Ok(Some(Box::new(receipt)))
+    }
+
+    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
+        Ok(Box::new(self.publish(&topic, payload)?))
+    }
+}
+
+struct EmbeddedReceipt {
+    handle: DeliveryHandle,
+    /// Whether anybody is subscribed.
+    heard: bool,
+}
+
+impl Receipt for EmbeddedReceipt {
+    fn progress(&mut self) -> Progress {
+        if !self.heard {
+            return Progress::NoReceiver;
+        }
+        match self.handle.status() {
+            DeliveryStatus::Pending => Progress::TakenOver,
+            // With QoS 0 nothing more will ever be known; to take it for lost would swallow repeated values.
+            DeliveryStatus::Acknowledged | DeliveryStatus::Unconfirmed => Progress::Received,
+            DeliveryStatus::Lost => Progress::Lost,
+        }
+    }
+
+    fn settled(&mut self) -> BoxFuture<'_, Progress> {
+        // The broker has taken it, or not, by the time it is published.
+        Box::pin(std::future::ready(self.progress()))
+    }
+}
+
+impl Acknowledgement for AckToken {
+    fn acknowledge(self: Box<Self>) {
+        self.accept();
+    }
+}
+
+/// The receiving half.
+pub(crate) struct EmbeddedLink {
+    receiver: LinkReceiver,
+    batch: Vec<broker::Inbound>,
+    ready: VecDeque<broker::Inbound>,
+    proven: bool,
+}
+
+impl Link for EmbeddedLink {
+    async fn receive(&mut self) -> Option<Inbound> {
+        if self.ready.is_empty() {
+            self.receiver.receive(&mut self.batch, BATCH).await;
+            self.ready.extend(self.batch.drain(..));
+        }
+        let broker::Inbound { topic, payload, dup, publisher, ack, .. } = self.ready.pop_front()?;
+        let peer = Peer {
+            address: publisher.peer.map(|address| address.ip()),
+            authenticated: self.proven && !publisher.identity.name().is_empty(),
+        };
+        Some(Inbound { topic, payload, duplicate: dup, peer, acknowledgement: Some(Box::new(ack)) })
+    }
+
+    async fn close(self) {
+        // Answers are with the broker already; what was not taken stays unacknowledged.
+    }
+}

@@ -1,0 +1,5 @@
+//! The binding over both kinds of broker.
+
+mod embedded;
+mod external;
+mod support;

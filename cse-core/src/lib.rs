@@ -3,13 +3,32 @@
 //! This crate knows no transport, no database, no system clock and no source of randomness; they come in
 //! through [`ports`]. Bindings turn bytes into requests and call the CSE; stores implement the store traits.
 
+mod access;
+mod address;
+mod behaviour;
+mod cache;
 pub mod codec;
+mod content;
+pub mod cse;
+mod digest;
 pub mod error;
+mod filter;
 pub mod id;
+pub mod memory;
+pub mod metrics;
+mod node;
+mod notify;
+mod op;
+mod outbox;
+mod overlay;
 pub mod ports;
 pub mod primitive;
 pub mod resource;
+mod schedule;
 pub mod schema;
 pub mod settings;
 pub mod time;
+mod timers;
 pub mod value;
+mod view;
+mod writer;

@@ -272,7 +272,8 @@ impl Windows {
 
     pub(crate) fn set(&mut self, parent: Seq, oldest: &[(Seq, u64)], complete: bool) {
         let kept = oldest.len().min(WINDOW_LENGTH);
-        let window = Window { oldest: oldest[..kept].iter().copied().collect(), complete: complete && kept == oldest.len() };
+        let window =
+            Window { oldest: oldest[..kept].iter().copied().collect(), complete: complete && kept == oldest.len() };
         self.0.put(parent, window);
     }
 

@@ -71,7 +71,7 @@ pub struct OutgoingRequest {
 #[derive(Clone, Debug)]
 pub enum Sent {
     /// The receiver answered.
-    Answered(Response),
+    Answered(Box<Response>),
     /// The message was taken over by the peer's side (acknowledged by the broker), but no answer came in time.
     Unanswered,
 }

@@ -6,17 +6,20 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::behaviour::subscription::RateLimit;
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
-use crate::node::{Node, is_instance};
-use crate::overlay::{Overlay, WINDOW_LENGTH, Windows};
+use crate::node::Node;
+use crate::notify::{Admission, Rates};
+use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
 use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
 use crate::resource::{Resource, seq_of_generated_id};
 use crate::schema::Ty;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::value::Text;
+use crate::writer::Numbers;
 
 /// Where a view's answers come from when the cache has none.
 pub(crate) trait Source: Send {
@@ -34,6 +37,12 @@ pub(crate) trait Source: Send {
 
     /// The database with everything that the overlay knows.
     fn settled(&mut self) -> impl Future<Output = Result<&mut Self::Query, StoreError>> + Send;
+
+    /// The next number for a resource or an event.
+    fn next_number(&mut self) -> Result<Seq, Error>;
+
+    /// Whether one more notification fits in the subscription's rate window; counts it if so.
+    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission;
 
     /// The known oldest instances of a container, at least `count` or all.
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>>;
@@ -80,6 +89,15 @@ impl<S: Store> Source for ReadSource<'_, S> {
         self.query().await
     }
 
+    fn next_number(&mut self) -> Result<Seq, Error> {
+        // Only the writer makes anything.
+        Err(Error::Internal)
+    }
+
+    fn admit(&mut self, _subscription: Seq, _limit: RateLimit, _now: Timestamp) -> Admission {
+        Admission::Now
+    }
+
     fn window(&mut self, _parent: Seq, _count: usize) -> Option<Vec<(Seq, u64)>> {
         None
     }
@@ -94,6 +112,17 @@ pub(crate) struct WriteSource<'a, S: Store> {
     pub(crate) transaction: &'a mut Option<S::Write>,
     pub(crate) overlay: &'a mut Overlay,
     pub(crate) windows: &'a mut Windows,
+    pub(crate) rates: &'a mut Rates,
+    pub(crate) numbers: &'a mut Numbers,
+    /// Set when the database failed, so that nothing of the group can be kept.
+    pub(crate) broken: &'a mut bool,
+}
+
+impl<S: Store> WriteSource<'_, S> {
+    /// Takes over what a decision comes to.
+    pub(crate) fn apply(&mut self, effects: Effects) {
+        self.overlay.apply(effects, self.windows);
+    }
 }
 
 impl<S: Store> Source for WriteSource<'_, S> {
@@ -118,9 +147,24 @@ impl<S: Store> Source for WriteSource<'_, S> {
     async fn settled(&mut self) -> Result<&mut S::Write, StoreError> {
         if self.overlay.has_unwritten_resources() || self.overlay.has_unwritten_rest() {
             let changes = self.overlay.take_changes();
-            self.query().await?.write(&changes).await?;
+            let written = match self.query().await {
+                Ok(transaction) => transaction.write(&changes).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                *self.broken = true;
+                return Err(error);
+            }
         }
         self.query().await
+    }
+
+    fn next_number(&mut self) -> Result<Seq, Error> {
+        self.numbers.take()
+    }
+
+    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission {
+        self.rates.admit(subscription, limit, now)
     }
 
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>> {
@@ -314,8 +358,10 @@ impl<'a, Q: Source> View<'a, Q> {
             None => {
                 let epoch = self.source.epoch();
                 let query = self.source.query().await.map_err(failed)?;
-                let resources =
-                    query.children(parent.seq, &[Ty::SUBSCRIPTION], Seq::START, SUBSCRIPTIONS_MAX).await.map_err(failed)?;
+                let resources = query
+                    .children(parent.seq, &[Ty::SUBSCRIPTION], Seq::START, SUBSCRIPTIONS_MAX)
+                    .await
+                    .map_err(failed)?;
                 let identity = self.identity();
                 let node = |resource: Resource| {
                     let path = smol_str::format_smolstr!("{}/{}", parent.path, resource.name);
@@ -464,11 +510,6 @@ impl<'a, Q: Source> View<'a, Q> {
     /// The text of an address in the form that `drt` asks for.
     pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
         if unstructured { node.id.clone() } else { node.path.clone() }
-    }
-
-    /// Whether instances of the type are not worth keeping in memory.
-    pub(crate) fn is_instance(ty: Ty) -> bool {
-        is_instance(ty)
     }
 }
 

@@ -94,7 +94,7 @@ impl Inner {
 
         let taken_over = tokio::select! {
             biased;
-            Ok(response) = &mut waiting.answer => return Ok(Sent::Answered(response)),
+            Ok(response) = &mut waiting.answer => return Ok(Sent::Answered(Box::new(response))),
             progress = timeout_at(deadline, receipt.settled()) => progress.unwrap_or(Progress::Waiting),
         };
         match taken_over {
@@ -107,7 +107,7 @@ impl Inner {
             Progress::TakenOver | Progress::Received => {}
         }
         match timeout_at(deadline, &mut waiting.answer).await {
-            Ok(Ok(response)) => Ok(Sent::Answered(response)),
+            Ok(Ok(response)) => Ok(Sent::Answered(Box::new(response))),
             _ if receipt.progress() == Progress::Lost => {
                 Err(SendError::Unreachable("the broker could not keep the message".into()))
             }

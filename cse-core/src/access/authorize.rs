@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::policy::{Access, Decision, Policy, Question};
+use super::policy::{Access, Decision, Location, Policy, Question};
 use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
 use crate::node::Node;
@@ -207,7 +207,7 @@ impl<Q: Source> View<'_, Q> {
             Decision::Deny => Ok(false),
             Decision::DenyUnlessMember(groups) => {
                 for group in groups {
-                    if self.is_member(&requester.originator, &group).await? {
+                    if self.is_member(&requester.originator, group).await? {
                         return Ok(true);
                     }
                 }
@@ -238,12 +238,12 @@ impl<Q: Source> View<'_, Q> {
         Ok(false)
     }
 
-    /// Where the originator's AE says it is: latitude and longitude.
-    async fn location_of(&mut self, originator: &Originator) -> Result<Option<(f64, f64)>, Error> {
+    /// Where the originator's AE says it is.
+    async fn location_of(&mut self, originator: &Originator) -> Result<Option<Location>, Error> {
         let Some(ae) = self.registration(originator).await? else {
             return Ok(None);
         };
-        Ok(ae.attributes.get(keys::LOCATION).and_then(super::policy::point_of))
+        Ok(ae.attributes.get(keys::LOCATION).and_then(point_of))
     }
 
     /// The registration of an originator.
@@ -278,5 +278,33 @@ fn is_owner(originator: &Originator, node: &Node, identity: &CseIdentity) -> boo
     match node.attributes.text(keys::CUSTODIAN) {
         Some(custodian) => identity.canonical_originator(custodian) == *originator,
         None => node.creator == *originator,
+    }
+}
+
+/// The point of a `m2m:geoCoordinates` value, or of a list with one: GeoJSON has the longitude first.
+fn point_of(location: &Value) -> Option<Location> {
+    const POINT: i64 = 1;
+    let location = match location {
+        Value::List(list) => list.first()?.as_map()?,
+        other => other.as_map()?,
+    };
+    if location.int(keys::TYPE) != Some(POINT) {
+        return None;
+    }
+    let coordinates: Vec<f64> = match location.get(keys::COORDINATES)? {
+        Value::Text(text) => serde_json::from_str(text).ok()?,
+        Value::List(list) => list.iter().filter_map(number).collect(),
+        _ => return None,
+    };
+    match coordinates.as_slice() {
+        [longitude, latitude, ..] => Some(Location { latitude: *latitude, longitude: *longitude }),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(float) => Some(*float),
+        other => other.as_int().map(|int| int as f64),
     }
 }

@@ -124,7 +124,8 @@ pub(crate) struct RateLimit {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     events: u16,
-    filter: EventFilter,
+    /// `None` when it cannot be understood: then nothing matches.
+    filter: Option<EventFilter>,
     attributes: Vec<Text>,
     child_types: Vec<Ty>,
     monitors: Vec<OperationMonitor>,
@@ -168,7 +169,7 @@ impl Subscription {
         });
         Self {
             events,
-            filter: EventFilter::compile(criteria).unwrap_or_else(|_| EventFilter::never()),
+            filter: EventFilter::compile(criteria).ok(),
             attributes: criteria.texts(keys::ATTRIBUTE).map(Text::from).collect(),
             child_types: types(criteria, keys::CHILD_RESOURCE_TYPE),
             monitors,
@@ -214,7 +215,7 @@ impl Subscription {
         {
             return false;
         }
-        self.filter.matches(subject)
+        self.filter.as_ref().is_some_and(|filter| filter.matches(subject))
     }
 
     /// Whether it asks to be told of such an access attempt.
@@ -257,10 +258,7 @@ fn monitors(criteria: &Map, identity: &CseIdentity) -> Vec<OperationMonitor> {
     list.iter()
         .filter_map(Value::as_map)
         .map(|monitor| OperationMonitor {
-            operations: monitor
-                .unsigned(keys::OPERATIONS)
-                .and_then(|bits| u8::try_from(bits).ok())
-                .unwrap_or(0),
+            operations: monitor.unsigned(keys::OPERATIONS).and_then(|bits| u8::try_from(bits).ok()).unwrap_or(0),
             originators: match monitor.get("or") {
                 Some(Value::Text(one)) => vec![identity.canonical_originator(one)],
                 Some(list) => list.texts().map(|text| identity.canonical_originator(text)).collect(),
@@ -337,9 +335,8 @@ async fn verify<Q: Source>(
     verified: &[Text],
 ) -> Result<(), Refusal> {
     let identity = view.identity();
-    targets.retain(|target| {
-        !verified.contains(target) && identity.canonical_originator(target) != requester.originator
-    });
+    targets
+        .retain(|target| !verified.contains(target) && identity.canonical_originator(target) != requester.originator);
     let mut unverified = Vec::new();
     for target in targets {
         // The originator's own registration may be named by its address, too.
@@ -359,12 +356,7 @@ async fn verify<Q: Source>(
     }))
 }
 
-fn check_criteria(
-    parent: &Node,
-    attributes: &Map,
-    siblings: &[Arc<Node>],
-    itself: Option<&Node>,
-) -> Result<(), Error> {
+fn check_criteria(parent: &Node, attributes: &Map, siblings: &[Arc<Node>], itself: Option<&Node>) -> Result<(), Error> {
     let empty = Map::new();
     let criteria = attributes.get(keys::EVENT_NOTIFICATION_CRITERIA).and_then(Value::as_map).unwrap_or(&empty);
     let problem = |member: &str, text: &str| Err(Error::attribute(format!("enc/{member}"), text));
@@ -486,9 +478,9 @@ fn check_statistics(attributes: &mut Map, change: Option<(&Map, &Map)>) {
     let before = change.and_then(|(before, _)| before.get(keys::NOTIFICATION_STATS_INFO)).cloned();
     let entry = |target: Text| {
         let kept = before.as_ref().and_then(Value::as_list).unwrap_or_default().iter();
-        let kept = kept.filter(|_| !restarts).find(|entry| {
-            entry.as_map().and_then(|entry| entry.text(keys::TARGET)) == Some(target.as_str())
-        });
+        let kept = kept
+            .filter(|_| !restarts)
+            .find(|entry| entry.as_map().and_then(|entry| entry.text(keys::TARGET)) == Some(target.as_str()));
         kept.cloned().unwrap_or_else(|| {
             let mut entry = Map::single(keys::TARGET, target.clone());
             entry.push(keys::REQUESTS_SENT, 0_i64);

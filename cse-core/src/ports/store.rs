@@ -87,6 +87,8 @@ pub enum DeadlineKind {
     Batch = 1,
     /// A rate window ends.
     RateWindow = 2,
+    /// The resource is gone and its instances are to be cleared away. Not cleared by the deletion of the resource.
+    Purge = 3,
 }
 
 impl DeadlineKind {
@@ -95,6 +97,7 @@ impl DeadlineKind {
         match code {
             1 => Some(Self::Batch),
             2 => Some(Self::RateWindow),
+            3 => Some(Self::Purge),
             _ => None,
         }
     }
@@ -155,8 +158,8 @@ pub struct ChangeSet {
     pub insert: Vec<Arc<Resource>>,
     /// Changed resources, whole. Number, parent, type, identifier and name never change.
     pub update: Vec<Arc<Resource>>,
-    /// Resources that are gone, with whatever hangs on them in side tables but the outbox (labels, held
-    /// notifications, deadlines). Children are listed too; nothing cascades.
+    /// Resources that are gone, with whatever hangs on them in side tables (labels, held notifications, deadlines)
+    /// but the outbox and deadlines to purge. Children are listed too; nothing cascades.
     pub delete: Vec<Seq>,
     /// Answers to remember.
     pub replies: Vec<Reply>,

@@ -1,0 +1,6 @@
+//! Access control: who may do what (TS-0003 §7.1). The decision is a plain function of its arguments.
+
+pub(crate) mod authorize;
+mod context;
+mod originators;
+pub(crate) mod policy;

@@ -1,0 +1,72 @@
+//! What tables cannot say: one arm per type and hook. The page to read to learn what is special.
+
+pub(crate) mod access_control_policy;
+pub(crate) mod ae;
+pub(crate) mod container;
+pub(crate) mod group;
+pub(crate) mod subscription;
+
+use std::sync::Arc;
+
+use crate::access::authorize::Requester;
+use crate::error::Error;
+use crate::node::Node;
+use crate::op::{Draft, Refusal};
+use crate::overlay::Effects;
+use crate::schema::Ty;
+use crate::value::{Map, Text};
+use crate::view::{Source, View};
+
+/// Before a resource is created: completes the draft, adds effects on others.
+pub(crate) async fn before_create<Q: Source>(
+    view: &mut View<'_, Q>,
+    requester: &Requester,
+    parent: &Arc<Node>,
+    draft: &mut Draft,
+    effects: &mut Effects,
+) -> Result<(), Refusal> {
+    match draft.ty {
+        Ty::ACCESS_CONTROL_POLICY => Ok(access_control_policy::check(&draft.attributes)?),
+        Ty::AE => Ok(ae::before_create(draft)?),
+        Ty::CONTAINER => {
+            container::before_create(draft);
+            Ok(())
+        }
+        Ty::CONTENT_INSTANCE => Ok(container::before_instance(view, parent, draft, effects).await?),
+        Ty::GROUP => Ok(group::before_create(view, requester, draft).await?),
+        Ty::SUBSCRIPTION => subscription::before_create(view, requester, parent, draft).await,
+        _ => Ok(()),
+    }
+}
+
+/// Before a resource is updated: `attributes` are those after the update, `patch` what the originator sent.
+pub(crate) async fn before_update<Q: Source>(
+    view: &mut View<'_, Q>,
+    requester: &Requester,
+    node: &Arc<Node>,
+    attributes: &mut Map,
+    patch: &Map,
+    verified: &[Text],
+    effects: &mut Effects,
+) -> Result<(), Refusal> {
+    match node.ty {
+        Ty::ACCESS_CONTROL_POLICY => Ok(access_control_policy::check(attributes)?),
+        Ty::AE => Ok(ae::before_update(attributes)?),
+        Ty::CONTAINER => Ok(container::before_update(view, node, attributes, patch, effects).await?),
+        Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
+        Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
+        _ => Ok(()),
+    }
+}
+
+/// After a resource has been marked for deletion: what changes elsewhere.
+pub(crate) async fn after_delete<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    match node.ty {
+        Ty::CONTENT_INSTANCE => container::after_instance_gone(view, node, effects).await,
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,252 @@
+//! `<container>` and `<contentInstance>`: counters, limits, eviction (TS-0004 §7.4.6, §7.4.7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::id::Seq;
+use crate::node::Node;
+use crate::op::Draft;
+use crate::overlay::{Effects, Gone};
+use crate::resource::Resource;
+use crate::schema::{Ty, keys};
+use crate::value::{Map, Value};
+use crate::view::{Source, View};
+
+pub(crate) fn before_create(draft: &mut Draft) {
+    draft.attributes.insert(keys::CURRENT_NR_OF_INSTANCES, 0_i64);
+    draft.attributes.insert(keys::CURRENT_BYTE_SIZE, 0_i64);
+}
+
+/// Bytes of a content: of the text as it is, of anything else as JSON.
+fn size_of(content: &Value) -> u64 {
+    match content {
+        Value::Text(text) => text.len() as u64,
+        other => serde_json::to_string(other).map_or(0, |text| text.len() as u64),
+    }
+}
+
+/// A new instance: the container counts it and lets go of its oldest ones.
+pub(crate) async fn before_instance<Q: Source>(
+    view: &mut View<'_, Q>,
+    container: &Arc<Node>,
+    draft: &mut Draft,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let size = draft.attributes.get(keys::CONTENT).map_or(0, size_of);
+    let limits = Limits::of(&container.attributes);
+    if let Some(max) = limits.bytes
+        && size > max
+    {
+        return Err(Error::TooLarge(format!("the content has {size} bytes, the container takes at most {max}")));
+    }
+    if let Some(age) = limits.age {
+        let latest = view.now.plus(Duration::from_secs(age));
+        draft.expiration_time = Some(draft.expiration_time.map_or(latest, |time| time.min(latest)));
+    }
+    draft.content_size = Some(size);
+    let mut changed = Resource::clone(&container.resource);
+    let state_tag = container.state_tag.unwrap_or(0) + 1;
+    changed.state_tag = Some(state_tag);
+    changed.last_modified_time = view.now;
+    draft.state_tag = Some(state_tag);
+    let mut count = changed.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0) + 1;
+    let mut bytes = changed.attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0) + size;
+    let excess = limits.count.map_or(0, |max| count.saturating_sub(max));
+    let too_large = limits.bytes.is_some_and(|max| bytes > max);
+    if excess > 0 || too_large {
+        // The new one is the last to go, so it is not among those that can go here.
+        let evicted = evict(view, container, excess, limits.bytes.map(|max| (bytes, max)), effects).await?;
+        count -= evicted.count;
+        bytes -= evicted.bytes.min(bytes);
+    }
+    changed.attributes.insert(keys::CURRENT_NR_OF_INSTANCES, count);
+    changed.attributes.insert(keys::CURRENT_BYTE_SIZE, bytes);
+    effects.update(Arc::new(container.changed(changed, view.identity())));
+    Ok(())
+}
+
+struct Limits {
+    count: Option<u64>,
+    bytes: Option<u64>,
+    age: Option<u64>,
+}
+
+impl Limits {
+    fn of(attributes: &Map) -> Self {
+        Self {
+            // A limit of 0 would drop each instance at once; the newest one always stays.
+            count: attributes.unsigned(keys::MAX_NR_OF_INSTANCES).map(|max| max.max(1)),
+            bytes: attributes.unsigned(keys::MAX_BYTE_SIZE),
+            age: attributes.unsigned(keys::MAX_INSTANCE_AGE),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Evicted {
+    count: u64,
+    bytes: u64,
+}
+
+/// Removes at least `excess` of the oldest instances, and more until the bytes fit. Causes no notifications.
+async fn evict<Q: Source>(
+    view: &mut View<'_, Q>,
+    container: &Node,
+    excess: u64,
+    bytes: Option<(u64, u64)>,
+    effects: &mut Effects,
+) -> Result<Evicted, Error> {
+    let mut wanted = usize::try_from(excess).unwrap_or(usize::MAX).max(1);
+    loop {
+        let oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted).await?;
+        let mut evicted = Evicted::default();
+        let mut done = false;
+        for (_, size) in &oldest {
+            let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);
+            if evicted.count >= excess && fits {
+                done = true;
+                break;
+            }
+            evicted.count += 1;
+            evicted.bytes += size;
+        }
+        let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);
+        if done || (evicted.count >= excess && fits) || oldest.len() < wanted {
+            let gone = oldest.iter().take(usize::try_from(evicted.count).unwrap_or(usize::MAX));
+            effects.deleted.extend(gone.map(|(seq, _)| instance_gone(*seq, container.seq)));
+            return Ok(evicted);
+        }
+        wanted = wanted.saturating_mul(4);
+    }
+}
+
+fn instance_gone(seq: Seq, container: Seq) -> Gone {
+    Gone { seq, parent: Some(container), ty: Ty::CONTENT_INSTANCE }
+}
+
+/// Lower limits take effect at once; retrieval that is enabled again starts with an empty container.
+pub(crate) async fn before_update<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Arc<Node>,
+    attributes: &mut Map,
+    patch: &Map,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let limits = Limits::of(attributes);
+    let count = attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
+    let bytes = attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);
+    let was_disabled = node.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
+    let is_disabled = attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
+    let (excess, target_bytes) = if was_disabled && !is_disabled {
+        (count, None)
+    } else {
+        let excess = limits.count.map_or(0, |max| count.saturating_sub(max));
+        (excess, limits.bytes.filter(|max| bytes > *max).map(|max| (bytes, max)))
+    };
+    let mut evicted = Evicted::default();
+    if excess > 0 || target_bytes.is_some() {
+        evicted = evict(view, node, excess, target_bytes, effects).await?;
+    }
+    if patch.contains(keys::MAX_INSTANCE_AGE)
+        && let Some(age) = limits.age
+    {
+        let more = shorten_lives(view, node, age, effects).await?;
+        evicted.count += more.count;
+        evicted.bytes += more.bytes;
+    }
+    attributes.insert(keys::CURRENT_NR_OF_INSTANCES, count - evicted.count.min(count));
+    attributes.insert(keys::CURRENT_BYTE_SIZE, bytes - evicted.bytes.min(bytes));
+    Ok(())
+}
+
+/// Instances that are changed in one step when `mia` is lowered.
+const PAGE: usize = 1_000;
+
+/// Gives the instances of a container the expiration that a new maximum age means; returns those that are too old.
+async fn shorten_lives<Q: Source>(
+    view: &mut View<'_, Q>,
+    container: &Arc<Node>,
+    age: u64,
+    effects: &mut Effects,
+) -> Result<Evicted, Error> {
+    let mut evicted = Evicted::default();
+    let mut after = Seq::START;
+    loop {
+        let page = view.children(container, &[Ty::CONTENT_INSTANCE], after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(evicted);
+        };
+        after = last.seq;
+        for node in &page {
+            if effects.deletes(node.seq) {
+                continue;
+            }
+            let latest = node.creation_time.plus(Duration::from_secs(age));
+            if latest <= view.now {
+                effects.deleted.push(Gone::of(node));
+                evicted.count += 1;
+                evicted.bytes += node.content_size.unwrap_or(0);
+            } else if node.expiration_time.is_none_or(|time| time > latest) {
+                let mut changed = Resource::clone(&node.resource);
+                changed.expiration_time = Some(latest);
+                effects.update(Arc::new(node.changed(changed, view.identity())));
+            }
+        }
+        if page.len() < PAGE {
+            return Ok(evicted);
+        }
+    }
+}
+
+/// An instance was deleted or has expired: the container counts again.
+pub(crate) async fn after_instance_gone<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let Some(parent) = node.parent.filter(|parent| !effects.deletes(*parent)) else {
+        return Ok(());
+    };
+    let container = match effects.current(parent) {
+        Some(container) => Arc::clone(container),
+        None => match view.node(parent).await? {
+            Some(container) => container,
+            None => return Ok(()),
+        },
+    };
+    let mut changed = Resource::clone(&container.resource);
+    let count = changed.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
+    let bytes = changed.attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);
+    changed.attributes.insert(keys::CURRENT_NR_OF_INSTANCES, count.saturating_sub(1));
+    changed.attributes.insert(keys::CURRENT_BYTE_SIZE, bytes.saturating_sub(node.content_size.unwrap_or(0)));
+    changed.last_modified_time = view.now;
+    effects.update(Arc::new(container.changed(changed, view.identity())));
+    Ok(())
+}
+
+/// The newest or oldest instance, for the virtual resources.
+pub(crate) async fn instance<Q: Source>(
+    view: &mut View<'_, Q>,
+    container: &Arc<Node>,
+    newest: bool,
+) -> Result<Arc<Node>, Error> {
+    let node = if newest { view.newest(container).await? } else { view.oldest(container).await? };
+    node.filter(|node| !node.is_expired(view.now)).ok_or_else(|| Error::NoInstance(container.path.to_string()))
+}
+
+/// Instances of a container with `disableRetrieval` can only be created.
+pub(crate) async fn check_retrievable<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Node,
+    operation: &'static str,
+) -> Result<(), Error> {
+    if node.ty == Ty::CONTENT_INSTANCE
+        && let Some(parent) = view.parent(node).await?
+        && parent.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true)
+    {
+        let target = format!("instances of '{}', whose retrieval is disabled", parent.path);
+        return Err(Error::OperationNotAllowed { operation, target });
+    }
+    Ok(())
+}

@@ -1,0 +1,455 @@
+//! The CSE: takes requests, sends each on its way, and owns the tasks behind.
+
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use lru::LruCache;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::access::authorize::Requester;
+use crate::address::Target;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::id::{Originator, Seq};
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::op::{self, Answers, Cx};
+use crate::outbox::{self, OutboxHandle};
+use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, Snapshot, Store, StoreError, WriteTransaction};
+use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResponseType, ResultContent};
+use crate::resource::Resource;
+use crate::schema::{Ty, keys};
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::timers;
+use crate::value::{Text, Value};
+use crate::view::{ReadSource, View};
+use crate::writer::{self, Change, Job, Observed, Outcome};
+
+/// Requests that wait for their execution time (`oet`).
+const DELAYED_MAX: usize = 1_000;
+/// How often the network may be asked for one change.
+const ROUNDS_MAX: usize = 4;
+/// Group request identifiers that are remembered.
+const GROUP_REQUESTS_MAX: usize = 10_000;
+
+/// A running CSE. Cheap to clone.
+pub struct Cse<S: Store>(pub(crate) Arc<Shared<S>>);
+
+impl<S: Store> Clone for Cse<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What all parts of a running CSE share.
+pub(crate) struct Shared<S: Store> {
+    pub(crate) settings: Settings,
+    pub(crate) store: S,
+    pub(crate) cache: Cache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) metrics: Metrics,
+    pub(crate) outbox: OutboxHandle,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) jobs: mpsc::Sender<Job>,
+    /// Microseconds of the next expiration or deadline that is known.
+    pub(crate) next_due: AtomicI64,
+    pub(crate) due_changed: Notify,
+    /// Updates of resources with a blocking subscription, one at a time each.
+    leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
+    delayed: Arc<Semaphore>,
+    group_requests: Mutex<LruCache<(Text, Seq), ()>>,
+    started: Timestamp,
+    requests_made: AtomicU64,
+}
+
+/// Why a CSE cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store failed.
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store> Shared<S> {
+    /// A request identifier that no other request of this CSE has had.
+    pub(crate) fn new_request_identifier(&self) -> Text {
+        let number = self.requests_made.fetch_add(1, Ordering::Relaxed);
+        let base = self.settings.identity.base_id();
+        smol_str::format_smolstr!("{base}-{:x}-{number:x}", self.started.micros())
+    }
+
+    /// Something is due at that time; wakes the timers if nothing earlier is.
+    pub(crate) fn deadline_added(&self, at: Timestamp) {
+        if self.next_due.fetch_min(at.micros(), Ordering::AcqRel) > at.micros() {
+            self.due_changed.notify_one();
+        }
+    }
+
+    /// A view for reading.
+    pub(crate) fn view(&self) -> View<'_, ReadSource<'_, S>> {
+        let source = ReadSource::new(&self.store, &self.cache);
+        View::new(&self.settings, &self.cache, source, self.clock.now())
+    }
+}
+
+impl<S: Store> Cse<S> {
+    /// Starts a CSE on a store: makes or brings up to date its CSEBase. The future runs what works in the
+    /// background and ends after [`Cse::stop`], or early if a part of it failed.
+    ///
+    /// # Errors
+    /// [`StartError`] when the store fails.
+    pub async fn start(
+        settings: Settings,
+        store: S,
+        clock: Arc<dyn Clock>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
+        let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
+        let (outbox, outbox_inbox) = outbox::handle(&settings);
+        let (stop, stopped) = watch::channel(false);
+        put_base(&settings, &store, clock.now()).await?;
+        let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
+        let shared = Arc::new(Shared {
+            cache: Cache::new(settings.cache_bytes_max),
+            started: clock.now(),
+            settings,
+            store,
+            clock,
+            outbound,
+            metrics: Metrics::default(),
+            outbox,
+            stop,
+            jobs,
+            next_due: AtomicI64::new(i64::MAX),
+            due_changed: Notify::new(),
+            leases: Mutex::new(FxHashMap::default()),
+            delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
+            group_requests: Mutex::new(LruCache::new(group_requests)),
+            requests_made: AtomicU64::new(0),
+        });
+        let cse = Self(Arc::clone(&shared));
+        let background = async move {
+            let mut helpers = JoinSet::new();
+            helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
+            helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
+            let mut writer = tokio::spawn(writer::run(Arc::clone(&shared), waiting_jobs, stopped));
+            // A part that ends by itself has failed; the rest must not limp on.
+            tokio::select! {
+                _ = helpers.join_next() => {}
+                _ = &mut writer => {}
+            }
+            shared.stop.send_replace(true);
+            while helpers.join_next().await.is_some() {}
+            if !writer.is_finished() {
+                drop(writer.await);
+            }
+        };
+        Ok((cse, background))
+    }
+
+    /// Begins to stop: changes that wait are still made, new ones are refused.
+    pub fn stop(&self) {
+        self.0.stop.send_replace(true);
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Resources in the cache and bytes that they take, roughly.
+    pub fn cache_size(&self) -> (usize, usize) {
+        self.0.cache.size()
+    }
+
+    /// Notifications that wait in memory.
+    pub fn notifications_waiting(&self) -> usize {
+        self.0.outbox.waiting()
+    }
+
+    /// Carries out a request that is valid as a primitive.
+    pub(crate) async fn handle(&self, request: Request) -> Result<Response, Error> {
+        let shared = &self.0;
+        let received = shared.clock.now();
+        let mut request = request;
+        let cx = self.context(&mut request, received)?;
+        self.wait_for_execution_time(&request, received, cx.deadline).await?;
+        let Some(cx) = cx.local() else {
+            return Err(Error::NoRoute(request.to.to_string()));
+        };
+        if cx.target.contains("/fopt") {
+            let resolved = shared.view().resolve(&cx.target).await?;
+            if let crate::address::Resolved::FanOut(group, rest) = resolved {
+                return self.fan_out(request, cx, group, rest).await;
+            }
+        }
+        match request.operation {
+            Operation::Retrieve => self.retrieve(&request, &cx).await,
+            Operation::Notify => self.notify(request, &cx).await,
+            Operation::Create | Operation::Update | Operation::Delete => self.change(request, cx).await,
+        }
+    }
+
+    /// The checks of TS-0004 §7.3.2 that need no resource.
+    fn context(&self, request: &mut Request, received: Timestamp) -> Result<Located, Error> {
+        let settings = &self.0.settings;
+        match request.response_type {
+            ResponseType::Blocking | ResponseType::FlexBlocking | ResponseType::NoResponse => {}
+            ResponseType::NonBlockingSynch => return Err(Error::NonBlockingNotSupported(1)),
+            ResponseType::NonBlockingAsynch => {
+                return Err(Error::NotImplemented("response type 2 (nonBlockingRequestAsynch)".into()));
+            }
+        }
+        for (name, feature) in [
+            ("sqi", "semantic queries"),
+            ("tqi", "token requests"),
+            ("asi", "authorization signatures"),
+            ("auri", "authorization relationships"),
+        ] {
+            if request.passive.bool(name) == Some(true) {
+                return Err(Error::NotImplemented(format!("{feature} ({name})")));
+            }
+        }
+        let deadline = deadline_of(request, received, settings.request_timeout)?;
+        let from = request.from.clone().unwrap_or_default();
+        let registers = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
+        if from.is_empty() && !registers {
+            return Err(Error::MissingParameter("fr"));
+        }
+        let originator = settings.identity.canonical_originator(&from);
+        let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
+        let requester = Requester {
+            privileged: is_itself || originator == settings.admin,
+            originator,
+            address: request.context.peer.address,
+            authenticated: request.context.peer.authenticated,
+        };
+        if request.to.is_empty() {
+            return Err(Error::parameter("to", "must not be empty"));
+        }
+        let target = Target::of(&request.to, &settings.identity);
+        Ok(Located { requester, release: request.release_version, deadline, target })
+    }
+
+    /// Waits until `oet`, if it is in the future.
+    async fn wait_for_execution_time(
+        &self,
+        request: &Request,
+        received: Timestamp,
+        deadline: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(time) = request.operation_execution_time.map(|time| time.at(received)) else {
+            return Ok(());
+        };
+        if time <= received {
+            return Ok(());
+        }
+        if request.request_expiration.is_some() && time > deadline {
+            return Err(Error::parameter("oet", "must not be later than rqet"));
+        }
+        let wait = time.since(received);
+        if wait > self.0.settings.execution_delay_max {
+            return Err(Error::NotImplemented("an operation execution time that far ahead".into()));
+        }
+        let _place = Arc::clone(&self.0.delayed)
+            .try_acquire_owned()
+            .map_err(|_| Error::Busy("too many requests wait for their operation execution time"))?;
+        self.0.clock.sleep(wait).await;
+        Ok(())
+    }
+
+    async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
+        let mut view = self.0.view();
+        let (response, node) = op::retrieve::answer_to(&mut view, cx, request).await?;
+        let subscriptions = view.subscriptions(&node).await?;
+        if !subscriptions.is_empty() {
+            self.observe(&subscriptions, &node, request, cx);
+        }
+        Ok(response)
+    }
+
+    /// Tells the writer of a read that a subscription wants to know of.
+    fn observe(&self, subscriptions: &[Arc<Node>], node: &Node, request: &Request, cx: &Cx) {
+        use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
+        let any = |wants: &dyn Fn(&crate::behaviour::subscription::Subscription) -> bool| {
+            subscriptions.iter().filter_map(|node| node.subscription()).any(wants)
+        };
+        let lists_children = matches!(
+            request.result_content,
+            Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
+        );
+        let without_instance = lists_children
+            && node.ty == Ty::CONTAINER
+            && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
+            && any(&|subscription| subscription.wants(RetrieveOfContainerWithoutInstance));
+        if !without_instance && !any(&|subscription| subscription.has_monitors()) {
+            return;
+        }
+        let observed = Observed {
+            resource: node.seq,
+            requester: cx.requester.clone(),
+            operation: request.operation,
+            without_instance,
+        };
+        if self.0.jobs.try_send(Job::Observed(observed)).is_err() {
+            self.0.metrics.observations_dropped.increment();
+        }
+    }
+
+    /// Has the writer make a change; asks the network where the writer wants that first.
+    async fn change(&self, request: Request, cx: Cx) -> Result<Response, Error> {
+        let mut change = (request, cx, Answers::default());
+        let mut lease = None;
+        for _ in 0..ROUNDS_MAX {
+            let (reply, outcome) = oneshot::channel();
+            let (request, cx, answers) = change;
+            let job = Job::Change(Box::new(Change { request, cx, answers, reply }));
+            self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
+            match outcome.await.map_err(|_| Error::Internal)? {
+                Outcome::Done(response) => return Ok(response),
+                Outcome::Ask(question, back) => {
+                    change = *back;
+                    if let op::Question::Block { resource, .. } = &question
+                        && lease.is_none()
+                    {
+                        lease = Some(self.lease(*resource).lock_owned().await);
+                    }
+                    self.ask(question, &mut change.2).await?;
+                }
+            }
+        }
+        Err(Error::Busy("the subscriptions of the resource keep changing"))
+    }
+
+    fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
+        let mut leases = self.0.leases.lock();
+        // Those that nobody holds or waits for.
+        leases.retain(|_, lease| Arc::strong_count(lease) > 1);
+        Arc::clone(leases.entry(resource).or_default())
+    }
+
+    /// Notes a group request; `false` when it was seen at this group before.
+    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
+        self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    }
+}
+
+/// What is known of a request before its target is looked at.
+struct Located {
+    requester: Requester,
+    release: Option<ReleaseVersion>,
+    deadline: Timestamp,
+    target: Target,
+}
+
+impl Located {
+    fn local(self) -> Option<Cx> {
+        let Self { requester, release, deadline, target } = self;
+        match target {
+            Target::Local(target, attribute) => Some(Cx { requester, release, deadline, target, attribute }),
+            Target::Remote => None,
+        }
+    }
+}
+
+/// When a request expires, after its time parameters have been checked (TS-0004 §7.3.2).
+fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Result<Timestamp, Error> {
+    let expiration = request.request_expiration.map(|time| time.at(received));
+    let result = request.result_expiration.map(|time| time.at(received));
+    let execution = request.operation_execution_time.map(|time| time.at(received));
+    if expiration.is_some_and(|time| time <= received) {
+        return Err(Error::Expired("the request expired (rqet) before it was received"));
+    }
+    if result.is_some_and(|time| time <= received) {
+        return Err(Error::Expired("the result expired (rset) before the request was received"));
+    }
+    if let (Some(expiration), Some(result)) = (expiration, result)
+        && result < expiration
+    {
+        return Err(Error::parameter("rset", "must not be earlier than rqet"));
+    }
+    if let (Some(execution), Some(result)) = (execution, result)
+        && execution > result
+    {
+        return Err(Error::parameter("oet", "must not be later than rset"));
+    }
+    let begins = execution.unwrap_or(received).max(received);
+    Ok(expiration.or(result).unwrap_or_else(|| begins.plus(timeout)))
+}
+
+impl<S: Store> Dispatch for Cse<S> {
+    async fn dispatch(&self, request: Request) -> Response {
+        let metrics = &self.0.metrics;
+        metrics.requests[request.operation as usize - 1].increment();
+        let request_identifier = request.request_identifier.clone();
+        let release_version = request.release_version;
+        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().await;
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
+            Err(_) => {
+                tracing::error!(request = %request_identifier, "a request made the CSE panic");
+                Response::error(request_identifier.clone(), &Error::Internal)
+            }
+        };
+        response.request_identifier = request_identifier;
+        response.release_version = release_version;
+        if !response.is_success() {
+            metrics.refused.increment();
+        }
+        response
+    }
+}
+
+/// Makes the CSEBase, or brings the one that is there up to date with the settings.
+async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> Result<(), StartError> {
+    let mut transaction = store.begin().await?;
+    let existing = transaction.resource(Seq::CSE_BASE).await?;
+    let identity = &settings.identity;
+    let mut attributes = existing.as_ref().map(|base| base.attributes.clone()).unwrap_or_default();
+    let supported = crate::schema::types().filter(|def| def.implemented).map(|def| Value::from(def.ty.0));
+    attributes.insert(keys::CSE_TYPE, identity.cse_type as i64);
+    attributes.insert(keys::CSE_ID, identity.cse_id.clone());
+    attributes.insert(keys::SUPPORTED_RESOURCE_TYPE, Value::List(supported.collect()));
+    attributes.insert(keys::POINT_OF_ACCESS, Value::text_list(settings.points_of_access.iter().cloned()));
+    attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
+    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
+    attributes.insert(keys::SP_ID, identity.sp_id.clone());
+    let is_current =
+        existing.as_ref().is_some_and(|base| base.attributes == attributes && base.name == identity.cse_name);
+    if is_current {
+        return Ok(());
+    }
+    let base = Resource {
+        seq: Seq::CSE_BASE,
+        parent: None,
+        ty: Ty::CSE_BASE,
+        id: identity.base_id().into(),
+        name: identity.cse_name.clone(),
+        parent_id: Text::default(),
+        creation_time: existing.as_ref().map_or(now, |base| base.creation_time),
+        last_modified_time: now,
+        expiration_time: None,
+        state_tag: None,
+        content_size: None,
+        creator: Originator::from_canonical(identity.cse_id.clone()),
+        attributes,
+    };
+    let base = Arc::new(base);
+    let changes = match existing {
+        Some(_) => ChangeSet { update: vec![base], ..ChangeSet::default() },
+        None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
+    };
+    transaction.write(&changes).await?;
+    transaction.commit().await?;
+    Ok(())
+}

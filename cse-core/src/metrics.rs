@@ -1,0 +1,72 @@
+//! What the CSE counts. Read by the server for its metrics page.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Some more.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters of a CSE.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Requests by operation: CREATE, RETRIEVE, UPDATE, DELETE, NOTIFY.
+    pub requests: [Counter; 5],
+    /// Requests that were answered with a status code of 4000 or more.
+    pub refused: Counter,
+    /// Commits.
+    pub commits: Counter,
+    /// Requests that were answered from the record of earlier ones.
+    pub redeliveries: Counter,
+    /// Resources deleted because they had expired.
+    pub expired: Counter,
+    /// Notifications that arrived.
+    pub notifications_delivered: Counter,
+    /// Attempts to notify that failed and will be repeated.
+    pub notifications_retried: Counter,
+    /// Notifications that were given up.
+    pub notifications_given_up: Counter,
+    /// Observations of reads that were dropped because the writer was behind.
+    pub observations_dropped: Counter,
+}
+
+impl Metrics {
+    /// Name, help text and value of each counter, for a metrics page; requests once per operation.
+    pub fn snapshot(&self) -> Vec<(&'static str, &'static str, Option<(&'static str, &'static str)>, u64)> {
+        let operations = ["create", "retrieve", "update", "delete", "notify"];
+        let mut all: Vec<_> = operations
+            .iter()
+            .zip(&self.requests)
+            .map(|(name, counter)| ("requests", "Requests by operation", Some(("operation", *name)), counter.get()))
+            .collect();
+        for (name, help, counter) in [
+            ("requests_refused", "Requests answered with 4000 or above", &self.refused),
+            ("commits", "Commits to the store", &self.commits),
+            ("redeliveries", "Requests answered from the record", &self.redeliveries),
+            ("resources_expired", "Resources deleted at their expiration", &self.expired),
+            ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
+            ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
+            ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
+            ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
+        ] {
+            all.push((name, help, None, counter.get()));
+        }
+        all
+    }
+}

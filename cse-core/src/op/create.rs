@@ -1,0 +1,255 @@
+//! CREATE (TS-0004 §7.2.2.2, §7.3.3).
+
+use std::sync::Arc;
+
+use super::{Answers, Cx, Decided, Draft, Refusal, answer, expiration_time, result_content};
+use crate::access::policy::Access;
+use crate::address::Resolved;
+use crate::behaviour::{self, ae, subscription::EventType};
+use crate::content;
+use crate::error::{Error, Rsc};
+use crate::id::{CseType, Originator, Seq, is_resource_name};
+use crate::node::Node;
+use crate::notify::Happening;
+use crate::overlay::Effects;
+use crate::primitive::{Request, ResultContent};
+use crate::resource::{Resource, generated_id};
+use crate::schema::{self, Ty, TypeDef, Virtual, keys, type_def};
+use crate::time::Timestamp;
+use crate::value::{Map, Text, Value};
+use crate::view::{Source, View};
+
+const RESULT_CONTENTS: [ResultContent; 5] = [
+    ResultContent::Nothing,
+    ResultContent::Attributes,
+    ResultContent::HierarchicalAddress,
+    ResultContent::HierarchicalAddressAndAttributes,
+    ResultContent::ModifiedAttributes,
+];
+
+/// Decides a CREATE.
+pub(crate) async fn decide<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    request: &Request,
+    answers: &mut Answers,
+) -> Result<Decided, Refusal> {
+    let ty = request.resource_type.ok_or(Error::MissingParameter("ty"))?;
+    let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
+    let parent = parent_of(view, cx).await?;
+    let def = authorize(view, cx, &parent, ty).await?;
+    let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
+    if ty == Ty::AE {
+        ae::supplement_release_1(&mut content, cx.release);
+    }
+    let (typed, sent) = content::typed(&content, ty)?;
+    let def = if typed.ty == ty { typed } else { def };
+    let mut draft = draft(view, cx, &parent, def, sent, answers).await?;
+    let mut effects = Effects::default();
+    behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
+    let node = Arc::new(finish(view, &parent, draft));
+    effects.inserted.push(Arc::clone(&node));
+    let happening = Happening { event: EventType::CreateOfDirectChild, subject: &node, modified: None };
+    view.notify(&parent, &happening, &mut effects).await?;
+    if ty == Ty::SUBSCRIPTION {
+        view.notify_of_the_past(&parent, &node, &mut effects).await?;
+    }
+    let mut response = answer(request, Rsc::Created, result(view, wanted, &node, sent));
+    response.created_at = Some(view.identity().sp_relative(&node.path).into());
+    Ok(Decided { effects, response })
+}
+
+async fn parent_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Node>, Error> {
+    let on_virtual =
+        |name: &str| Error::OperationNotAllowed { operation: "CREATE", target: format!("virtual resource '{name}'") };
+    match view.resolve(&cx.target).await? {
+        Resolved::Resource(node) => Ok(node),
+        Resolved::Latest(_) => Err(on_virtual("la")),
+        Resolved::Oldest(_) => Err(on_virtual("ol")),
+        Resolved::FanOut(..) => Err(Error::Internal),
+        Resolved::Other(_, point) => Err(on_virtual(point.short_name())),
+    }
+}
+
+/// May the originator create a resource of the type here, and can it exist here at all?
+async fn authorize<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    parent: &Arc<Node>,
+    ty: Ty,
+) -> Result<&'static TypeDef, Error> {
+    let def = type_def(ty);
+    let is_registration = ty == Ty::AE && parent.ty == Ty::CSE_BASE;
+    if !is_registration {
+        let _permit = view.authorize_create(&cx.requester, parent, ty).await?;
+        if ty == Ty::SUBSCRIPTION {
+            let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
+        }
+    }
+    let def = def.ok_or_else(|| Error::parameter("ty", format!("{ty} is no resource type")))?;
+    if matches!(ty, Ty::CSE_BASE | Ty::REQUEST) {
+        return Err(Error::OperationNotAllowed { operation: "CREATE", target: format!("resource type {}", def.name) });
+    }
+    if def.in_cse_only && view.identity().cse_type != CseType::In {
+        return Err(Error::OperationNotAllowed {
+            operation: "CREATE",
+            target: format!("resource type {}, which only an IN-CSE hosts", def.name),
+        });
+    }
+    if !def.implemented {
+        return Err(Error::NotImplemented(format!("resource type {} ({ty})", def.name)));
+    }
+    let parent_def = type_def(parent.ty);
+    if !parent_def.is_some_and(|parent| parent.allows_child(ty)) {
+        let parent_name = parent_def.map_or("an unknown type", |def| def.name);
+        if ty == Ty::SUBSCRIPTION {
+            return Err(Error::NotSubscribable(parent_name.into()));
+        }
+        return Err(Error::InvalidChildType { child: def.name.into(), parent: parent_name.into() });
+    }
+    Ok(def)
+}
+
+/// Checks what was sent and gives the new resource number, identifier, name and times.
+async fn draft<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    parent: &Arc<Node>,
+    def: &'static TypeDef,
+    sent: &Map,
+    answers: &mut Answers,
+) -> Result<Draft, Error> {
+    let mut attributes = schema::check_create(def, sent)?;
+    let wanted_expiration = take_expiration(&mut attributes, view.now)?;
+    if attributes.contains(keys::CREATOR) {
+        attributes.insert(keys::CREATOR, &cx.requester.originator);
+    }
+    drop_announcement(&mut attributes);
+    let seq = match answers.seq {
+        Some(seq) => seq,
+        None => *answers.seq.insert(view.source.next_number()?),
+    };
+    let id = match def.ty {
+        Ty::AE => registration_id(view, cx, seq).await?,
+        _ => generated_id(def.short, seq),
+    };
+    let name = match attributes.remove(keys::RESOURCE_NAME) {
+        Some(Value::Text(name)) => {
+            check_name(view, parent, &name).await?;
+            name
+        }
+        _ if def.ty == Ty::AE && view.child(parent, &id).await?.is_some() => generated_id(def.short, seq),
+        _ => id.clone(),
+    };
+    Ok(Draft {
+        ty: def.ty,
+        def,
+        seq,
+        id,
+        name,
+        attributes,
+        expiration_time: Some(expiration_time(wanted_expiration, parent.expiration_time, view.now, view.settings)),
+        state_tag: def.attribute(keys::STATE_TAG).map(|_| 0),
+        content_size: None,
+        creator: cx.requester.originator.clone(),
+        verified: answers.verified.clone(),
+    })
+}
+
+/// Takes `et` out of the attributes; a time that has passed is refused.
+pub(super) fn take_expiration(attributes: &mut Map, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let Some(value) = attributes.remove(keys::EXPIRATION_TIME) else {
+        return Ok(None);
+    };
+    let time = value.as_text().and_then(Timestamp::parse);
+    match time {
+        Some(time) if time <= now => {
+            Err(Error::attribute(keys::EXPIRATION_TIME, format!("(expirationTime) has passed; it is {now} now")))
+        }
+        time => Ok(time),
+    }
+}
+
+/// Nothing is announced by this CSE, so no announcement target can remain (TS-0004 §7.3.3.11).
+pub(super) fn drop_announcement(attributes: &mut Map) {
+    attributes.remove(keys::ANNOUNCE_TO);
+}
+
+async fn check_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, name: &str) -> Result<(), Error> {
+    if !is_resource_name(name) {
+        return Err(Error::attribute(
+            keys::RESOURCE_NAME,
+            format!("'{name}' must begin with a letter or digit and have only letters, digits, '-', '.', '_'"),
+        ));
+    }
+    if Virtual::from_short_name(name).is_some() {
+        return Err(Error::attribute(keys::RESOURCE_NAME, format!("'{name}' is the name of a virtual resource")));
+    }
+    if view.child(parent, name).await?.is_some() {
+        return Err(Error::NameConflict(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// The AE-ID stem of a new registration.
+async fn registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, seq: Seq) -> Result<Text, Error> {
+    let settings = view.settings;
+    let sent = Some(cx.requester.originator.as_str()).filter(|text| !text.is_empty());
+    let stem = match ae::Wanted::of(sent, settings)? {
+        ae::Wanted::Any(letter) => smol_str::format_smolstr!("{letter}AE{seq}"),
+        ae::Wanted::Stem(stem) => {
+            if view.by_id(&stem).await?.is_some() {
+                return Err(Error::AlreadyRegistered(stem.to_string()));
+            }
+            stem
+        }
+    };
+    let is_admin = settings.admin.as_str() == stem;
+    if !is_admin && !settings.allows_ae(&stem) {
+        return Err(Error::RegistrationNotAllowed(stem.to_string()));
+    }
+    Ok(stem)
+}
+
+fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
+    let path = smol_str::format_smolstr!("{}/{}", parent.path, draft.name);
+    let mut attributes = draft.attributes;
+    if draft.ty == Ty::AE && attributes.contains(keys::CREATOR) {
+        attributes.insert(keys::CREATOR, Value::from(&draft.creator));
+    }
+    let resource = Resource {
+        seq: draft.seq,
+        parent: Some(parent.seq),
+        ty: draft.ty,
+        id: draft.id,
+        name: draft.name,
+        parent_id: parent.id.clone(),
+        creation_time: view.now,
+        last_modified_time: view.now,
+        expiration_time: draft.expiration_time,
+        state_tag: draft.state_tag,
+        content_size: draft.content_size,
+        creator: Originator::from_canonical(draft.creator.text().clone()),
+        attributes,
+    };
+    Node::new(resource, path, view.identity())
+}
+
+fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
+    let address = || view.address_of(node, false);
+    match wanted {
+        ResultContent::Nothing => None,
+        ResultContent::HierarchicalAddress => Some(Map::single("m2m:uri", address())),
+        ResultContent::HierarchicalAddressAndAttributes => {
+            let mut wrapper = content::representation(node, view.now);
+            wrapper.push("uri", address());
+            Some(Map::single("m2m:rce", wrapper))
+        }
+        ResultContent::ModifiedAttributes => {
+            let all = content::attributes_of(node, view.now);
+            let changed: Map = all.into_iter().filter(|(name, value)| sent.get(name) != Some(value)).collect();
+            (!changed.is_empty()).then(|| Map::single(content::root_of(node), changed))
+        }
+        _ => Some(content::representation(node, view.now)),
+    }
+}

@@ -1,0 +1,169 @@
+//! NOTIFY: a request to an entity that is registered here is passed on to it (TS-0004 §7.5.1.2, TS-0001 §10.3.7).
+
+use std::sync::Arc;
+
+use super::{Answers, Cx, Question};
+use crate::access::policy::Access;
+use crate::address::Resolved;
+use crate::codec::Serialization;
+use crate::cse::Cse;
+use crate::error::{Error, Rsc};
+use crate::id::Originator;
+use crate::node::Node;
+use crate::notify::single;
+use crate::ports::{Destination, OutgoingRequest, SendError, Sent, Store};
+use crate::primitive::{Operation, ReleaseVersion, Request, Response};
+use crate::schema::{Ty, keys};
+use crate::value::{Map, Name, Text};
+
+/// How an entity can be reached: in this order, and what `to` it is given.
+pub(crate) struct Route {
+    pub(crate) destinations: Vec<Destination>,
+    pub(crate) to: Text,
+}
+
+impl<S: Store> Cse<S> {
+    /// Answers a NOTIFY to a resource of this CSE.
+    pub(crate) async fn notify(&self, request: Request, cx: &Cx) -> Result<Response, Error> {
+        let shared = &self.0;
+        let mut view = shared.view();
+        let node = match view.resolve(&cx.target).await? {
+            Resolved::Resource(node) => node,
+            Resolved::Latest(_) | Resolved::Oldest(_) | Resolved::FanOut(..) | Resolved::Other(..) => {
+                let target = format!("virtual resource '{}'", cx.target);
+                return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
+            }
+        };
+        let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
+        if node.ty != Ty::AE {
+            let target = format!("'{}'; it is neither an AE nor a CSE that is registered here", node.path);
+            return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
+        }
+        drop(view);
+        let route = ae_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        let timeout = cx.deadline.since(shared.clock.now());
+        match self.send_along(route, request, timeout).await {
+            Ok(Sent::Answered(response)) => Ok(*response),
+            Ok(Sent::Unanswered) => Err(Error::Expired("the AE did not answer in time")),
+            Err(error) => {
+                tracing::debug!(ae = %node.id, %error, "a notification cannot be passed on");
+                Err(Error::NotReachable(node.path.to_string()))
+            }
+        }
+    }
+
+    /// Finds how a notification target is reached; `None` when there is no way now.
+    pub(crate) async fn route(&self, target: &str) -> Result<Option<Route>, Error> {
+        if target.contains("://") {
+            return Ok(Some(Route { destinations: vec![Destination::Url(target.into())], to: target.into() }));
+        }
+        let node = self.0.view().local_resource(target).await?;
+        Ok(node.filter(|node| node.ty == Ty::AE).and_then(|node| ae_route(&node)))
+    }
+
+    /// Sends a request along a route: the first destination that can be reached has it.
+    pub(crate) async fn send_along(
+        &self,
+        route: Route,
+        mut request: Request,
+        timeout: std::time::Duration,
+    ) -> Result<Sent, SendError> {
+        request.to = route.to;
+        let mut problem = SendError::Unreachable("no point of access".into());
+        for destination in route.destinations {
+            if !self.0.outbound.reaches(&destination) {
+                problem = SendError::Unsupported(destination.as_str().to_owned());
+                continue;
+            }
+            let outgoing =
+                OutgoingRequest { destination, request: request.clone(), serialization: Serialization::Json, timeout };
+            match self.0.outbound.send(outgoing).await {
+                Ok(sent) => return Ok(sent),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    /// A NOTIFY of this CSE.
+    pub(crate) fn notify_request(&self, content: Map, event_category: Option<u32>) -> Request {
+        let from = self.0.settings.identity.cse_id.clone();
+        let mut request = Request::new(Operation::Notify, "", from, self.0.new_request_identifier());
+        request.release_version = Some(ReleaseVersion::R3);
+        request.content = Some(content);
+        request.event_category = event_category;
+        request
+    }
+
+    /// Asks the network what has to be known before a change is made.
+    pub(crate) async fn ask(&self, question: Question, answers: &mut Answers) -> Result<(), Error> {
+        match question {
+            Question::Verify { subscription, creator, targets } => {
+                for target in targets {
+                    self.verify(&subscription, &creator, &target).await?;
+                    answers.verified.push(target);
+                }
+                Ok(())
+            }
+            Question::Block { subscription, target, notification, .. } => {
+                self.ask_to_agree(&target, notification).await?;
+                answers.agreed.push(subscription);
+                Ok(())
+            }
+        }
+    }
+
+    /// Has a notification target confirm a subscription.
+    async fn verify(&self, subscription: &Text, creator: &Originator, target: &Text) -> Result<(), Error> {
+        let failed = |problem: String| Error::VerificationFailed { target: target.to_string(), problem };
+        let Some(route) = self.route(target).await? else {
+            return Err(failed("it is no URL and no AE that is registered here and reachable".into()));
+        };
+        let identity = &self.0.settings.identity;
+        let mut sgn = Map::single(Name::new_static("vrq"), true);
+        sgn.push(Name::new_static("sur"), subscription.clone());
+        let creator = if creator.is_ae_stem() && creator.as_str().starts_with('C') {
+            identity.sp_relative(creator.as_str()).into()
+        } else {
+            creator.text().clone()
+        };
+        sgn.push(Name::new_static(keys::CREATOR), creator);
+        let request = self.notify_request(single(sgn), None);
+        let timeout = self.0.settings.verification_timeout;
+        match self.send_along(route, request, timeout).await {
+            Ok(Sent::Answered(response)) => match response.status {
+                Rsc::SubscriptionCreatorHasNoPrivilege => {
+                    Err(Error::SubscriptionCreatorHasNoPrivilege(target.to_string()))
+                }
+                Rsc::SubscriptionHostHasNoPrivilege => Err(Error::SubscriptionHostHasNoPrivilege(target.to_string())),
+                status if status.is_success() => Ok(()),
+                status => Err(failed(format!("it answered {status}"))),
+            },
+            Ok(Sent::Unanswered) => Err(failed("it did not answer in time".into())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// Has the target of a blocking subscription agree to an update.
+    async fn ask_to_agree(&self, target: &Text, notification: Map) -> Result<(), Error> {
+        let unreachable = || Error::RemoteEntityNotReachable(target.to_string());
+        let route = self.route(target).await?.ok_or_else(unreachable)?;
+        let request = self.notify_request(single(notification), None);
+        match self.send_along(route, request, self.0.settings.verification_timeout).await {
+            Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
+            Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),
+            Ok(Sent::Unanswered) | Err(_) => Err(unreachable()),
+        }
+    }
+}
+
+/// How an AE is reached: by its points of access, and without any by its identifier over our own broker.
+fn ae_route(ae: &Arc<Node>) -> Option<Route> {
+    if ae.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
+        return None;
+    }
+    let points: Vec<Destination> =
+        ae.attributes.texts(keys::POINT_OF_ACCESS).map(|point| Destination::Url(point.into())).collect();
+    let destinations = if points.is_empty() { vec![Destination::MqttEntity(ae.id.clone())] } else { points };
+    Some(Route { destinations, to: ae.id.clone() })
+}

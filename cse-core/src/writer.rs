@@ -1,0 +1,490 @@
+//! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::access::authorize::Requester;
+use crate::behaviour::subscription::{self, EventType};
+use crate::cse::Shared;
+use crate::digest;
+use crate::error::Error;
+use crate::id::Seq;
+use crate::node::Node;
+use crate::notify::{Happening, Rates};
+use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
+use crate::overlay::{Effects, Overlay, Windows};
+use crate::ports::{DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
+use crate::primitive::{Operation, Redelivery, Request, Response};
+use crate::resource::Resource;
+use crate::schema::keys;
+use crate::time::Timestamp;
+use crate::view::{Source, View, WriteSource, failed};
+
+/// Numbers that are reserved at once, and how many must be left before a group begins.
+const NUMBERS_RESERVED: u32 = 65_536;
+const NUMBERS_LEFT_MIN: i64 = 32_768;
+/// Resources that expire in one step.
+const EXPIRED_MAX: usize = 256;
+/// Deadlines that are served in one step.
+const DEADLINES_MAX: usize = 256;
+/// Requests that wait for the writer before it has to begin.
+pub(crate) type Jobs = mpsc::Receiver<Job>;
+
+/// Something to be done by the writer.
+pub(crate) enum Job {
+    /// A request that changes something.
+    Change(Box<Change>),
+    /// A read that somebody wants to be told of.
+    Observed(Observed),
+    /// Something may be due; dropped when it has been looked at.
+    Due(oneshot::Sender<()>),
+    /// What became of notifications.
+    Delivered(Vec<Delivered>),
+}
+
+/// A request that changes something, and where the outcome goes.
+pub(crate) struct Change {
+    pub(crate) request: Request,
+    pub(crate) cx: Cx,
+    pub(crate) answers: Answers,
+    pub(crate) reply: oneshot::Sender<Outcome>,
+}
+
+/// What became of a change.
+pub(crate) enum Outcome {
+    /// It is decided, and durable if it was made.
+    Done(Response),
+    /// The network has to be asked; the change comes back.
+    Ask(Question, Box<(Request, Cx, Answers)>),
+}
+
+/// A read that subscriptions want to be told of.
+pub(crate) struct Observed {
+    pub(crate) resource: Seq,
+    pub(crate) requester: Requester,
+    pub(crate) operation: Operation,
+    /// Whether a container was found without instances.
+    pub(crate) without_instance: bool,
+}
+
+/// What became of one notification.
+pub(crate) struct Delivered {
+    pub(crate) seq: Seq,
+    pub(crate) subscription: Seq,
+    pub(crate) target: crate::value::Text,
+    pub(crate) result: DeliveryResult,
+}
+
+/// See [`Delivered`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DeliveryResult {
+    /// It arrived and was answered.
+    Answered,
+    /// It arrived as far as can be known.
+    Unanswered,
+    /// It is given up.
+    GivenUp,
+    /// It is to be tried again then, after so many attempts.
+    Again(Timestamp, u32),
+}
+
+/// Numbers that no other resource has had.
+pub(crate) struct Numbers {
+    next: i64,
+    end: i64,
+}
+
+impl Numbers {
+    /// The next one.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when one group used up all that were reserved for it.
+    pub(crate) fn take(&mut self) -> Result<Seq, Error> {
+        if self.next >= self.end {
+            return Err(Error::Busy("too many changes at once"));
+        }
+        self.next += 1;
+        Ok(Seq(self.next - 1))
+    }
+}
+
+/// The writer's memory between groups.
+struct Writer<S: Store> {
+    shared: Arc<Shared<S>>,
+    windows: Windows,
+    rates: Rates,
+    numbers: Numbers,
+    /// Answers known to be stored, so that forgetting them is asked for now and then only.
+    replies_since_pruning: u32,
+}
+
+/// A decided change whose answer waits for the commit.
+type Waiting = (oneshot::Sender<Outcome>, Response);
+
+/// Runs until stopped, and then until what waits is done.
+pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
+    let numbers = Numbers { next: 0, end: 0 };
+    let mut writer = Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
+    let mut group = Vec::new();
+    let size_max = writer.shared.settings.group_size_max.max(1);
+    let mut stopping = false;
+    loop {
+        let received = if stopping {
+            jobs.recv_many(&mut group, size_max).await
+        } else {
+            tokio::select! {
+                biased;
+                received = jobs.recv_many(&mut group, size_max) => received,
+                _ = stop.wait_for(|stop| *stop) => {
+                    stopping = true;
+                    jobs.close();
+                    continue;
+                }
+            }
+        };
+        if received == 0 {
+            return;
+        }
+        writer.run_group(&mut group).await;
+    }
+}
+
+impl<S: Store> Writer<S> {
+    async fn run_group(&mut self, group: &mut Vec<Job>) {
+        let shared = Arc::clone(&self.shared);
+        if let Err(error) = self.reserve_numbers().await {
+            tracing::error!(%error, "the store failed; {} changes are refused", group.len());
+            refuse_all(group.drain(..));
+            return;
+        }
+        let mut overlay = Overlay::default();
+        let mut transaction: Option<S::Write> = None;
+        let mut broken = false;
+        let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
+        let mut dues = Vec::new();
+        for job in group.drain(..) {
+            let now = shared.clock.now();
+            let source = WriteSource {
+                store: &shared.store,
+                cache: &shared.cache,
+                transaction: &mut transaction,
+                overlay: &mut overlay,
+                windows: &mut self.windows,
+                rates: &mut self.rates,
+                numbers: &mut self.numbers,
+                broken: &mut broken,
+            };
+            let mut view = View::new(&shared.settings, &shared.cache, source, now);
+            // A decision has no effect before it is applied, so one that panics leaves nothing behind.
+            let work = async {
+                match job {
+                    Job::Change(change) => change.run(&mut view, &mut waiting).await,
+                    Job::Due(done) => {
+                        dues.push(done);
+                        report(due(&mut view, &shared).await);
+                    }
+                    Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
+                    Job::Delivered(results) => report(delivered(&mut view, results).await),
+                }
+            };
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!("a change made the CSE panic");
+            }
+        }
+        self.prune_replies(&mut overlay, waiting.len());
+        if !broken
+            && !overlay.is_empty()
+            && let Err(error) = commit(&shared.store, transaction, &mut overlay).await
+        {
+            tracing::error!(%error, "the commit failed; {} changes are refused", waiting.len());
+            broken = true;
+        }
+        if broken {
+            self.windows.clear();
+            for (reply, response) in waiting {
+                let failed = Response::error(response.request_identifier, &Error::Internal);
+                drop(reply.send(Outcome::Done(failed)));
+            }
+            return;
+        }
+        shared.metrics.commits.increment();
+        let outbox = std::mem::take(&mut overlay.outbox);
+        let deadline = overlay.earliest_deadline;
+        shared.cache.commit(overlay.committed());
+        for (reply, response) in waiting {
+            // Whoever asked may be gone; the change stands.
+            drop(reply.send(Outcome::Done(response)));
+        }
+        shared.outbox.added(outbox);
+        if let Some(deadline) = deadline {
+            shared.deadline_added(deadline);
+        }
+    }
+
+    async fn reserve_numbers(&mut self) -> Result<(), crate::ports::StoreError> {
+        if self.numbers.end - self.numbers.next < NUMBERS_LEFT_MIN {
+            let first = self.shared.store.reserve_numbers(NUMBERS_RESERVED).await?.0;
+            self.numbers = Numbers { next: first, end: first + i64::from(NUMBERS_RESERVED) };
+        }
+        Ok(())
+    }
+
+    /// Forgets old answers now and then.
+    fn prune_replies(&mut self, overlay: &mut Overlay, answered: usize) {
+        const PRUNE_AFTER: u32 = 1_000;
+        self.replies_since_pruning += answered as u32;
+        if self.replies_since_pruning >= PRUNE_AFTER {
+            self.replies_since_pruning = 0;
+            let lifetime = self.shared.settings.reply_lifetime;
+            let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
+            let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
+            let effects = Effects { forget_replies_before: Some(before), ..Effects::default() };
+            overlay.apply(effects, &mut self.windows);
+        }
+    }
+}
+
+async fn commit<S: Store>(
+    store: &S,
+    transaction: Option<S::Write>,
+    overlay: &mut Overlay,
+) -> Result<(), crate::ports::StoreError> {
+    let mut transaction = match transaction {
+        Some(transaction) => transaction,
+        None => store.begin().await?,
+    };
+    let changes = overlay.take_changes();
+    if !changes.is_empty() {
+        transaction.write(&changes).await?;
+    }
+    transaction.commit().await
+}
+
+fn refuse_all(jobs: impl Iterator<Item = Job>) {
+    for job in jobs {
+        if let Job::Change(change) = job {
+            let response = Response::error(change.request.request_identifier, &Error::Internal);
+            drop(change.reply.send(Outcome::Done(response)));
+        }
+    }
+}
+
+impl Change {
+    /// Decides the change and takes over its effects.
+    async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
+        let remember = !matches!(self.request.context.redelivery, Redelivery::Never);
+        let key = remember.then(|| digest::of(&self.request));
+        if let Some(key) = key {
+            match earlier_answer(view, key, &self.request).await {
+                Ok(Some(response)) => {
+                    tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
+                    waiting.push((self.reply, response));
+                    return;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    waiting.push((self.reply, Response::error(self.request.request_identifier, &error)));
+                    return;
+                }
+            }
+        }
+        let decided = if self.cx.deadline <= view.now {
+            Err(Refusal::Error(Error::Expired("the request expired before it could be carried out")))
+        } else {
+            let request = &self.request;
+            match request.operation {
+                Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
+                Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
+                Operation::Delete => op::delete::decide(view, &self.cx, request).await,
+                Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
+            }
+        };
+        let (mut effects, mut response) = match decided {
+            Ok(Decided { effects, response }) => (effects, response),
+            Err(Refusal::Error(error)) => {
+                (Effects::default(), Response::error(self.request.request_identifier.clone(), &error))
+            }
+            Err(Refusal::Ask(question)) => {
+                let change = *self;
+                let back = Box::new((change.request, change.cx, change.answers));
+                drop(change.reply.send(Outcome::Ask(question, back)));
+                return;
+            }
+        };
+        if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
+            effects = Effects::default();
+            response = Response::error(self.request.request_identifier.clone(), &error);
+        }
+        let at = view.now;
+        view.source.apply(effects);
+        if let Some(key) = key {
+            view.source.overlay.remember(Reply { key, at, response: response.to_map() });
+        }
+        waiting.push((self.reply, response));
+    }
+}
+
+/// Tells whoever monitors accesses to the target.
+async fn observe<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    request: &Request,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let Some(node) = view.plain(&cx.target).await? else {
+        return Ok(());
+    };
+    let subscriptions = view.subscriptions(&node).await?;
+    let is_monitored =
+        subscriptions.iter().any(|node| node.subscription().is_some_and(subscription::Subscription::has_monitors));
+    if is_monitored {
+        view.notify_of_attempt(&node, &cx.requester, request.operation, effects).await?;
+    }
+    Ok(())
+}
+
+/// The answer to the same request, if this may be a redelivery of it.
+async fn earlier_answer<Q: Source>(
+    view: &mut View<'_, Q>,
+    key: ReplyKey,
+    request: &Request,
+) -> Result<Option<Response>, Error> {
+    let window = match request.context.redelivery {
+        Redelivery::Never | Redelivery::New => return Ok(None),
+        Redelivery::Possible => view.settings.reply_lifetime,
+        Redelivery::PossibleWithin(window) => window.min(view.settings.reply_lifetime),
+    };
+    let known = match view.source.overlay().and_then(|overlay| overlay.reply(key)) {
+        Some(reply) => Some(reply.clone()),
+        None => view.source.query().await.map_err(failed)?.reply(key).await.map_err(failed)?,
+    };
+    let Some(reply) = known.filter(|reply| view.now <= reply.at.plus(window)) else {
+        return Ok(None);
+    };
+    Response::from_map(reply.response).map(Some)
+}
+
+fn report(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the CSE's own change failed");
+    }
+}
+
+/// Looks for what is due.
+async fn due<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
+    expire(view, shared).await?;
+    serve_deadlines(view, shared).await
+}
+
+async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observed: &Observed) -> Result<(), Error> {
+    let Some(node) = view.node(observed.resource).await? else {
+        return Ok(());
+    };
+    let mut effects = Effects::default();
+    if observed.without_instance {
+        let event = EventType::RetrieveOfContainerWithoutInstance;
+        view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
+    }
+    view.notify_of_attempt(&node, &observed.requester, observed.operation, &mut effects).await?;
+    view.source.apply(effects);
+    Ok(())
+}
+
+/// Deletes what has expired.
+async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
+    let now = view.now;
+    let expired = view.source.settled().await.map_err(failed)?.expired(now, EXPIRED_MAX).await.map_err(failed)?;
+    let full = expired.len() == EXPIRED_MAX;
+    for seq in expired {
+        let Some(node) = expired_node(view, seq).await? else {
+            continue;
+        };
+        if !node.is_expired(view.now) {
+            continue;
+        }
+        let mut effects = Effects::default();
+        op::delete::remove(view, &node, &mut effects).await?;
+        shared.metrics.expired.increment();
+        view.source.apply(effects);
+    }
+    if full {
+        shared.deadline_added(now);
+    }
+    Ok(())
+}
+
+/// An expired resource; one whose parent is gone already is just cleared away.
+async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<Option<Arc<Node>>, Error> {
+    if let Some(node) = view.node(seq).await? {
+        return Ok(Some(node));
+    }
+    let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
+    if let Some(stray) = stray {
+        let mut effects = Effects::default();
+        effects.deleted.push(crate::overlay::Gone::of(&stray));
+        view.source.apply(effects);
+    }
+    Ok(None)
+}
+
+/// Does what is due for subscriptions and for containers that are gone.
+async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
+    let now = view.now;
+    let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
+    let full = due.len() == DEADLINES_MAX;
+    for deadline in due {
+        let mut effects = Effects::default();
+        match deadline.kind {
+            DeadlineKind::Purge => {
+                if op::delete::purge(view, deadline.resource, &mut effects).await? {
+                    shared.deadline_added(now);
+                }
+            }
+            DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
+                Some(node) if deadline.kind == DeadlineKind::Batch => {
+                    effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
+                    view.release_held(&node, &mut effects, usize::MAX).await?;
+                }
+                Some(node) => view.next_rate_window(&node, &mut effects).await?,
+                None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
+            },
+        }
+        view.source.apply(effects);
+    }
+    if full {
+        shared.deadline_added(now);
+    }
+    Ok(())
+}
+
+/// Takes note of what became of notifications.
+async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
+    let mut effects = Effects::default();
+    for delivered in results {
+        let Delivered { seq, subscription, target, result } = delivered;
+        match result {
+            DeliveryResult::Again(at, attempts) => effects.outbox_retry.push((seq, at, attempts)),
+            _ => effects.outbox_delete.push(seq),
+        }
+        let node = match effects.current(subscription) {
+            Some(node) => Some(Arc::clone(node)),
+            None => view.node(subscription).await?,
+        };
+        if result != DeliveryResult::GivenUp
+            && let Some(node) = node
+            && node.subscription().is_some_and(|subscription| subscription.statistics)
+        {
+            let mut resource = Resource::clone(&node.resource);
+            subscription::count(&mut resource.attributes, &target, keys::REQUESTS_SENT, 1);
+            if result == DeliveryResult::Answered {
+                subscription::count(&mut resource.attributes, &target, keys::RESPONSES_RECEIVED, 1);
+            }
+            effects.update(Arc::new(node.changed(resource, view.identity())));
+        }
+    }
+    view.source.apply(effects);
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! Media types of TS-0009 §6.4 and the choice of the answer's format.
+
+use std::fmt;
+
+use cse_core::codec::Serialization;
+use cse_core::error::Error;
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+
+/// What a body is, next to how it is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Payload {
+    /// `application/json`: the content of a primitive.
+    Content,
+    /// `application/vnd.onem2m-res+json`: the content, a resource representation.
+    Resource,
+    /// `application/vnd.onem2m-ntfy+json`: the content, a notification.
+    Notification,
+    /// `application/vnd.onem2m-preq+json`: a whole request primitive.
+    RequestPrimitive,
+    /// `application/vnd.onem2m-prsp+json`: a whole response primitive.
+    ResponsePrimitive,
+}
+
+/// A media type that TS-0009 knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct MediaType {
+    pub(crate) payload: Payload,
+    pub(crate) serialization: Serialization,
+}
+
+impl MediaType {
+    /// `application/json`, the answer where nothing else is wanted.
+    pub(crate) const DEFAULT: MediaType = MediaType::content(Serialization::Json);
+
+    pub(crate) const fn content(serialization: Serialization) -> Self {
+        Self { payload: Payload::Content, serialization }
+    }
+
+    /// The media type of that name, without parameters; letters may be in upper case.
+    pub(crate) fn parse(essence: &str) -> Option<Self> {
+        let (top, name) = essence.split_at_checked("application/".len())?;
+        if !top.eq_ignore_ascii_case("application/") {
+            return None;
+        }
+        let serialization = |name: &str| {
+            [Serialization::Json, Serialization::Xml, Serialization::Cbor]
+                .into_iter()
+                .find(|known| name.eq_ignore_ascii_case(known.name()))
+        };
+        let Some((kind, suffix)) = name.split_once('+') else {
+            return serialization(name).map(Self::content);
+        };
+        let payload = match kind.to_ascii_lowercase().as_str() {
+            "vnd.onem2m-res" => Payload::Resource,
+            "vnd.onem2m-ntfy" => Payload::Notification,
+            "vnd.onem2m-preq" => Payload::RequestPrimitive,
+            "vnd.onem2m-prsp" => Payload::ResponsePrimitive,
+            _ => return None,
+        };
+        Some(Self { payload, serialization: serialization(suffix)? })
+    }
+
+    /// The name as it goes on the wire.
+    pub(crate) fn header_value(self) -> HeaderValue {
+        use Payload::{Content, Notification, RequestPrimitive, Resource, ResponsePrimitive};
+        use Serialization::{Cbor, Json, Xml};
+        HeaderValue::from_static(match (self.payload, self.serialization) {
+            (Content, Json) => "application/json",
+            (Content, Xml) => "application/xml",
+            (Content, Cbor) => "application/cbor",
+            (Resource, Json) => "application/vnd.onem2m-res+json",
+            (Resource, Xml) => "application/vnd.onem2m-res+xml",
+            (Resource, Cbor) => "application/vnd.onem2m-res+cbor",
+            (Notification, Json) => "application/vnd.onem2m-ntfy+json",
+            (Notification, Xml) => "application/vnd.onem2m-ntfy+xml",
+            (Notification, Cbor) => "application/vnd.onem2m-ntfy+cbor",
+            (RequestPrimitive, Json) => "application/vnd.onem2m-preq+json",
+            (RequestPrimitive, Xml) => "application/vnd.onem2m-preq+xml",
+            (RequestPrimitive, Cbor) => "application/vnd.onem2m-preq+cbor",
+            (ResponsePrimitive, Json) => "application/vnd.onem2m-prsp+json",
+            (ResponsePrimitive, Xml) => "application/vnd.onem2m-prsp+xml",
+            (ResponsePrimitive, Cbor) => "application/vnd.onem2m-prsp+cbor",
+        })
+    }
+}
+
+/// A `Content-Type`: the media type, if it is one of ours, and `ty`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ContentType<'a> {
+    /// The name as sent, for messages.
+    pub(crate) essence: &'a str,
+    pub(crate) media_type: Option<MediaType>,
+    /// Text of the parameter `ty`, whose presence makes a POST a CREATE.
+    pub(crate) resource_type: Option<&'a str>,
+}
+
+impl<'a> ContentType<'a> {
+    /// The request's `Content-Type`; `None` when there is none.
+    ///
+    /// # Errors
+    /// More than one, no text, `ty` twice, or a charset other than UTF-8.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, Error> {
+        crate::header::text(headers, &CONTENT_TYPE)?.map(Self::parse).transpose()
+    }
+
+    fn parse(text: &'a str) -> Result<Self, Error> {
+        let mut parts = text.split(';');
+        let essence = parts.next().unwrap_or_default().trim();
+        let mut resource_type = None;
+        for parameter in parts {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+            if name.eq_ignore_ascii_case("ty") {
+                if resource_type.replace(value).is_some() {
+                    return Err(Error::parameter("ty", "is given more than once"));
+                }
+            } else if name.eq_ignore_ascii_case("charset")
+                && !["utf-8", "utf8", "us-ascii"].iter().any(|known| value.eq_ignore_ascii_case(known))
+            {
+                return Err(Error::UnsupportedMediaType(limited(text)));
+            }
+        }
+        Ok(Self { essence, media_type: MediaType::parse(essence), resource_type })
+    }
+
+    /// The media type, if bodies of it can be read.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`] for a foreign type, a response primitive or a serialization to come.
+    pub(crate) fn readable(&self) -> Result<MediaType, Error> {
+        self.media_type
+            .filter(|media| media.payload != Payload::ResponsePrimitive && media.serialization.is_supported())
+            .ok_or_else(|| Error::UnsupportedMediaType(limited(self.essence)))
+    }
+}
+
+/// Quality of an entry of `Accept`, in thousandths.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Quality(u16);
+
+impl Quality {
+    const ONE: Quality = Quality(1000);
+
+    fn parse(text: &str) -> Option<Self> {
+        let value: f32 = text.parse().ok()?;
+        (0.0..=1.0).contains(&value).then_some(Quality((value * 1000.0) as u16))
+    }
+}
+
+/// The media type of the answer.
+///
+/// Without `Accept` it follows the request's body, `from_body`. A range (`*/*`, `application/*`) leaves the choice
+/// of serialization to the CSE, which is JSON.
+///
+/// # Errors
+/// [`Error::NotAcceptable`] when nothing that is accepted can be written.
+pub(crate) fn negotiate(headers: &HeaderMap, from_body: MediaType) -> Result<MediaType, Error> {
+    let mut ranges = headers.get_all(ACCEPT).iter().peekable();
+    if ranges.peek().is_none() {
+        return Ok(from_body);
+    }
+    let mut best: Option<(Quality, MediaType)> = None;
+    let mut any: Option<Quality> = None;
+    let mut excluded: Vec<MediaType> = Vec::new();
+    let mut is_empty = true;
+    for value in ranges {
+        let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+            continue;
+        };
+        for range in text.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+            is_empty = false;
+            let (name, quality) = range_and_quality(range);
+            let is_range = name == "*/*" || name == "*" || name.eq_ignore_ascii_case("application/*");
+            if is_range {
+                if quality > Quality(0) {
+                    any = any.max(Some(quality));
+                }
+                continue;
+            }
+            let Some(media) = MediaType::parse(name).filter(|media| is_writable(*media)) else {
+                continue;
+            };
+            if quality == Quality(0) {
+                excluded.push(media);
+            } else if best.is_none_or(|(so_far, _)| quality > so_far) {
+                best = Some((quality, media));
+            }
+        }
+    }
+    if is_empty {
+        return Ok(from_body);
+    }
+    let own_choice = MediaType { serialization: Serialization::Json, ..from_body };
+    let by_range = any.and_then(|quality| {
+        let allowed = [own_choice, MediaType::DEFAULT].into_iter().find(|media| !excluded.contains(media));
+        allowed.map(|media| (quality, media))
+    });
+    let chosen = match (best, by_range) {
+        // A type that is named counts more than a range of the same quality.
+        (Some(named), Some(range)) if range.0 > named.0 => Some(range),
+        (Some(named), _) => Some(named),
+        (None, range) => range,
+    };
+    chosen.map(|(_, media)| media).ok_or_else(|| Error::NotAcceptable(accepted(headers)))
+}
+
+fn is_writable(media: MediaType) -> bool {
+    media.payload != Payload::RequestPrimitive && media.serialization.is_supported()
+}
+
+fn range_and_quality(range: &str) -> (&str, Quality) {
+    let mut parts = range.split(';');
+    let name = parts.next().unwrap_or_default().trim();
+    for parameter in parts {
+        if let Some((key, value)) = parameter.split_once('=')
+            && key.trim().eq_ignore_ascii_case("q")
+        {
+            return (name, Quality::parse(value.trim()).unwrap_or(Quality::ONE));
+        }
+    }
+    (name, Quality::ONE)
+}
+
+fn accepted(headers: &HeaderMap) -> String {
+    let all: Vec<_> = headers.get_all(ACCEPT).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    limited(&all.join(", "))
+}
+
+/// Enough of a text from outside for a message.
+fn limited(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.header_value().to_str().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(text: &str) -> ContentType<'_> {
+        ContentType::parse(text).expect("a content type")
+    }
+
+    #[test]
+    fn every_media_type_is_read_as_it_is_written() {
+        for payload in ["", "vnd.onem2m-res+", "vnd.onem2m-ntfy+", "vnd.onem2m-preq+", "vnd.onem2m-prsp+"] {
+            for serialization in ["json", "xml", "cbor"] {
+                let name = format!("application/{payload}{serialization}");
+                assert_eq!(MediaType::parse(&name).expect("known").to_string(), name);
+                assert_eq!(MediaType::parse(&name.to_uppercase()).expect("known").to_string(), name);
+            }
+        }
+        for name in ["", "json", "text/json", "application/", "application/yaml", "application/vnd.other+json", "appli"]
+        {
+            assert_eq!(MediaType::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_resource_type_is_found_among_the_parameters() {
+        for (text, ty) in [
+            ("application/json;ty=4", Some("4")),
+            ("application/json; ty=4", Some("4")),
+            ("application/json ; TY = 4", Some("4")),
+            ("Application/JSON; charset=UTF-8; ty=\"4\"", Some("4")),
+            ("application/vnd.onem2m-res+json;ty=4;charset=\"utf-8\"", Some("4")),
+            ("application/json;ty", Some("")),
+            ("application/json", None),
+            ("application/json;", None),
+            ("application/json;type=4", None),
+        ] {
+            let parsed = content_type(text);
+            assert_eq!(parsed.resource_type, ty, "{text}");
+            assert!(parsed.readable().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unsupported() {
+        for text in [
+            "application/xml",
+            "application/cbor;ty=3",
+            "application/vnd.onem2m-prsp+json",
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            "",
+        ] {
+            assert_eq!(content_type(text).readable().expect_err("refused").rsc().code(), 4015, "{text}");
+        }
+        assert_eq!(ContentType::parse("application/json;charset=latin1").expect_err("refused").rsc().code(), 4015);
+        assert_eq!(ContentType::parse("application/json;ty=3;ty=4").expect_err("refused").rsc().code(), 4000);
+    }
+
+    fn accepting(ranges: &[&str]) -> Result<String, u16> {
+        let mut headers = HeaderMap::new();
+        for range in ranges {
+            headers.append(ACCEPT, HeaderValue::from_str(range).expect("a value"));
+        }
+        negotiate(&headers, MediaType::DEFAULT).map(|media| media.to_string()).map_err(|error| error.rsc().code())
+    }
+
+    #[test]
+    fn the_answer_follows_the_preference() {
+        let json = "application/json";
+        let res = "application/vnd.onem2m-res+json";
+        for (ranges, chosen) in [
+            (vec![], json),
+            (vec![""], json),
+            (vec!["*/*"], json),
+            (vec!["application/*"], json),
+            (vec!["*"], json),
+            (vec!["application/json"], json),
+            (vec!["Application/Json ; q=0.5"], json),
+            (vec!["text/html, application/xml;q=0.9, */*;q=0.1"], json),
+            (vec!["application/xml, application/json"], json),
+            (vec!["application/cbor;q=1", "application/json;q=0.2"], json),
+            (vec![res], res),
+            (vec!["application/json;q=0.5, application/vnd.onem2m-res+json"], res),
+            (vec!["*/*, application/vnd.onem2m-res+json"], res),
+            (vec!["*/*, application/vnd.onem2m-res+json;q=0.3"], json),
+            (vec!["application/vnd.onem2m-ntfy+json"], "application/vnd.onem2m-ntfy+json"),
+            (vec!["application/vnd.onem2m-prsp+json"], "application/vnd.onem2m-prsp+json"),
+            (vec!["application/json;q=nonsense"], json),
+        ] {
+            assert_eq!(accepting(&ranges), Ok(chosen.to_string()), "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_can_be_written_is_not_acceptable() {
+        for range in [
+            "application/xml",
+            "application/cbor, text/html",
+            "text/*",
+            "application/json;q=0",
+            "application/json;q=0, */*",
+            "*/*;q=0",
+            "application/vnd.onem2m-preq+json",
+        ] {
+            assert_eq!(accepting(&[range]), Err(5207), "{range}");
+        }
+    }
+
+    #[test]
+    fn without_accept_the_answer_is_as_the_request() {
+        let whole = MediaType { payload: Payload::ResponsePrimitive, serialization: Serialization::Json };
+        assert_eq!(negotiate(&HeaderMap::new(), whole), Ok(whole));
+        let xml = MediaType::content(Serialization::Xml);
+        assert_eq!(negotiate(&HeaderMap::new(), xml), Ok(xml));
+        let anything = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+        assert_eq!(negotiate(&anything, xml), Ok(MediaType::DEFAULT));
+        assert_eq!(negotiate(&anything, whole), Ok(whole));
+    }
+}

@@ -1,0 +1,223 @@
+//! Requests of the CSE over HTTP: notifications to URLs, and requests to other CSEs' points of access.
+//!
+//! Redirects are not followed: where a notification goes was decided by who may subscribe, not by the target.
+
+mod reply;
+mod request;
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
+
+pub use request::target_url;
+
+/// Most bytes of an answer's header section.
+const REPLY_HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// How requests are sent.
+#[derive(Clone, Debug)]
+pub struct HttpOutboundOptions {
+    /// Whose certificates are believed for `https`. Default [`Trust::Public`].
+    pub trust: Trust,
+    /// Most requests on their way at the same time, hence most connections in use; further ones wait within
+    /// their own timeout. Default 256.
+    pub requests_max: usize,
+    /// Most unused connections kept to one host and port. Default 8.
+    pub idle_connections_per_host_max: usize,
+    /// How long an unused connection is kept. Default 30 s.
+    pub idle_timeout: Duration,
+    /// Longest time to establish a TCP connection. Default 5 s.
+    pub connect_timeout: Duration,
+    /// Largest body of an answer, in bytes. Default 1 MiB.
+    pub reply_bytes_max: usize,
+}
+
+impl Default for HttpOutboundOptions {
+    fn default() -> Self {
+        Self {
+            trust: Trust::Public,
+            requests_max: 256,
+            idle_connections_per_host_max: 8,
+            idle_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            reply_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trust {
+    /// The public authorities.
+    Public,
+    /// Only the authorities in this PEM text.
+    Only(Vec<u8>),
+    /// The public authorities and those in this PEM text.
+    PublicAnd(Vec<u8>),
+}
+
+/// The trusted authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTrust {
+    /// Not PEM.
+    #[error("the trusted certificates are not readable PEM: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// No certificate in it.
+    #[error("the PEM text of trusted certificates contains no certificate")]
+    Empty,
+    /// A certificate, or TLS as a whole, is refused.
+    #[error("the trusted certificates cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Sends requests over HTTP and HTTPS. Cheap to clone; clones share connections and limits.
+#[derive(Clone, Debug)]
+pub struct HttpOutbound {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    places: Arc<Semaphore>,
+    reply_bytes_max: usize,
+}
+
+impl HttpOutbound {
+    /// Makes a sender. Needs a tokio runtime once it sends; the tasks of its connections end with it.
+    ///
+    /// # Errors
+    /// [`InvalidTrust`] when `options.trust` has no usable certificate.
+    pub fn new(options: &HttpOutboundOptions) -> Result<Self, InvalidTrust> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(options.connect_timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(&options.trust)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.idle_connections_per_host_max)
+            .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
+            .build(connector);
+        let places = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { client, places, reply_bytes_max: options.reply_bytes_max })
+    }
+
+    async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
+        let message = request::encode(&outgoing)?;
+        let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
+        let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
+        reply::decode(answer, &outgoing.request, self.reply_bytes_max)
+            .await
+            .map(|response| Sent::Answered(Box::new(response)))
+    }
+}
+
+impl Outbound for HttpOutbound {
+    fn reaches(&self, destination: &Destination) -> bool {
+        match destination {
+            Destination::Url(url) => ["http://", "https://"]
+                .iter()
+                .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))),
+            Destination::MqttEntity(_) => false,
+        }
+    }
+
+    /// An answer without X-M2M-RSC, as servers give that are not oneM2M, counts by its HTTP status.
+    fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>> {
+        let sender = self.clone();
+        Box::pin(async move {
+            let timeout = request.timeout;
+            match tokio::time::timeout(timeout, sender.exchange(request)).await {
+                Ok(result) => result,
+                Err(_) => Err(unreachable(format!("no answer within {} ms", timeout.as_millis()))),
+            }
+        })
+    }
+}
+
+fn tls(trust: &Trust) -> Result<ClientConfig, InvalidTrust> {
+    let (public, pem) = match trust {
+        Trust::Public => (true, None),
+        Trust::Only(pem) => (false, Some(pem)),
+        Trust::PublicAnd(pem) => (true, Some(pem)),
+    };
+    let mut roots = RootCertStore::empty();
+    if public {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(pem) = pem {
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate?)?;
+        }
+        if roots.len() == before {
+            return Err(InvalidTrust::Empty);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn unreachable(why: impl Into<String>) -> SendError {
+    SendError::Unreachable(why.into())
+}
+
+/// The client's error with its causes, the last of which says what happened.
+fn reason(error: &hyper_util::client::legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_http_is_reached() {
+        let outbound = HttpOutbound::new(&HttpOutboundOptions::default()).expect("public authorities");
+        for (text, reached) in [
+            ("http://a.example/x", true),
+            ("HTTPS://a.example", true),
+            ("mqtt://a.example", false),
+            ("httpx://a.example", false),
+            ("http:", false),
+            ("", false),
+        ] {
+            assert_eq!(outbound.reaches(&Destination::Url(text.into())), reached, "{text}");
+        }
+        assert!(!outbound.reaches(&Destination::MqttEntity("http://a.example".into())));
+    }
+
+    #[test]
+    fn trust_without_certificates_is_an_error() {
+        let made =
+            |trust| HttpOutbound::new(&HttpOutboundOptions { trust, ..HttpOutboundOptions::default() }).map(|_| ());
+        assert!(matches!(made(Trust::Only(Vec::new())), Err(InvalidTrust::Empty)));
+        assert!(matches!(made(Trust::PublicAnd(b"nonsense".to_vec())), Err(InvalidTrust::Empty)));
+        let broken = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n".to_vec();
+        assert!(matches!(made(Trust::Only(broken)), Err(InvalidTrust::Pem(_))));
+        let no_certificate = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
+        assert!(matches!(made(Trust::Only(no_certificate)), Err(InvalidTrust::Tls(_))));
+    }
+}

@@ -1,0 +1,291 @@
+//! Sending to peers over real sockets: ordinary, foreign, slow, broken and absent ones.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cse_core::codec::Serialization;
+use cse_core::ports::{Destination, Outbound, OutgoingRequest, SendError, Sent};
+use cse_core::primitive::{Operation, Request, Response};
+use cse_core::schema::Ty;
+use cse_core::value::Map;
+use cse_http::{HttpOutbound, HttpOutboundOptions, Trust};
+use support::{Server, soon};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(15);
+
+fn sender(options: HttpOutboundOptions) -> HttpOutbound {
+    HttpOutbound::new(&options).expect("usable options")
+}
+
+fn notification(url: String) -> OutgoingRequest {
+    let mut request = Request::new(Operation::Notify, "Cae", "/id-in", "own");
+    request.content = Some(Map::single("m2m:sgn", Map::single("sur", "cse-in/sub")));
+    outgoing(url, request, LONG)
+}
+
+fn outgoing(url: String, request: Request, timeout: Duration) -> OutgoingRequest {
+    OutgoingRequest { destination: Destination::Url(url.into()), request, serialization: Serialization::Json, timeout }
+}
+
+async fn answered(sender: &HttpOutbound, request: OutgoingRequest) -> Response {
+    match soon("an answer", sender.send(request)).await {
+        Ok(Sent::Answered(response)) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn why_unreachable(sender: &HttpOutbound, request: OutgoingRequest) -> String {
+    match soon("a failure", sender.send(request)).await {
+        Err(SendError::Unreachable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads a request with its body, as text; `None` at the end of the stream.
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        text.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(text).expect("text").to_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |text| text.parse().expect("a length"));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(head + &String::from_utf8(body).expect("text"))
+}
+
+/// Answers each request on each connection with what `answer` makes of it.
+struct Receiver {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Receiver {
+    async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let answer = Arc::new(answer);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut peers = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let answer = Arc::clone(&answer);
+                peers.spawn(async move { talk(&mut stream, &*answer).await });
+            }
+        });
+        Self { address, connections, _tasks: tasks }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+async fn talk(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &(impl Fn(&str) -> String + ?Sized)) {
+    while let Some(request) = read_request(stream).await {
+        let answer = answer(&request);
+        if answer.is_empty() || stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn with_body(head: &str, body: &str) -> String {
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn a_notification_is_received_and_answered() {
+    let receiver = Receiver::start(|request| {
+        assert!(request.starts_with("post /n?x=1 http/1.1\r\n"), "{request}");
+        for line in ["x-m2m-origin: /id-in", "x-m2m-ri: own", "x-m2m-rvi: 3", "content-type: application/json"] {
+            assert!(request.contains(&format!("\r\n{line}\r\n")), "{line}: {request}");
+        }
+        assert!(request.ends_with(r#"{"m2m:sgn":{"sur":"cse-in/sub"}}"#), "{request}");
+        with_body("HTTP/1.1 200 OK\r\nX-M2M-RSC: 2000\r\nX-M2M-RI: own\r\nX-M2M-RVI: 3", "")
+    })
+    .await;
+    let sender = sender(HttpOutboundOptions::default());
+    for _ in 0..3 {
+        let response = answered(&sender, notification(receiver.url("/n?x=1&ct=json"))).await;
+        assert_eq!((response.status.code(), response.request_identifier.as_str()), (2000, "own"));
+        assert_eq!(response.content, None);
+    }
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1, "the connection is kept");
+}
+
+#[tokio::test]
+async fn foreign_servers_are_understood_by_their_status() {
+    for (answer, code) in [
+        (with_body("HTTP/1.1 204 No Content", ""), 2000),
+        (with_body("HTTP/1.1 200 OK\r\nContent-Type: text/html", "<p>thanks</p>"), 2000),
+        (with_body("HTTP/1.0 202 Accepted", "thanks"), 2000),
+        (with_body("HTTP/1.1 404 Not Found", ""), 4004),
+        (with_body("HTTP/1.1 500 Oops\r\nContent-Type: application/json", "{\"error\":1}"), 5000),
+        (with_body("HTTP/1.1 403 No\r\nX-M2M-RSC: 4101", ""), 4101),
+    ] {
+        let receiver = Receiver::start(move |_| answer.clone()).await;
+        let response = answered(&sender(HttpOutboundOptions::default()), notification(receiver.url("/"))).await;
+        assert_eq!(response.status.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn a_redirection_is_not_followed() {
+    let elsewhere = Receiver::start(|_| with_body("HTTP/1.1 200 OK", "")).await;
+    let location = elsewhere.url("/secret");
+    let receiver =
+        Receiver::start(move |_| with_body(&format!("HTTP/1.1 307 There\r\nLocation: {location}"), "")).await;
+    let response = answered(&sender(HttpOutboundOptions::default()), notification(receiver.url("/"))).await;
+    assert_eq!(response.status.code(), 5103);
+    assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = listener.local_addr().expect("an address");
+    drop(listener);
+    let sender = sender(HttpOutboundOptions::default());
+    let why = why_unreachable(&sender, notification(format!("http://{closed}/"))).await;
+    assert!(why.contains("refused"), "{why}");
+    why_unreachable(&sender, notification("http://does-not-exist.invalid/".into())).await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut request = notification(format!("http://{address}/"));
+    request.timeout = SHORT;
+    let why = why_unreachable(&sender(HttpOutboundOptions::default()), request).await;
+    assert!(why.contains("100 ms"), "{why}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_breaks_off_is_unreachable() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nContent-Type: application/json\r\n\r\n{";
+    for answer in ["", "HTTP/1.1 2", "nonsense\r\n\r\n", cut] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let mut peer = JoinSet::new();
+        peer.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                read_request(&mut stream).await;
+                stream.write_all(answer.as_bytes()).await.expect("sent");
+            }
+        });
+        let retrieve = Request::new(Operation::Retrieve, "cse/x", "/id-in", "own");
+        let why = why_unreachable(&sender(HttpOutboundOptions::default()), outgoing(url, retrieve, LONG)).await;
+        assert!(!why.contains("ms"), "{answer}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_bounded() {
+    let receiver = Receiver::start(|_| {
+        let content = format!("{{\"m2m:dbg\":\"{}\"}}", "x".repeat(1000));
+        with_body("HTTP/1.1 200 OK\r\nX-M2M-RSC: 2000\r\nContent-Type: application/json", &content)
+    })
+    .await;
+    let small = sender(HttpOutboundOptions { reply_bytes_max: 100, ..HttpOutboundOptions::default() });
+    let response = answered(&small, notification(receiver.url("/"))).await;
+    assert_eq!((response.status.code(), response.content), (2000, None));
+    let retrieve = Request::new(Operation::Retrieve, "cse/x", "/id-in", "own");
+    let response = answered(&small, outgoing(receiver.url("/"), retrieve.clone(), LONG)).await;
+    assert_eq!(response.status.code(), 5000);
+    assert!(response.debug_text().expect("a reason").contains("100 bytes"));
+    let usual = sender(HttpOutboundOptions::default());
+    let response = answered(&usual, outgoing(receiver.url("/"), retrieve, LONG)).await;
+    assert_eq!(response.debug_text().map(str::len), Some(1000));
+}
+
+#[tokio::test]
+async fn requests_on_their_way_are_bounded() {
+    let server = Server::with_defaults().await;
+    let one = sender(HttpOutboundOptions { requests_max: 1, ..HttpOutboundOptions::default() });
+    let url = format!("http://{}", server.address);
+    let held = Request::new(Operation::Retrieve, "held", "/id-in", "r1");
+    let first = tokio::spawn(one.send(outgoing(url.clone(), held, LONG)));
+    server.stub.begun(1).await;
+    let second = Request::new(Operation::Retrieve, "cse-in", "/id-in", "r2");
+    let why = why_unreachable(&one, outgoing(url.clone(), second.clone(), SHORT)).await;
+    assert!(why.contains("100 ms"), "{why}");
+    assert_eq!(server.stub.requests().len(), 1, "the second was not sent");
+    server.stub.let_go();
+    assert!(soon("the first", first).await.expect("no panic").is_ok());
+    assert_eq!(answered(&one, outgoing(url, second, LONG)).await.status.code(), 2000);
+}
+
+#[tokio::test]
+async fn another_cse_is_asked() {
+    let server = Server::with_defaults().await;
+    let mut request = Request::new(Operation::Create, "/id-mn/cse-mn", "/id-in/Cae", "r1");
+    request.resource_type = Some(Ty::CONTAINER);
+    request.content = Some(Map::single("m2m:cnt", Map::single("rn", "c")));
+    let url = format!("http://{}", server.address);
+    let response = answered(&sender(HttpOutboundOptions::default()), outgoing(url, request.clone(), LONG)).await;
+    assert_eq!(response.status.code(), 2000);
+    assert!(response.content.expect("there").contains("m2m:cnt"));
+    assert_eq!(server.stub.requests().remove(0).to_map(), request.to_map());
+}
+
+/// The key and the certificates are for these tests only; the authority's key was thrown away.
+async fn start_tls() -> (SocketAddr, JoinSet<()>) {
+    let chain = CertificateDer::pem_slice_iter(include_bytes!("tls/server.pem"))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a usable certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                talk(&mut stream, &|_: &str| with_body("HTTP/1.1 200 OK\r\nX-M2M-RSC: 2000", "")).await;
+            }
+        }
+    });
+    (address, tasks)
+}
+
+#[tokio::test]
+async fn only_trusted_authorities_are_believed() {
+    let (address, _tasks) = start_tls().await;
+    let authority = include_bytes!("tls/ca.pem").to_vec();
+    let with = |trust| sender(HttpOutboundOptions { trust, ..HttpOutboundOptions::default() });
+    let url = || format!("https://127.0.0.1:{}/n", address.port());
+    let why = why_unreachable(&with(Trust::Public), notification(url())).await;
+    assert!(why.contains("certificate"), "{why}");
+    for trust in [Trust::Only(authority.clone()), Trust::PublicAnd(authority)] {
+        let sender = with(trust);
+        assert_eq!(answered(&sender, notification(url())).await.status.code(), 2000);
+    }
+}

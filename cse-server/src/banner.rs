@@ -1,0 +1,126 @@
+//! What the operator sees after the start: where it listens, and a line to try for each way in.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use cse_core::id::{CseIdentity, CseType};
+
+use crate::poa::Listening;
+
+/// Writes the banner to standard output.
+pub(crate) fn print(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &str) {
+    // Nobody may be reading, and the server runs all the same.
+    let _ = io::stdout().write_all(text(identity, admin, listening, data_dir).as_bytes());
+}
+
+fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &str) -> String {
+    let CseIdentity { sp_id, cse_id, cse_name, cse_type } = identity;
+    let kind = match cse_type {
+        CseType::In => "IN-CSE",
+        CseType::Mn => "MN-CSE",
+        CseType::Asn => "ASN-CSE",
+    };
+    let mut text = format!("cse-server {}: {kind} {sp_id}{cse_id}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, what: String| {
+        let _ = writeln!(text, "  {name:<9}{what}");
+    };
+    line("CSEBase", format!("{cse_name} (administrator {admin})"));
+    line("data", data_dir.to_owned());
+    if let Some(address) = listening.monitoring {
+        line("probes", format!("http://{}/readyz", local(address)));
+    }
+    if let Some(address) = listening.http {
+        let root = &listening.http_root_path;
+        line("HTTP", format!("http://{address}{root}"));
+        line(
+            "  try",
+            format!(
+                "curl -H 'X-M2M-Origin: {admin}' -H 'X-M2M-RI: 1' -H 'X-M2M-RVI: 3' \
+                 -H 'Accept: application/json' http://{}{root}/{cse_name}",
+                local(address)
+            ),
+        );
+    }
+    let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
+    if let Some(address) = listening.embedded_broker {
+        let near = local(address);
+        line("MQTT", format!("mqtt://{address} (embedded broker)"));
+        line("  try", topics.mosquitto(&near.ip().to_string(), near.port()));
+    }
+    if let Some(url) = &listening.external_broker {
+        line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        line("  try", topics.mosquitto(host, url.port().unwrap_or(1883)));
+    }
+    text
+}
+
+/// An address by which this machine reaches its own listener.
+fn local(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// A request and its answer over MQTT (TS-0010 §6.4.2: `/` in identifiers is `:` in topics).
+struct Topics<'a> {
+    originator: &'a str,
+    receiver: &'a str,
+    target: &'a str,
+}
+
+impl Topics<'_> {
+    /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
+    /// MQTT 5 only.
+    fn mosquitto(&self, host: &str, port: u16) -> String {
+        let Self { originator, receiver, target } = self;
+        let originator_level = originator.trim_start_matches('/').replace('/', ":");
+        let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
+        format!(
+            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} \
+             -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
+             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> CseIdentity {
+        CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid")
+    }
+
+    #[test]
+    fn every_way_in_can_be_tried() {
+        let listening = Listening {
+            http: Some(([0, 0, 0, 0], 8080).into()),
+            embedded_broker: Some(([127, 0, 0, 1], 1883).into()),
+            ..Listening::default()
+        };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for part in [
+            "IN-CSE //cse.example/id-in",
+            "http://0.0.0.0:8080\n",
+            "'Accept: application/json' http://127.0.0.1:8080/cse-in\n",
+            "mqtt://127.0.0.1:1883 (embedded broker)\n",
+            "(sleep 1; mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -m '{",
+            "& mosquitto_sub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/resp/CAdmin/id-in/json -C 1",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_not_shown() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening = Listening { external_broker: Some(broker), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883"), "{text}");
+    }
+}

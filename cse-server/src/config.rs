@@ -1,0 +1,212 @@
+//! What the operator decides: read once at start into typed values, all problems reported together.
+//!
+//! An option is one documented field with a default in the section it belongs to, one line where that section
+//! is read, and one line in `deploy/cse.toml`; a test holds the three together.
+
+mod broker;
+mod cse;
+mod file;
+mod http;
+mod http_client;
+mod layers;
+mod log;
+mod monitoring;
+mod mqtt;
+mod notifications;
+mod registration;
+mod requests;
+mod resources;
+mod server;
+mod store;
+mod text;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ::cse_core::id::{CseIdentity, InvalidId};
+use ::cse_core::settings::Settings;
+use ::cse_core::value::Text;
+
+pub(crate) use broker::BrokerConfig;
+pub(crate) use cse::CseConfig;
+pub(crate) use http::HttpConfig;
+pub(crate) use http_client::HttpClientConfig;
+pub(crate) use layers::{Declared, Problem, Source};
+pub(crate) use log::{LogConfig, LogFormat};
+pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
+pub(crate) use mqtt::{ExternalBroker, MqttConfig, MqttVia};
+pub(crate) use notifications::NotificationsConfig;
+pub(crate) use registration::RegistrationConfig;
+pub(crate) use requests::RequestsConfig;
+pub(crate) use resources::ResourcesConfig;
+pub(crate) use server::ServerConfig;
+pub(crate) use store::{Durability, StoreConfig};
+
+use layers::Layers;
+use text::{Listen, Raw};
+
+/// Everything the operator can decide.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) server: ServerConfig,
+    pub(crate) cse: CseConfig,
+    pub(crate) registration: RegistrationConfig,
+    pub(crate) resources: ResourcesConfig,
+    pub(crate) requests: RequestsConfig,
+    pub(crate) notifications: NotificationsConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) http: HttpConfig,
+    pub(crate) http_client: HttpClientConfig,
+    pub(crate) mqtt: MqttConfig,
+    pub(crate) broker: BrokerConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) monitoring: MonitoringConfig,
+}
+
+/// One value from outside the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Override {
+    /// `section.key`.
+    pub(crate) key: &'static str,
+    /// The flag or variable.
+    pub(crate) source: Source,
+    /// What it says.
+    pub(crate) value: String,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Given {
+    /// The file, and what named it.
+    pub(crate) file: Option<(PathBuf, Source)>,
+    /// Flags and variables.
+    pub(crate) overrides: Vec<Override>,
+}
+
+impl Config {
+    /// Reads everything that was given.
+    ///
+    /// # Errors
+    /// Every problem there is, not only the first.
+    pub(crate) fn load(given: Given) -> Result<Self, Vec<Problem>> {
+        let mut layers = Layers::default();
+        if let Some((path, source)) = given.file {
+            file::load(&path, source, &mut layers);
+        }
+        for Override { key, source, value } in given.overrides {
+            layers.give(key, source, Raw::Text(value));
+        }
+        let (config, _, problems) = Self::read(layers);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Every option with its default.
+    pub(crate) fn declared() -> Vec<Declared> {
+        Self::read(Layers::default()).1
+    }
+
+    fn read(mut layers: Layers) -> (Self, Vec<Declared>, Vec<Problem>) {
+        let config = Self {
+            server: ServerConfig::read(layers.section("server")),
+            cse: CseConfig::read(layers.section("cse")),
+            registration: RegistrationConfig::read(layers.section("registration")),
+            resources: ResourcesConfig::read(layers.section("resources")),
+            requests: RequestsConfig::read(layers.section("requests")),
+            notifications: NotificationsConfig::read(layers.section("notifications")),
+            store: StoreConfig::read(layers.section("store")),
+            http: HttpConfig::read(layers.section("http")),
+            http_client: HttpClientConfig::read(layers.section("http-client")),
+            mqtt: MqttConfig::read(layers.section("mqtt")),
+            broker: BrokerConfig::read(layers.section("broker")),
+            log: LogConfig::read(layers.section("log")),
+            monitoring: MonitoringConfig::read(layers.section("monitoring")),
+        };
+        config.check_addresses(&mut layers);
+        let (declared, problems) = layers.finish();
+        (config, declared, problems)
+    }
+
+    /// Every address that is listened on, by the section that has it.
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mqtt = match self.mqtt.via {
+            MqttVia::Embedded(address) => Some(address),
+            MqttVia::Off | MqttVia::External(_) => None,
+        };
+        let monitoring = match self.monitoring.listen {
+            MonitoringListen::At(address) => Some(address),
+            MonitoringListen::Http | MonitoringListen::Off => None,
+        };
+        [("http", self.http.listen.address()), ("mqtt", mqtt), ("monitoring", monitoring)]
+            .into_iter()
+            .filter_map(|(section, address)| Some((section, address?)))
+            .collect()
+    }
+
+    /// Whether others than this machine can reach an address that is listened on.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.addresses().iter().any(|(_, address)| !address.ip().is_loopback())
+    }
+
+    fn check_addresses(&self, layers: &mut Layers) {
+        let addresses = self.addresses();
+        for (index, (name, address)) in addresses.iter().enumerate() {
+            if !address.ip().is_loopback() && !self.server.insecure {
+                layers.section(name).problem(
+                    "listen",
+                    format!(
+                        "{address} can be reached by others, and nobody is authenticated; listen on a loopback \
+                         address, or accept that with --insecure"
+                    ),
+                );
+            }
+            if let Some((other, _)) = addresses[..index].iter().find(|(_, other)| other == address && other.port() != 0)
+            {
+                layers.section(name).problem("listen", format!("{address} is the address of {other}.listen, too"));
+            }
+        }
+        if self.http.listen == Listen::Off && self.mqtt.via == MqttVia::Off {
+            layers.section("http").problem("listen", "is off, and so is MQTT: nobody could reach the CSE");
+        }
+    }
+
+    /// The part that is the core's.
+    ///
+    /// # Errors
+    /// [`InvalidId`] as in [`CseConfig::identity`].
+    pub(crate) fn settings(&self, points_of_access: Vec<Text>) -> Result<Settings, InvalidId> {
+        let identity: CseIdentity = self.cse.identity()?;
+        let (requests, notifications) = (&self.requests, &self.notifications);
+        Ok(Settings {
+            admin: self.cse.admin_of(&identity),
+            identity,
+            points_of_access,
+            default_lifetime: self.resources.default_lifetime,
+            maximum_lifetime: self.resources.maximum_lifetime,
+            request_timeout: requests.timeout,
+            execution_delay_max: requests.execution_delay_max,
+            reply_lifetime: requests.reply_lifetime,
+            expiration_interval: self.resources.expiration_interval,
+            allowed_ae_originators: self.registration.ae_originators.clone(),
+            allowed_cse_originators: self.registration.cse_originators.clone(),
+            ae_may_create_policies: self.registration.ae_may_create_policies,
+            group_size_max: self.store.commit_changes_max,
+            write_queue_max: self.store.write_queue_max,
+            cache_bytes_max: self.store.cache_bytes_max.0,
+            result_resources_max: requests.result_resources_max,
+            result_bytes_max: requests.result_bytes_max.0,
+            fan_out_width: requests.fan_out_width,
+            group_members_max: requests.group_members_max,
+            verification_timeout: notifications.verification_timeout,
+            notification_timeout: notifications.timeout,
+            notification_retry_first: notifications.retry_first,
+            notification_retry_max: notifications.retry_max,
+            notification_lifetime: notifications.lifetime,
+            notifications_per_target_max: notifications.per_target_max,
+            notifications_max: notifications.total_max,
+            notification_window: notifications.window,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! `[mqtt]`: the MQTT binding, on the embedded broker or an external one.
+
+mod external;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cse_core::value::Text;
+
+use super::layers::{Section, Source};
+use super::text::{Listen, Size};
+
+pub(crate) use external::{ExternalBroker, ExternalClient};
+
+use external::BrokerUrl;
+
+/// Which broker carries the messages.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum MqttVia {
+    /// None: the binding is off.
+    Off,
+    /// The embedded one, which listens there.
+    Embedded(SocketAddr),
+    /// An external one.
+    External(Box<ExternalBroker>),
+}
+
+/// The MQTT binding.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MqttConfig {
+    /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
+    pub(crate) via: MqttVia,
+    /// Put before each topic, as in the point of access. Default: nothing.
+    pub(crate) topic_prefix: Text,
+    /// Longest time after which an equal message may still be a redelivery, on an external broker that does
+    /// not tell; 0 for never. Default: 10 s.
+    pub(crate) redelivery_window: Duration,
+    /// Answers whose receipt is followed, to tell redeliveries (embedded broker). Default: 100,000.
+    pub(crate) followed_answers_max: usize,
+    /// A request that takes longer is acknowledged before it is complete; 0 for never. Default: 5 s.
+    pub(crate) acknowledge_after: Duration,
+    /// Requests at the same time; further ones wait. Default: 1,024.
+    pub(crate) requests_max: usize,
+    /// Requests that wait; beyond it nothing more is taken from the broker. Default: 4,096.
+    pub(crate) waiting_requests_max: usize,
+    /// The same in bytes. Default: 32 MiB.
+    pub(crate) waiting_bytes_max: Size,
+    /// Requests of this CSE that wait for an answer; further ones fail. Default: 10,000.
+    pub(crate) pending_requests_max: usize,
+    /// Connections to other brokers, for notifications. Default: 64.
+    pub(crate) other_brokers_max: usize,
+    /// How long an unused connection to another broker is kept. Default: 5 min.
+    pub(crate) other_brokers_idle: Duration,
+}
+
+impl MqttConfig {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let listen = section.value("listen", Listen::local(1883));
+        let url = section.value("broker", BrokerUrl::default()).0;
+        let client = ExternalClient::read(&mut section);
+        let via = match (url, listen) {
+            (Some(url), _) if external_wins(&mut section) => {
+                MqttVia::External(Box::new(ExternalBroker { url, client }))
+            }
+            (_, Listen::At(address)) => MqttVia::Embedded(address),
+            (_, Listen::Off) => MqttVia::Off,
+        };
+        let topic_prefix: Text = section.value("topic-prefix", Text::default());
+        if topic_prefix.contains(|c: char| c.is_control() || matches!(c, '+' | '#')) {
+            section.problem("topic-prefix", "must not have '+', '#' or control characters");
+        }
+        Self {
+            via,
+            topic_prefix,
+            redelivery_window: section.within(
+                "redelivery-window",
+                Duration::from_secs(10),
+                Duration::ZERO..=Duration::from_secs(3_600),
+            ),
+            followed_answers_max: section.within("followed-answers-max", 100_000, 1..=10_000_000),
+            acknowledge_after: section.within(
+                "acknowledge-after",
+                Duration::from_secs(5),
+                Duration::ZERO..=Duration::from_secs(3_600),
+            ),
+            requests_max: section.within("requests-max", 1_024, 1..=1_000_000),
+            waiting_requests_max: section.within("waiting-requests-max", 4_096, 1..=1_000_000),
+            waiting_bytes_max: section.within("waiting-bytes-max", Size(32 << 20), Size(64 << 10)..=Size(16 << 30)),
+            pending_requests_max: section.within("pending-requests-max", 10_000, 1..=10_000_000),
+            other_brokers_max: section.within("other-brokers-max", 64, 1..=10_000),
+            other_brokers_idle: section.within(
+                "other-brokers-idle",
+                Duration::from_secs(300),
+                Duration::from_secs(1)..=Duration::from_secs(86_400),
+            ),
+        }
+    }
+}
+
+/// Whether the external broker was asked for more strongly than the embedded one; equally is a problem.
+fn external_wins(section: &mut Section<'_>) -> bool {
+    let (embedded, external) = (section.source("listen"), section.source("broker"));
+    if embedded.strength() == external.strength() {
+        let other = match embedded {
+            Source::Flag(name) => format!("--{name}"),
+            Source::Env(name) => name.into(),
+            Source::File { .. } | Source::Default => "mqtt.listen".into(),
+        };
+        section.problem("broker", format!("cannot be given together with {other}: the broker is external or embedded"));
+    }
+    external.strength() >= embedded.strength()
+}

@@ -1,0 +1,24 @@
+//! Samples of the CSE itself.
+
+use cse_core::cse::Cse;
+use cse_core::ports::Store;
+
+use super::Sample;
+
+/// The samples now.
+pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
+    let counters = cse.metrics().snapshot().into_iter();
+    let (cached, cached_bytes) = cse.cache_size();
+    counters
+        .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
+        .chain([
+            Sample::gauge("cache_resources", "Resources in the cache", cached as u64),
+            Sample::gauge("cache_bytes", "Memory of the cache, roughly", cached_bytes as u64),
+            Sample::gauge(
+                "notifications_waiting",
+                "Notifications that wait in memory",
+                cse.notifications_waiting() as u64,
+            ),
+        ])
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! How others reach the server: the points of access that the CSEBase shows.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use cse_core::value::Text;
+use url::Url;
+
+/// What really listens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listening {
+    /// Where HTTP listens.
+    pub(crate) http: Option<SocketAddr>,
+    /// Path below which HTTP finds the CSE.
+    pub(crate) http_root_path: Text,
+    /// Where the embedded broker listens.
+    pub(crate) embedded_broker: Option<SocketAddr>,
+    /// The external broker.
+    pub(crate) external_broker: Option<Url>,
+    /// Where probes and metrics have an address of their own.
+    pub(crate) monitoring: Option<SocketAddr>,
+}
+
+impl Listening {
+    /// The points of access, HTTP first.
+    pub(crate) fn points_of_access(&self) -> Vec<Text> {
+        let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
+        let embedded = self.embedded_broker.map(|address| format!("mqtt://{}", reachable(address)));
+        let external = self.external_broker.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        [http, embedded, external].into_iter().flatten().map(Text::from).collect()
+    }
+}
+
+/// The address under which others find a listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    SocketAddr::new(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port())
+}
+
+/// The address from which this machine talks to others; nothing is sent to find out.
+fn own_address() -> Option<IpAddr> {
+    // Addresses reserved for documentation: routed like any other on the Internet, and nobody's.
+    [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")].into_iter().find_map(|(from, to)| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        (!address.is_unspecified()).then_some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_what_listens() {
+        let listening = Listening {
+            http: Some(([127, 0, 0, 1], 8080).into()),
+            http_root_path: "/m2m".into(),
+            embedded_broker: Some("[::1]:1883".parse().expect("address")),
+            ..Listening::default()
+        };
+        assert_eq!(listening.points_of_access(), ["http://127.0.0.1:8080/m2m", "mqtt://[::1]:1883"]);
+        let external = Url::parse("mqtt://broker.example:1883/").expect("URL");
+        let listening = Listening { external_broker: Some(external), ..Listening::default() };
+        assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883"]);
+    }
+
+    #[test]
+    fn an_address_for_all_is_never_shown() {
+        let listening = Listening { http: Some(([0, 0, 0, 0], 80).into()), ..Listening::default() };
+        let shown = listening.points_of_access();
+        assert!(shown[0].starts_with("http://") && !shown[0].contains("0.0.0.0"), "{shown:?}");
+    }
+}

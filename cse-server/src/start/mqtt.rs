@@ -1,0 +1,137 @@
+//! The MQTT binding, on the embedded broker or an external one.
+
+use std::sync::Arc;
+
+use cse_core::id::CseIdentity;
+use cse_core::ports::Dispatch;
+use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy};
+use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ExternalBroker, MqttVia};
+use crate::health::{Health, Probe, Role};
+use crate::lifecycle::{Lifecycle, Stage, stopped};
+use crate::metrics;
+use crate::poa::Listening;
+
+/// Port of MQTT over TCP, registered for it.
+const MQTT_PORT: u16 = 1883;
+
+/// The binding before it runs.
+pub(super) struct Mqtt {
+    binding: MqttBinding,
+    broker: Option<Broker>,
+}
+
+impl Mqtt {
+    /// The binding that the configuration asks for, if any.
+    pub(super) fn new(
+        config: &Config,
+        identity: &CseIdentity,
+        listening: &Listening,
+    ) -> Result<Option<Self>, InvalidFilter> {
+        let mqtt = &config.mqtt;
+        let options = BindingOptions {
+            own_points_of_access: own_points_of_access(config, listening),
+            topic_prefix: mqtt.topic_prefix.to_string(),
+            concurrent_requests_max: mqtt.requests_max,
+            waiting_requests_max: mqtt.waiting_requests_max,
+            waiting_bytes_max: mqtt.waiting_bytes_max.0,
+            redelivery_window: mqtt.redelivery_window,
+            followed_answers_max: mqtt.followed_answers_max,
+            // `OpenPolicy` lets everybody in, under any name.
+            broker_proves_identities: false,
+            acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
+            pending_requests_max: mqtt.pending_requests_max,
+            other_brokers_max: mqtt.other_brokers_max,
+            other_brokers_idle: mqtt.other_brokers_idle,
+            // Once for the requests, once for their answers.
+            stop_grace: config.server.shutdown_timeout / 2,
+        };
+        Ok(match &config.mqtt.via {
+            MqttVia::Off => None,
+            MqttVia::Embedded(_) => {
+                let broker = Broker::new(config.broker.limits.clone(), Arc::new(OpenPolicy));
+                let binding = MqttBinding::embedded(identity, options, &broker)?;
+                Some(Self { binding, broker: Some(broker) })
+            }
+            MqttVia::External(external) => {
+                let binding = MqttBinding::external(identity, options, external_options(external));
+                Some(Self { binding, broker: None })
+            }
+        })
+    }
+
+    /// Sends requests of the CSE over MQTT.
+    pub(super) fn outbound(&self) -> Arc<MqttOutbound> {
+        self.binding.outbound()
+    }
+
+    /// Takes requests, and serves the embedded broker on its listener.
+    pub(super) fn start(
+        self,
+        config: &Config,
+        dispatch: impl Dispatch,
+        listener: Option<TcpListener>,
+        lifecycle: &mut Lifecycle,
+        health: &mut Health,
+        registry: &mut Registry,
+    ) {
+        let Self { binding, broker } = self;
+        health.part("mqtt", Role::Binding, probe(&binding));
+        let stats = binding.stats();
+        metrics::register(registry, move || metrics::mqtt_samples(&stats));
+        let stop = lifecycle.stop_of(Stage::Bindings);
+        lifecycle.spawn(Stage::Bindings, "mqtt", binding.run(dispatch, stopped(stop)));
+        let (Some(broker), Some(listener)) = (broker, listener) else {
+            return;
+        };
+        let counted = broker.clone();
+        metrics::register(registry, move || metrics::broker_samples(counted.stats()));
+        // Together with the binding: what the broker reads after the binding has stopped would be acknowledged,
+        // and nobody would have seen it.
+        let stop = lifecycle.stop_of(Stage::Bindings);
+        let drain = config.server.shutdown_timeout;
+        lifecycle.spawn(Stage::Bindings, "broker", async move { broker.serve(listener, stop, drain).await });
+    }
+}
+
+/// Points of access that lead to the binding's own broker, whichever address others know it by.
+fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
+    let shown = config.cse.poa.iter().cloned();
+    shown.chain(listening.points_of_access()).filter(|poa| poa.starts_with("mqtt")).map(|poa| poa.to_string()).collect()
+}
+
+fn external_options(broker: &ExternalBroker) -> ExternalOptions {
+    let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let client = &broker.client;
+    let login = client
+        .username
+        .as_ref()
+        .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
+    ExternalOptions {
+        login,
+        client_id_prefix: client.client_id_prefix.to_string(),
+        keep_alive: client.keep_alive,
+        packet_bytes_max: client.packet_bytes_max.0,
+        outbox_messages_max: client.outbox_messages_max,
+        outbox_bytes_max: client.outbox_bytes_max.0,
+        connect_timeout: client.connect_timeout,
+        reconnect_max: client.reconnect_max,
+        ..ExternalOptions::new(host, broker.url.port().unwrap_or(MQTT_PORT))
+    }
+}
+
+fn probe(binding: &MqttBinding) -> Probe {
+    let status = binding.status();
+    Box::new(move || {
+        let status = *status.borrow();
+        Box::pin(async move {
+            match status {
+                LinkStatus::Up => Ok(()),
+                LinkStatus::Down => Err("not connected to the broker".into()),
+            }
+        })
+    })
+}

@@ -10,7 +10,7 @@ use crate::behaviour::subscription::RateLimit;
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
-use crate::node::Node;
+use crate::node::{Node, is_instance};
 use crate::notify::{Admission, Rates};
 use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
 use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
@@ -353,6 +353,10 @@ impl<'a, Q: Source> View<'a, Q> {
 
     /// The subscriptions of a resource.
     pub(crate) async fn subscriptions(&mut self, parent: &Node) -> Result<Arc<[Arc<Node>]>, Error> {
+        // Instances are not in the cache, so the database would be asked in vain for each that is read.
+        if is_instance(parent.ty) {
+            return Ok(Arc::default());
+        }
         let base = match self.cache.subscriptions(parent.seq) {
             Some(list) => list,
             None => {

@@ -13,6 +13,8 @@ use sqlx::{Row, SqliteConnection};
 
 /// Keys per row of the query that loads them; a row per key would take ten times as long.
 const LOADED_AT_ONCE: i64 = 5_000;
+/// Rows for which there is room from the beginning, at most.
+const RESERVED_MAX: usize = 1_000_000;
 
 /// There are a hundred thousand of these for good, so they are kept small: a row knows its number by its place, and
 /// the table knows a key by the row that it is in.
@@ -56,7 +58,11 @@ impl ReplyIndex {
     fn new(replies_max: usize) -> Self {
         // Row numbers must differ in their low half.
         let replies_max = replies_max.clamp(1, u32::MAX as usize / 2);
-        Self { replies_max, next: 1, rows: VecDeque::new(), latest: HashTable::new() }
+        // Room for all, which takes no memory before it is used: what grows step by step ends up larger. The table
+        // has twice the room, so that what was removed is cleared away in place.
+        let rows_reserved = replies_max.min(RESERVED_MAX);
+        let rows = VecDeque::with_capacity(rows_reserved + rows_reserved / 8);
+        Self { replies_max, next: 1, rows, latest: HashTable::with_capacity(2 * rows_reserved) }
     }
 
     pub(super) async fn load(connection: &mut SqliteConnection, replies_max: usize) -> Result<Self, sqlx::Error> {

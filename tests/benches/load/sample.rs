@@ -19,40 +19,61 @@ impl Latencies {
         self.0.len()
     }
 
-    /// Takes over those of another connection.
+    /// Takes over others.
     pub(crate) fn merge(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// The latency that `percent` of the requests did not exceed.
+    /// The latency that `percent` of the requests did not exceed; of sorted ones.
     fn percentile(&self, percent: usize) -> Duration {
         let at = (self.0.len() * percent / 100).min(self.0.len().saturating_sub(1));
         self.0.get(at).map_or(Duration::ZERO, |micros| Duration::from_micros(u64::from(*micros)))
     }
 }
 
-impl Latencies {
-    /// A sample of a rate, with no process to account for.
-    pub(crate) fn into_sample(mut self, per_second: f64) -> Sample {
-        self.0.sort_unstable();
-        let (p50, p99) = (self.percentile(50), self.percentile(99));
-        Sample { per_second, p50, p99, cpu_per_request: None, resident_bytes: None }
-    }
-}
-
 /// What was measured.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
-    /// CPU time of the other process for one request, user and system.
+    /// CPU time of the process that serves for one request, user and system.
     pub(crate) cpu_per_request: Option<Duration>,
     /// Its resident memory at the end.
     pub(crate) resident_bytes: Option<u64>,
 }
 
-/// The beginning of a measurement.
+/// The slices of one line.
+#[derive(Default)]
+pub(crate) struct Tally {
+    latencies: Latencies,
+    count: usize,
+    elapsed: Duration,
+    cpu: Option<Duration>,
+    resident_bytes: Option<u64>,
+}
+
+impl Tally {
+    /// Adds what was done in a time; `per` latency, since a commit is of many rows.
+    pub(crate) fn add(&mut self, latencies: Latencies, per: usize, elapsed: Duration) {
+        self.count += latencies.count() * per;
+        self.latencies.merge(latencies);
+        self.elapsed += elapsed;
+    }
+
+    pub(crate) fn into_sample(mut self) -> Sample {
+        self.latencies.0.sort_unstable();
+        Sample {
+            per_second: self.count as f64 / self.elapsed.as_secs_f64(),
+            p50: self.latencies.percentile(50),
+            p99: self.latencies.percentile(99),
+            cpu_per_request: self.cpu.map(|cpu| cpu.div_f64(self.count.max(1) as f64)),
+            resident_bytes: self.resident_bytes,
+        }
+    }
+}
+
+/// The beginning of a slice.
 pub(crate) struct Stopwatch {
     process: u32,
     cpu: Duration,
@@ -66,14 +87,11 @@ impl Stopwatch {
     }
 
     /// Ends: these are the requests that were answered in between.
-    pub(crate) fn stop(self, latencies: Latencies) -> Result<Sample> {
-        let elapsed = self.began.elapsed();
+    pub(crate) fn stop(self, latencies: Latencies, tally: &mut Tally) -> Result<()> {
+        tally.add(latencies, 1, self.began.elapsed());
         let cpu = cpu_time(self.process)?.saturating_sub(self.cpu);
-        let count = latencies.count() as f64;
-        Ok(Sample {
-            cpu_per_request: Some(cpu.div_f64(count.max(1.0))),
-            resident_bytes: Some(resident_bytes(self.process)?),
-            ..latencies.into_sample(count / elapsed.as_secs_f64())
-        })
+        tally.cpu = Some(tally.cpu.unwrap_or_default() + cpu);
+        tally.resident_bytes = Some(resident_bytes(self.process)?);
+        Ok(())
     }
 }

@@ -11,9 +11,9 @@ use super::http::{HttpClient, HttpRequest};
 use super::mqtt::{MqttClient, MqttRequest, Until};
 use super::options::{Options, Section};
 use super::report::{OUTSTANDING, Report, What, mebibytes};
-use super::sample::{Latencies, Sample, Stopwatch};
+use super::sample::{Latencies, Stopwatch, Tally};
 use super::server::{Cse, Serving};
-use super::sqlite::Rows;
+use super::sqlite::{GroupCommits, Rows};
 use crate::Result;
 
 /// AEs with a container each, which the requests go to in turn.
@@ -23,8 +23,12 @@ const CONTAINERS: usize = 10_000;
 const LABELLED_EVERY: usize = 100;
 /// Requests outstanding while a tree is filled.
 const FILLING: usize = 256;
+/// Creates and their ceilings take turns, because disks and neighbours change their minds.
+const SLICES: u32 = 8;
 /// 50 bytes of content.
 const INSTANCE: &str = r#"{"m2m:cin":{"con":"21.5;48.25;1013.2;0.0.4.2;ok;battery=97;rssi=-61.."}}"#;
+/// Instances that are created before the server is killed.
+const KILLED_AFTER: u64 = 10_000;
 /// How long a server is left alone before its idle memory is read.
 const SETTLING: Duration = Duration::from_secs(1);
 
@@ -45,22 +49,37 @@ impl Bench<'_> {
         fill_entities(&cse).await?;
         let echo = Serving::start(Command::new(std::env::current_exe()?).arg("echo-broker"), "mqtt://")?;
         let echo_address = echo.address("mqtt://")?;
-        let echoed = |entity| Ok(create_over_mqtt(entity)?.echoed());
-        // Each ceiling right after what is held against it: disks and neighbours change their minds.
+        let mut created = 0;
         for outstanding in OUTSTANDING {
-            self.mqtt_line(What::MqttCreate, outstanding, &cse.serving, cse.mqtt, create_over_mqtt).await?;
-            self.sqlite_line(What::SqliteOfMqtt, outstanding, "mqtt").await?;
-            self.mqtt_line(What::MqttEcho, outstanding, &echo, echo_address, echoed).await?;
+            let mut creates = self.mqtt_load(&cse.serving, cse.mqtt, outstanding, create_over_mqtt).await?;
+            let mut echoes = self
+                .mqtt_load(&echo, echo_address, outstanding, |entity| Ok(create_over_mqtt(entity)?.echoed()))
+                .await?;
+            created += creates.run(self.options.warm_up).await?;
+            echoes.run(self.options.warm_up).await?;
+            let mut commits = self.group_commits("mqtt", outstanding).await?;
+            (creates.tally, echoes.tally) = <_>::default();
+            let mut committed = Tally::default();
+            for _ in 0..SLICES {
+                let time = self.options.time / SLICES;
+                created += creates.run(time).await?;
+                commits.run(Instant::now() + time, &mut committed).await?;
+                echoes.run(time).await?;
+            }
+            self.report.add(What::MqttCreate, outstanding, creates.tally.into_sample());
+            self.report.add(What::SqliteOfMqtt, outstanding, committed.into_sample());
+            self.report.add(What::MqttEcho, outstanding, echoes.tally.into_sample());
         }
         drop(echo);
+        check_instances(&cse, created).await?;
         for outstanding in OUTSTANDING {
-            self.mqtt_line(What::MqttLatest, outstanding, &cse.serving, cse.mqtt, |entity| {
+            self.mqtt_line(What::MqttLatest, outstanding, &cse, |entity| {
                 MqttRequest::retrieve(&format!("cse-in/load{entity}/data/la"), &originator(entity), "")
             })
             .await?;
         }
         for outstanding in OUTSTANDING {
-            self.mqtt_line(What::MqttEntity, outstanding, &cse.serving, cse.mqtt, |entity| {
+            self.mqtt_line(What::MqttEntity, outstanding, &cse, |entity| {
                 MqttRequest::retrieve(&format!("cse-in/load{entity}"), &originator(entity), "")
             })
             .await?;
@@ -74,10 +93,22 @@ impl Bench<'_> {
         self.report.section("HTTP");
         let cse = self.start("http").await?;
         fill_entities(&cse).await?;
+        let mut created = 0;
         for outstanding in OUTSTANDING {
-            self.http_line(What::HttpCreate, outstanding, &cse, create_over_http).await?;
-            self.sqlite_line(What::SqliteOfHttp, outstanding, "http").await?;
+            let mut creates = self.http_load(&cse, outstanding, create_over_http).await?;
+            created += creates.run(self.options.warm_up).await?;
+            let mut commits = self.group_commits("http", outstanding).await?;
+            creates.tally = Tally::default();
+            let mut committed = Tally::default();
+            for _ in 0..SLICES {
+                let time = self.options.time / SLICES;
+                created += creates.run(time).await?;
+                commits.run(Instant::now() + time, &mut committed).await?;
+            }
+            self.report.add(What::HttpCreate, outstanding, creates.tally.into_sample());
+            self.report.add(What::SqliteOfHttp, outstanding, committed.into_sample());
         }
+        check_instances(&cse, created).await?;
         for outstanding in OUTSTANDING {
             self.http_line(What::HttpLatest, outstanding, &cse, |entity| {
                 HttpRequest::retrieve(&format!("/cse-in/load{entity}/data/la"), &originator(entity))
@@ -96,10 +127,7 @@ impl Bench<'_> {
 
     /// Discovery by label among many containers, over both bindings.
     pub(crate) async fn discovery(&mut self) -> Result<()> {
-        self.report.section(&format!(
-            "Discovery by label: {} of {CONTAINERS} containers",
-            CONTAINERS / LABELLED_EVERY
-        ));
+        self.report.section(&format!("Discovery by label: {} of {CONTAINERS} containers", CONTAINERS / LABELLED_EVERY));
         let cse = self.start("discovery").await?;
         fill_entities(&cse).await?;
         fill_containers(&cse).await?;
@@ -114,7 +142,7 @@ impl Bench<'_> {
             self.http_line(What::HttpDiscovery, outstanding, &cse, discovery_over_http).await?;
         }
         for outstanding in OUTSTANDING {
-            self.mqtt_line(What::MqttDiscovery, outstanding, &cse.serving, cse.mqtt, |entity| {
+            self.mqtt_line(What::MqttDiscovery, outstanding, &cse, |entity| {
                 MqttRequest::retrieve("cse-in", &originator(entity), r#","fc":{"fu":1,"ty":[3],"lbl":["wanted"]}"#)
             })
             .await?;
@@ -135,9 +163,10 @@ impl Bench<'_> {
         for tenth in 1..=10 {
             let began = Instant::now();
             let each = instances / 10 / ENTITIES as u64;
-            let filling = clients.iter_mut().zip(&mut requests).map(|(client, request)| {
-                client.run(request, FILLING / ENTITIES, Until::Count(each))
-            });
+            let filling = clients
+                .iter_mut()
+                .zip(&mut requests)
+                .map(|(client, request)| client.run(request, FILLING / ENTITIES, Until::Count(each)));
             try_join_all(filling).await?;
             let rate = (each * ENTITIES as u64) as f64 / began.elapsed().as_secs_f64();
             let resident = super::machine::resident_bytes(cse.id())?;
@@ -153,9 +182,12 @@ impl Bench<'_> {
             let (cse, polite) = self.time_start().await?;
             // Something in the write-ahead log, so that there is something to recover.
             let mut client = MqttClient::connect(cse.mqtt, &originator(0)).await?;
-            client.run(&mut create_over_mqtt(0)?, 64, Until::Count(10_000)).await?;
+            client.run(&mut create_over_mqtt(0)?, 64, Until::Count(KILLED_AFTER)).await?;
             cse.serving.stop("KILL")?;
             let (cse, killed) = self.time_start().await?;
+            // Every create that was answered before the kill is there.
+            let each = instances / 10 / ENTITIES as u64 * 10;
+            check_instances(&cse, (each * ENTITIES as u64 + KILLED_AFTER) as usize).await?;
             println!("           resident after start: {} MiB", mebibytes(super::machine::resident_bytes(cse.id())?));
             self.report.growth.start_up = Some((polite, killed));
             cse.serving.stop("TERM")?;
@@ -190,25 +222,14 @@ impl Bench<'_> {
         &mut self,
         what: What,
         outstanding: usize,
-        serving: &Serving,
-        address: SocketAddr,
+        cse: &Cse,
         request: impl Fn(usize) -> Result<MqttRequest>,
     ) -> Result<()> {
-        let connections = outstanding.min(self.options.connections).min(ENTITIES);
-        let mut clients = mqtt_clients(address, connections).await?;
-        let mut requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
-        let mut sample = Sample::default();
-        for time in [self.options.warm_up, self.options.time] {
-            let stopwatch = Stopwatch::start(serving.id())?;
-            let until = Until::Time(Instant::now() + time);
-            let running = clients.iter_mut().zip(&mut requests).enumerate().map(|(index, (client, request))| {
-                // What does not divide evenly goes to the first connections.
-                let share = (outstanding + connections - 1 - index) / connections;
-                client.run(request, share, until)
-            });
-            sample = stopwatch.stop(merged(try_join_all(running).await?))?;
-        }
-        self.report.add(what, outstanding, sample);
+        let mut load = self.mqtt_load(&cse.serving, cse.mqtt, outstanding, request).await?;
+        load.run(self.options.warm_up).await?;
+        load.tally = Tally::default();
+        load.run(self.options.time).await?;
+        self.report.add(what, outstanding, load.tally.into_sample());
         Ok(())
     }
 
@@ -219,30 +240,90 @@ impl Bench<'_> {
         cse: &Cse,
         request: impl Fn(usize) -> HttpRequest,
     ) -> Result<()> {
-        let mut clients = Vec::with_capacity(outstanding);
-        for index in 0..outstanding {
-            clients.push((HttpClient::connect(cse.http).await?, request(index % ENTITIES)));
-        }
-        let mut sample = Sample::default();
-        for time in [self.options.warm_up, self.options.time] {
-            let stopwatch = Stopwatch::start(cse.id())?;
-            let until = Instant::now() + time;
-            let running = clients.iter_mut().map(|(client, request)| client.run(request, until));
-            sample = stopwatch.stop(merged(try_join_all(running).await?))?;
-        }
-        self.report.add(what, outstanding, sample);
+        let mut load = self.http_load(cse, outstanding, request).await?;
+        load.run(self.options.warm_up).await?;
+        load.tally = Tally::default();
+        load.run(self.options.time).await?;
+        self.report.add(what, outstanding, load.tally.into_sample());
         Ok(())
     }
 
-    /// The rows that a server has written, once more and by themselves, `group` in a commit.
-    async fn sqlite_line(&mut self, what: What, group: usize, server: &str) -> Result<()> {
+    async fn mqtt_load(
+        &self,
+        serving: &Serving,
+        address: SocketAddr,
+        outstanding: usize,
+        request: impl Fn(usize) -> Result<MqttRequest>,
+    ) -> Result<MqttLoad> {
+        let connections = outstanding.min(self.options.connections).min(ENTITIES);
+        let clients = mqtt_clients(address, connections).await?;
+        let requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
+        let lanes = clients.into_iter().zip(requests).collect();
+        Ok(MqttLoad { lanes, outstanding, process: serving.id(), tally: Tally::default() })
+    }
+
+    async fn http_load(
+        &self,
+        cse: &Cse,
+        outstanding: usize,
+        request: impl Fn(usize) -> HttpRequest,
+    ) -> Result<HttpLoad> {
+        let mut lanes = Vec::with_capacity(outstanding);
+        for index in 0..outstanding {
+            lanes.push((HttpClient::connect(cse.http).await?, request(index % ENTITIES)));
+        }
+        Ok(HttpLoad { lanes, process: cse.id(), tally: Tally::default() })
+    }
+
+    /// The rows that a server has written so far, to be written once more and by themselves, `group` in a commit.
+    async fn group_commits(&self, server: &str, group: usize) -> Result<GroupCommits> {
         let rows = Rows::read(&self.data.join(server).join("cse.db")).await?;
-        let directory = self.data.join(format!("{what:?}-{group}"));
-        std::fs::create_dir(&directory)?;
-        let sample = rows.insert(&directory.join("rows.db"), group, self.options.time).await?;
-        std::fs::remove_dir_all(&directory)?;
-        self.report.add(what, group, sample);
-        Ok(())
+        GroupCommits::new(rows, &self.data.join(format!("{server}-rows-{group}.db")), group).await
+    }
+}
+
+/// Requests outstanding over MQTT.
+struct MqttLoad {
+    lanes: Vec<(MqttClient, MqttRequest)>,
+    outstanding: usize,
+    process: u32,
+    tally: Tally,
+}
+
+impl MqttLoad {
+    /// Runs for a time; gives the number of requests that were answered.
+    async fn run(&mut self, time: Duration) -> Result<usize> {
+        let stopwatch = Stopwatch::start(self.process)?;
+        let until = Until::Time(Instant::now() + time);
+        let (outstanding, connections) = (self.outstanding, self.lanes.len());
+        let running = self.lanes.iter_mut().enumerate().map(|(index, (client, request))| {
+            // What does not divide evenly goes to the first connections.
+            client.run(request, (outstanding + connections - 1 - index) / connections, until)
+        });
+        let latencies = merged(try_join_all(running).await?);
+        let count = latencies.count();
+        stopwatch.stop(latencies, &mut self.tally)?;
+        Ok(count)
+    }
+}
+
+/// Requests outstanding over HTTP, one on each connection.
+struct HttpLoad {
+    lanes: Vec<(HttpClient, HttpRequest)>,
+    process: u32,
+    tally: Tally,
+}
+
+impl HttpLoad {
+    /// Runs for a time; gives the number of requests that were answered.
+    async fn run(&mut self, time: Duration) -> Result<usize> {
+        let stopwatch = Stopwatch::start(self.process)?;
+        let until = Instant::now() + time;
+        let running = self.lanes.iter_mut().map(|(client, request)| client.run(request, until));
+        let latencies = merged(try_join_all(running).await?);
+        let count = latencies.count();
+        stopwatch.stop(latencies, &mut self.tally)?;
+        Ok(count)
     }
 }
 
@@ -288,6 +369,21 @@ async fn fill_entities(cse: &Cse) -> Result<()> {
         let path = format!("/cse-in/load{entity}");
         client.ask(&mut container(&path, &originator, 3, r#"{"m2m:cnt":{"rn":"data"}}"#)).await?;
         client.ask(&mut create_over_http(entity)).await?;
+    }
+    Ok(())
+}
+
+/// Whether the containers count as many instances as creates were answered, and those of [`fill_entities`].
+async fn check_instances(cse: &Cse, created: usize) -> Result<()> {
+    let mut client = HttpClient::connect(cse.http).await?;
+    let mut found = 0;
+    for entity in 0..ENTITIES {
+        let mut request = HttpRequest::retrieve(&format!("/cse-in/load{entity}/data"), &originator(entity));
+        let container: serde_json::Value = serde_json::from_slice(client.ask(&mut request).await?)?;
+        found += container["m2m:cnt"]["cni"].as_u64().ok_or("a container without cni")? as usize;
+    }
+    if found != created + ENTITIES {
+        return Err(format!("{created} creates were answered, but there are {found} instances").into());
     }
     Ok(())
 }

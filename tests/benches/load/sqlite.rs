@@ -1,12 +1,12 @@
 //! SQLite without the CSE: the rows that the creates left, inserted again by nothing but group commits.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
-use super::sample::{Latencies, Sample};
+use super::sample::{Latencies, Tally};
 use crate::Result;
 
 /// Rows that are taken as samples.
@@ -14,8 +14,7 @@ const SAMPLES: usize = 1_000;
 /// Identifiers that no sampled row has.
 const FIRST_NEW: i64 = 1 << 40;
 
-const RESOURCE: &str =
-    "seq, parent, ty, id_prefix, id, name, parent_id, ct, lt, et, st, cs, creator, attributes";
+const RESOURCE: &str = "seq, parent, ty, id_prefix, id, name, parent_id, ct, lt, et, st, cs, creator, attributes";
 const REPLY: &str = "number, key, at, response";
 
 /// What the CSE wrote: the schema, and rows of instances and of remembered answers.
@@ -28,7 +27,8 @@ pub(crate) struct Rows {
 impl Rows {
     /// Reads them from a database that may be in use.
     pub(crate) async fn read(database: &Path) -> Result<Self> {
-        let mut connection = SqliteConnectOptions::new().filename(database).disable_statement_logging().connect().await?;
+        let mut connection =
+            SqliteConnectOptions::new().filename(database).disable_statement_logging().connect().await?;
         let schema = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
             .fetch_all(&mut connection)
             .await?;
@@ -43,14 +43,26 @@ impl Rows {
             replies: sqlx::query(AssertSqlSafe(replies)).fetch_all(&mut connection).await?,
         };
         connection.close().await?;
-        if rows.instances.len() < SAMPLES {
-            return Err("too few rows to measure SQLite with".into());
+        if rows.instances.is_empty() {
+            return Err("no rows to measure SQLite with".into());
         }
         Ok(rows)
     }
+}
 
-    /// Inserts them into a new database, `group` in a commit, each durable like those of the CSE.
-    pub(crate) async fn insert(&self, database: &Path, group: usize, time: Duration) -> Result<Sample> {
+/// A new database that the rows go to again.
+pub(crate) struct GroupCommits {
+    rows: Rows,
+    connection: SqliteConnection,
+    /// One for resources and one for answers.
+    statements: (String, String),
+    group: usize,
+    next: usize,
+}
+
+impl GroupCommits {
+    /// Creates the database, with the schema of the rows and commits as durable as those of the CSE.
+    pub(crate) async fn new(rows: Rows, database: &Path, group: usize) -> Result<Self> {
         let mut connection = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(true)
@@ -59,34 +71,34 @@ impl Rows {
             .disable_statement_logging()
             .connect()
             .await?;
-        for statement in self.schema.iter().filter(|text| !text.contains("sqlite_")) {
+        for statement in rows.schema.iter().filter(|text| !text.contains("sqlite_")) {
             sqlx::query(AssertSqlSafe(statement.as_str())).execute(&mut connection).await?;
         }
         let statements = (insert("resource", RESOURCE, group), insert("reply", REPLY, group));
-        let mut latencies = Latencies::default();
-        let (mut next, began) = (0, Instant::now());
-        while began.elapsed() < time {
-            let commit_began = Instant::now();
-            self.insert_group(&mut connection, &statements, next, group).await?;
-            latencies.add(commit_began);
-            next += group;
-        }
-        let rate = next as f64 / began.elapsed().as_secs_f64();
-        connection.close().await?;
-        Ok(latencies.into_sample(rate))
+        Ok(Self { rows, connection, statements, group, next: 0 })
     }
 
-    async fn insert_group(
-        &self,
-        connection: &mut SqliteConnection,
-        statements: &(String, String),
-        next: usize,
-        group: usize,
-    ) -> Result<()> {
-        let mut transaction = connection.begin().await?;
-        let mut query = sqlx::query(AssertSqlSafe(statements.0.as_str()));
-        for index in next..next + group {
-            let row = &self.instances[index % self.instances.len()];
+    /// Commits one group after another until that time.
+    pub(crate) async fn run(&mut self, until: Instant, tally: &mut Tally) -> Result<()> {
+        let (mut latencies, began) = (Latencies::default(), Instant::now());
+        loop {
+            let commit_began = Instant::now();
+            if commit_began >= until {
+                tally.add(latencies, self.group, began.elapsed());
+                return Ok(());
+            }
+            self.commit_group().await?;
+            latencies.add(commit_began);
+        }
+    }
+
+    async fn commit_group(&mut self) -> Result<()> {
+        let Rows { instances, replies, .. } = &self.rows;
+        let numbers = self.next..self.next + self.group;
+        let mut transaction = self.connection.begin().await?;
+        let mut query = sqlx::query(AssertSqlSafe(self.statements.0.as_str()));
+        for index in numbers.clone() {
+            let row = &instances[index % instances.len()];
             query = query.bind(FIRST_NEW + index as i64);
             for column in [1, 2] {
                 query = query.bind(row.try_get::<i64, _>(column)?);
@@ -102,16 +114,18 @@ impl Rows {
             }
         }
         query.execute(&mut *transaction).await?;
-        if !self.replies.is_empty() {
-            let mut query = sqlx::query(AssertSqlSafe(statements.1.as_str()));
-            for index in next..next + group {
-                let row = &self.replies[index % self.replies.len()];
+        if !replies.is_empty() {
+            let mut query = sqlx::query(AssertSqlSafe(self.statements.1.as_str()));
+            for index in numbers {
+                let row = &replies[index % replies.len()];
                 query = query.bind(FIRST_NEW + index as i64).bind(row.try_get::<&[u8], _>(1)?);
                 query = query.bind(row.try_get::<i64, _>(2)?).bind(row.try_get::<&str, _>(3)?);
             }
             query.execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        self.next += self.group;
+        Ok(())
     }
 }
 

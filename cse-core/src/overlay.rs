@@ -80,7 +80,8 @@ pub(crate) struct Overlay {
     new_subscriptions: FxHashMap<Seq, Vec<Seq>>,
     newest: FxHashMap<Seq, Option<Arc<Node>>>,
     subscription_parents: FxHashSet<Seq>,
-    replies: FxHashMap<ReplyKey, Reply>,
+    /// Places in the replies of `rest`.
+    replies: FxHashMap<ReplyKey, usize>,
     insert: BTreeMap<Seq, Arc<Resource>>,
     update: BTreeMap<Seq, Arc<Resource>>,
     delete: BTreeSet<Seq>,
@@ -114,8 +115,9 @@ impl Overlay {
         self.newest.get(&parent).cloned()
     }
 
+    /// The answer, unless the database has it already.
     pub(crate) fn reply(&self, key: ReplyKey) -> Option<&Reply> {
-        self.replies.get(&key)
+        self.replies.get(&key).and_then(|place| self.rest.replies.get(*place))
     }
 
     /// Whether there is anything to commit.
@@ -163,8 +165,8 @@ impl Overlay {
 
     /// Remembers an answer.
     pub(crate) fn remember(&mut self, reply: Reply) {
-        self.rest.replies.push(reply.clone());
-        self.replies.insert(reply.key, reply);
+        self.replies.insert(reply.key, self.rest.replies.len());
+        self.rest.replies.push(reply);
     }
 
     fn insert(&mut self, node: Arc<Node>, windows: &mut Windows) {
@@ -211,6 +213,7 @@ impl Overlay {
     /// What has to be written now; afterwards the database, seen through the transaction, knows as much as this.
     pub(crate) fn take_changes(&mut self) -> ChangeSet {
         let mut changes = std::mem::take(&mut self.rest);
+        self.replies.clear();
         changes.insert = std::mem::take(&mut self.insert).into_values().collect();
         changes.update = std::mem::take(&mut self.update).into_values().collect();
         changes.delete = std::mem::take(&mut self.delete).into_iter().collect();

@@ -16,14 +16,17 @@ use tokio::task::JoinSet;
 use crate::access::authorize::Requester;
 use crate::address::Target;
 use crate::cache::Cache;
+use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
-use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, Snapshot, Store, StoreError, WriteTransaction};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResponseType, ResultContent};
+use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::primitive::{
+    Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
+};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
@@ -65,6 +68,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) due_changed: Notify,
     /// Updates of resources with a blocking subscription, one at a time each.
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
+    under_way: UnderWay,
     delayed: Arc<Semaphore>,
     group_requests: Mutex<LruCache<(Text, Seq), ()>>,
     started: Timestamp,
@@ -132,6 +136,7 @@ impl<S: Store> Cse<S> {
             next_due: AtomicI64::new(i64::MAX),
             due_changed: Notify::new(),
             leases: Mutex::new(FxHashMap::default()),
+            under_way: UnderWay::default(),
             delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
             group_requests: Mutex::new(LruCache::new(group_requests)),
             requests_made: AtomicU64::new(0),
@@ -305,14 +310,27 @@ impl<S: Store> Cse<S> {
         }
     }
 
-    /// Has the writer make a change; asks the network where the writer wants that first.
+    /// Makes a change, once however often the request is delivered.
     async fn change(&self, request: Request, cx: Cx) -> Result<Response, Error> {
+        if request.context.redelivery == Redelivery::Never {
+            return self.change_now(request, cx, None).await;
+        }
+        let key = digest::of(&request);
+        if request.context.redelivery != Redelivery::New {
+            self.0.under_way.wait(key).await;
+        }
+        let _place = self.0.under_way.begin(key);
+        self.change_now(request, cx, Some(key)).await
+    }
+
+    /// Has the writer make a change; asks the network where the writer wants that first.
+    async fn change_now(&self, request: Request, cx: Cx, key: Option<ReplyKey>) -> Result<Response, Error> {
         let mut change = (request, cx, Answers::default());
         let mut lease = None;
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
-            let job = Job::Change(Box::new(Change { request, cx, answers, reply }));
+            let job = Job::Change(Box::new(Change { request, cx, answers, key, reply }));
             self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
@@ -340,6 +358,53 @@ impl<S: Store> Cse<S> {
     /// Notes a group request; `false` when it was seen at this group before.
     pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
         self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    }
+}
+
+/// Remembered requests that are being carried out: a redelivery waits for the answer to the first.
+#[derive(Default)]
+struct UnderWay {
+    counts: Mutex<FxHashMap<ReplyKey, usize>>,
+    ended: Notify,
+}
+
+impl UnderWay {
+    /// Waits until no equal request is being carried out.
+    async fn wait(&self, key: ReplyKey) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if !self.counts.lock().contains_key(&key) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// One more is carried out, until the returned place is dropped.
+    fn begin(&self, key: ReplyKey) -> Place<'_> {
+        *self.counts.lock().entry(key).or_default() += 1;
+        Place { under_way: self, key }
+    }
+}
+
+/// See [`UnderWay::begin`].
+struct Place<'a> {
+    under_way: &'a UnderWay,
+    key: ReplyKey,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.under_way.counts.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+                self.under_way.ended.notify_waiters();
+            }
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::access::authorize::Requester;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
-use crate::digest;
 use crate::error::Error;
 use crate::id::Seq;
 use crate::node::Node;
@@ -50,6 +49,8 @@ pub(crate) struct Change {
     pub(crate) request: Request,
     pub(crate) cx: Cx,
     pub(crate) answers: Answers,
+    /// Under which the answer is remembered, if it is.
+    pub(crate) key: Option<ReplyKey>,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
@@ -275,9 +276,7 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
 impl Change {
     /// Decides the change and takes over its effects.
     async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
-        let remember = !matches!(self.request.context.redelivery, Redelivery::Never);
-        let key = remember.then(|| digest::of(&self.request));
-        if let Some(key) = key {
+        if let Some(key) = self.key {
             match earlier_answer(view, key, &self.request).await {
                 Ok(Some(response)) => {
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
@@ -320,7 +319,7 @@ impl Change {
         }
         let at = view.now;
         view.source.apply(effects);
-        if let Some(key) = key {
+        if let Some(key) = self.key {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push((self.reply, response));

@@ -1,4 +1,6 @@
-//! Resources and stores to test with.
+//! Resources and stores to test with. Not every test file needs all of them.
+
+#![allow(dead_code, clippy::allow_attributes)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -262,6 +262,8 @@ async fn read(store: &SqliteStore, containers: i64) -> Outcome<()> {
     timed!("oldest sizes, 10", 2_000, |view, turn| view.oldest_sizes(Seq(10 + turn), Ty::CONTENT_INSTANCE, 10));
     timed!("count of a container", 2_000, |view, turn| view.count(Seq(10 + turn), Ty::CONTENT_INSTANCE));
     timed!("remembered answer", 2_000, |view, turn| view.reply(reply(100_000 + 900_000 + turn).key));
+    timed!("next expiration", 2_000, |view, _turn| view.next_expiration());
+    timed!("first 100 expired", 500, |view, _turn| view.expired(Timestamp::MAX, 100));
     timed!("first 100 children of the base", 200, |view, _turn| view.children(Seq::CSE_BASE, &[], Seq::START, 100));
     timed!("discovery by label, 100 of all containers", 500, |view, _turn| view.search(&labelled));
     timed!("the same below a container", 500, |view, _turn| view.search(&labelled_below));

@@ -2,7 +2,7 @@
 //!
 //! A call to the connection's thread costs more than a row, and preparing a statement costs more than that. So
 //! rows go in statements of few fixed sizes, which stay prepared; a statement that is too large for the rows at
-//! hand gets NULL rows, which it skips.
+//! hand gets NULL rows, which it skips. The rows as one JSON text, which needs no sizes, took twice as long.
 
 use cse_core::ports::StoreError;
 use sqlx::sqlite::SqliteArguments;

@@ -1,6 +1,4 @@
-//! Resources and stores to test with. Not every test file needs all of them.
-
-#![allow(dead_code, clippy::allow_attributes)]
+//! Resources and stores to test with.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
 //! What is there when a store is opened again, and what is refused.
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::support::{at, commit, identity, inserting, instance, labelled, named, resource};
 use cse_core::id::{CseIdentity, CseType, Seq};
 use cse_core::ports::{ChangeSet, Reply, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use cse_core::schema::Ty;
@@ -13,7 +12,6 @@ use cse_core::value::Map;
 use cse_store::sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-use support::{at, commit, identity, inserting, instance, labelled, named, resource};
 
 async fn refusal(directory: &Path) -> OpenError {
     refusal_of(directory, &identity()).await
@@ -32,7 +30,7 @@ async fn refusal_of(directory: &Path, identity: &CseIdentity) -> OpenError {
 /// A directory with a closed store of a few resources.
 async fn closed_store() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(directory.path()).await;
+    let store = crate::support::open(directory.path()).await;
     let resources = (2..200).map(|seq| labelled(named(instance(seq, 1, 50), &format!("name-{seq}")), &["a", "b"]));
     commit(&store, &inserting(resources)).await.expect("commits");
     store.close().await.expect("closes");
@@ -54,7 +52,7 @@ fn reply(key: u128, time: i64) -> Reply {
 #[tokio::test]
 async fn everything_committed_is_there_after_closing() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(&directory.path().join("not/yet/there")).await;
+    let store = crate::support::open(&directory.path().join("not/yet/there")).await;
     let mut changes = inserting([resource(1, None, Ty::CSE_BASE), instance(5, 1, 3)]);
     changes.replies = (0..12_000).map(|key| reply(key, key as i64)).collect();
     changes.forget_replies_before = Some(at(100));
@@ -63,7 +61,7 @@ async fn everything_committed_is_there_after_closing() -> Result<(), StoreError>
     store.close().await?;
     drop(store);
 
-    let store = support::open(&directory.path().join("not/yet/there")).await;
+    let store = crate::support::open(&directory.path().join("not/yet/there")).await;
     let mut view = store.snapshot().await?;
     assert_eq!(view.resource(Seq(5)).await?, Some(instance(5, 1, 3)));
     assert_eq!(view.reply_count().await?, 11_900);
@@ -79,7 +77,7 @@ async fn everything_committed_is_there_after_closing() -> Result<(), StoreError>
 #[tokio::test]
 async fn what_was_committed_survives_without_closing() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(directory.path()).await;
+    let store = crate::support::open(directory.path()).await;
     commit(&store, &inserting([resource(1, None, Ty::CSE_BASE)])).await?;
     let mut unfinished = store.begin().await?;
     unfinished.write(&inserting([resource(2, Some(1), Ty::AE)])).await?;
@@ -88,7 +86,7 @@ async fn what_was_committed_survives_without_closing() -> Result<(), StoreError>
     for file in ["cse.db", "cse.db-wal"] {
         fs::copy(directory.path().join(file), after_crash.path().join(file)).expect("copies");
     }
-    let recovered = support::open(after_crash.path()).await;
+    let recovered = crate::support::open(after_crash.path()).await;
     let mut view = recovered.snapshot().await?;
     assert!(view.resource(Seq(1)).await?.is_some());
     assert_eq!(view.resource(Seq(2)).await?, None);
@@ -99,7 +97,7 @@ async fn what_was_committed_survives_without_closing() -> Result<(), StoreError>
 async fn a_number_in_use_is_not_given_out_whatever_meta_says() -> Result<(), StoreError> {
     let directory = closed_store().await;
     tamper(directory.path(), "UPDATE meta SET value = 7 WHERE key = 'next_number'").await;
-    assert_eq!(support::open(directory.path()).await.reserve_numbers(1).await?, Seq(200));
+    assert_eq!(crate::support::open(directory.path()).await.reserve_numbers(1).await?, Seq(200));
     Ok(())
 }
 
@@ -120,9 +118,24 @@ async fn answers_beyond_the_bound_are_forgotten_oldest_first() -> Result<(), Sto
 }
 
 #[tokio::test]
+async fn a_write_that_fails_is_not_committed_by_halves() -> Result<(), StoreError> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = crate::support::open(directory.path()).await;
+    let mut transaction = store.begin().await?;
+    let twins = [2, 3].map(|seq| named(resource(seq, Some(1), Ty::AE), "same"));
+    transaction.write(&inserting([resource(1, None, Ty::CSE_BASE)])).await?;
+    assert!(transaction.write(&inserting(twins)).await.is_err());
+    assert!(transaction.commit().await.is_err());
+    assert_eq!(store.snapshot().await?.resource(Seq(1)).await?, None);
+    commit(&store, &inserting([resource(1, None, Ty::CSE_BASE)])).await?;
+    assert!(store.snapshot().await?.resource(Seq(1)).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_commit_that_nobody_waits_for_confuses_nothing() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(directory.path()).await;
+    let store = crate::support::open(directory.path()).await;
     for key in 0..50_u32 {
         let mut transaction = store.begin().await?;
         let replies = vec![reply(key.into(), key.into())];
@@ -155,6 +168,24 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::
 }
 
 #[tokio::test]
+async fn the_log_is_bounded_whatever_is_written() -> Result<(), StoreError> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = crate::support::open(directory.path()).await;
+    let mut written = 0;
+    for first in (2..100_002).step_by(500) {
+        let instances = (first..first + 500).map(|seq| instance(seq, seq % 100, 100));
+        commit(&store, &inserting(instances)).await?;
+        let log_bytes = fs::metadata(directory.path().join("cse.db-wal")).expect("has a log").len();
+        assert!(log_bytes < 16 * 1024 * 1024, "{log_bytes}");
+        written += 500;
+    }
+    assert_eq!(store.snapshot().await?.count(Seq(7), Ty::CONTENT_INSTANCE).await?.0, written / 100);
+    let database_bytes = fs::metadata(directory.path().join("cse.db")).expect("has a file").len();
+    assert!(database_bytes > 10 * 1024 * 1024, "{database_bytes}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn reading_waits_for_a_free_reader_and_never_for_the_writer() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
     let options = SqliteOptions { readers: 1, ..SqliteOptions::new(directory.path().join("cse.db")) };
@@ -174,7 +205,7 @@ async fn reading_waits_for_a_free_reader_and_never_for_the_writer() -> Result<()
 #[tokio::test]
 async fn a_closed_store_says_so() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(directory.path()).await;
+    let store = crate::support::open(directory.path()).await;
     store.close().await?;
     store.close().await?;
     assert!(store.snapshot().await.is_err());
@@ -182,7 +213,7 @@ async fn a_closed_store_says_so() -> Result<(), StoreError> {
     assert!(store.reserve_numbers(1).await.is_err());
     assert!(store.check().await.is_err());
     // The lock is gone with it.
-    support::open(directory.path()).await.check().await
+    crate::support::open(directory.path()).await.check().await
 }
 
 #[tokio::test]
@@ -195,14 +226,14 @@ async fn closing_leaves_one_file_and_relaxed_commits_in_it() -> Result<(), Store
     assert_eq!(store.metrics().commits, 1);
     store.close().await?;
     assert!(!directory.path().join("cse.db-wal").exists());
-    assert!(support::open(directory.path()).await.snapshot().await?.resource(Seq(1)).await?.is_some());
+    assert!(crate::support::open(directory.path()).await.snapshot().await?.resource(Seq(1)).await?.is_some());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_file_in_use_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = support::open(directory.path()).await;
+    let store = crate::support::open(directory.path()).await;
     assert!(matches!(refusal(directory.path()).await, OpenError::Locked { .. }));
     drop(store);
 }
@@ -215,7 +246,7 @@ async fn the_tree_of_another_cse_is_refused() {
         let error = refusal_of(directory.path(), &other).await;
         assert!(matches!(&error, OpenError::OtherCse { found, .. } if found == "//cse.example/id-in"), "{error}");
     }
-    support::open(directory.path()).await;
+    crate::support::open(directory.path()).await;
 }
 
 #[tokio::test]
@@ -280,10 +311,10 @@ async fn a_log_without_its_database_is_refused() {
 async fn an_empty_file_and_one_without_tables_become_a_store() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
     File::create(directory.path().join("cse.db")).expect("creates");
-    support::open(directory.path()).await.check().await?;
+    crate::support::open(directory.path()).await.check().await?;
     let directory = tempfile::tempdir().expect("a directory");
     tamper(directory.path(), "PRAGMA journal_mode = WAL").await;
-    support::open(directory.path()).await.check().await
+    crate::support::open(directory.path()).await.check().await
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! Random changes leave the database and the model in the same state, whatever is asked of them.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{at, resource};
 use cse_core::id::Seq;
 use cse_core::memory::MemoryStore;
 use cse_core::ports::{
@@ -15,7 +14,6 @@ use cse_core::schema::Ty;
 use cse_core::value::Map;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-use support::{at, resource};
 
 const LABELS: [&str; 4] = ["a", "b", "ü", ""];
 const NAMES: [&str; 5] = ["x", "y", "r3", "C7", "r12"];
@@ -328,12 +326,12 @@ async fn compare(model: &mut impl Snapshot, database: &mut impl Snapshot, world:
 
 async fn run(transactions: Vec<Transaction>) -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut database = support::open(directory.path()).await;
+    let mut database = crate::support::open(directory.path()).await;
     let model = MemoryStore::new();
     let base = resource(1, None, Ty::CSE_BASE);
     let mut world = World { resources: vec![base.clone()], next: 2, clock: 0, outbox: Vec::new(), held: Vec::new() };
-    support::commit(&model, &support::inserting([base.clone()])).await?;
-    support::commit(&database, &support::inserting([base])).await?;
+    crate::support::commit(&model, &crate::support::inserting([base.clone()])).await?;
+    crate::support::commit(&database, &crate::support::inserting([base])).await?;
     for (turn, transaction) in transactions.into_iter().enumerate() {
         let before = world.clone();
         let mut in_model = model.begin().await?;
@@ -355,7 +353,7 @@ async fn run(transactions: Vec<Transaction>) -> Result<(), StoreError> {
         if turn % 2 == 1 {
             database.close().await?;
             drop(database);
-            database = support::open(directory.path()).await;
+            database = crate::support::open(directory.path()).await;
         }
         compare(&mut model.snapshot().await?, &mut database.snapshot().await?, &world).await?;
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answers, Cx, Decided, Draft, Refusal, answer, expiration_time, result_content};
+use crate::access::authorize::Permit;
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::behaviour::{self, ae, subscription::EventType};
@@ -37,7 +38,7 @@ pub(crate) async fn decide<Q: Source>(
     let ty = request.resource_type.ok_or(Error::MissingParameter("ty"))?;
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     let parent = parent_of(view, cx).await?;
-    let def = authorize(view, cx, &parent, ty).await?;
+    let (permit, def) = authorize(view, cx, &parent, ty).await?;
     let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
     if ty == Ty::AE {
         ae::supplement_release_1(&mut content, cx.release);
@@ -45,7 +46,7 @@ pub(crate) async fn decide<Q: Source>(
     let (typed, sent) = content::typed(&content, ty)?;
     let def = if typed.ty == ty { typed } else { def };
     let mut draft = draft(view, cx, &parent, def, sent, answers).await?;
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(permit);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
@@ -77,14 +78,11 @@ async fn authorize<Q: Source>(
     cx: &Cx,
     parent: &Arc<Node>,
     ty: Ty,
-) -> Result<&'static TypeDef, Error> {
+) -> Result<(Permit, &'static TypeDef), Error> {
     let def = type_def(ty);
-    let is_registration = ty == Ty::AE && parent.ty == Ty::CSE_BASE;
-    if !is_registration {
-        let _permit = view.authorize_create(&cx.requester, parent, ty).await?;
-        if ty == Ty::SUBSCRIPTION {
-            let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
-        }
+    let permit = view.authorize_create(&cx.requester, parent, ty).await?;
+    if ty == Ty::SUBSCRIPTION {
+        let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
     }
     let def = def.ok_or_else(|| Error::parameter("ty", format!("{ty} is no resource type")))?;
     if matches!(ty, Ty::CSE_BASE | Ty::REQUEST) {
@@ -107,7 +105,7 @@ async fn authorize<Q: Source>(
         }
         return Err(Error::InvalidChildType { child: def.name.into(), parent: parent_name.into() });
     }
-    Ok(def)
+    Ok((permit, def))
 }
 
 /// Checks what was sent and gives the new resource number, identifier, name and times.

@@ -42,14 +42,14 @@ pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: 
             return Err(Error::NotImplemented(format!("virtual resource '{}'", point.short_name())).into());
         }
     };
-    let _permit = view.authorize(&cx.requester, Access::DELETE, &node).await?;
+    let permit = view.authorize(&cx.requester, Access::DELETE, &node).await?;
     if node.ty == Ty::CSE_BASE {
         return Err(Error::OperationNotAllowed { operation: "DELETE", target: "the CSEBase".into() }.into());
     }
     container::check_retrievable(view, &node, "DELETE").await?;
     discover::check_condition(view, request, &node).await?;
     let content = discover::tree_content(view, cx, request, wanted, &node).await?.content;
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(permit);
     remove(view, &node, &mut effects).await?;
     Ok(Decided { effects, response: answer(request, Rsc::Deleted, content) })
 }

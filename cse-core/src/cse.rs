@@ -242,6 +242,9 @@ impl<S: Store> Cse<S> {
             return Err(Error::parameter("to", "must not be empty"));
         }
         let target = Target::of(&request.to, &settings.identity);
+        if matches!(target, Target::Local(_, Some(_))) && request.operation != Operation::Retrieve {
+            return Err(Error::parameter("to", "can name an attribute (#) only in RETRIEVE"));
+        }
         Ok(Located { requester, release: request.release_version, deadline, target })
     }
 

@@ -276,12 +276,11 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(node) = self.cache.by_id(id) {
             return Ok(self.current(node));
         }
-        if let Some(seq) = seq_of_generated_id(id) {
-            if let Some(node) = self.node(seq).await?
-                && node.id == id
-            {
-                return Ok(Some(node));
-            }
+        if let Some(seq) = seq_of_generated_id(id)
+            && let Some(node) = self.node(seq).await?
+            && node.id == id
+        {
+            return Ok(Some(node));
         }
         let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
         match resource {
@@ -486,25 +485,6 @@ impl<'a, Q: Source> View<'a, Q> {
             nodes.sort_unstable_by_key(|node| node.seq);
         }
         Ok(nodes)
-    }
-
-    /// Whether the resource is `ancestor` or below it.
-    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
-        let mut current = node.seq;
-        let mut parent = node.parent;
-        loop {
-            if current == ancestor {
-                return Ok(true);
-            }
-            let Some(next) = parent else {
-                return Ok(false);
-            };
-            let Some(node) = self.node(next).await? else {
-                return Ok(false);
-            };
-            current = node.seq;
-            parent = node.parent;
-        }
     }
 
     /// The text of an address in the form that `drt` asks for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::authorize::Requester;
+use crate::access::authorize::{Permit, Requester};
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::Error;
@@ -242,7 +242,8 @@ impl<S: Store> Writer<S> {
             let lifetime = self.shared.settings.reply_lifetime;
             let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
             let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
-            let effects = Effects { forget_replies_before: Some(before), ..Effects::default() };
+            let mut effects = Effects::new(Permit::internal("forgetting old answers"));
+            effects.forget_replies_before = Some(before);
             overlay.apply(effects, &mut self.windows);
         }
     }
@@ -301,11 +302,10 @@ impl Change {
                 Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
             }
         };
+        let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
             Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => {
-                (Effects::default(), Response::error(self.request.request_identifier.clone(), &error))
-            }
+            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
             Err(Refusal::Ask(question)) => {
                 let change = *self;
                 let back = Box::new((change.request, change.cx, change.answers));
@@ -314,7 +314,7 @@ impl Change {
             }
         };
         if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
-            effects = Effects::default();
+            effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
         let at = view.now;
@@ -382,7 +382,7 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
     };
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("a monitored read"));
     if observed.without_instance {
         let event = EventType::RetrieveOfContainerWithoutInstance;
         view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
@@ -404,7 +404,7 @@ async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shar
         if !node.is_expired(view.now) {
             continue;
         }
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("expiration"));
         op::delete::remove(view, &node, &mut effects).await?;
         shared.metrics.expired.increment();
         view.source.apply(effects);
@@ -422,7 +422,7 @@ async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Se
     }
     let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
     if let Some(stray) = stray {
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("expiration"));
         effects.deleted.push(crate::overlay::Gone::of(&stray));
         view.source.apply(effects);
     }
@@ -435,7 +435,7 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
     let full = due.len() == DEADLINES_MAX;
     for deadline in due {
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("deadline"));
         match deadline.kind {
             DeadlineKind::Purge => {
                 if op::delete::purge(view, deadline.resource, &mut effects).await? {
@@ -461,7 +461,7 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
 
 /// Takes note of what became of notifications.
 async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("delivery of notifications"));
     for delivered in results {
         let Delivered { seq, subscription, target, result } = delivered;
         match result {

@@ -1,10 +1,9 @@
 //! One story, told to every store: what the port promises, method by method.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{at, commit, inserting, instance, labelled, named, resource};
 use cse_core::id::Seq;
 use cse_core::memory::MemoryStore;
 use cse_core::ports::{
@@ -14,7 +13,6 @@ use cse_core::ports::{
 use cse_core::resource::Resource;
 use cse_core::schema::Ty;
 use cse_core::value::{Map, Value};
-use support::{at, commit, inserting, instance, labelled, named, resource};
 
 /// Tells each story to each store.
 macro_rules! told_to_every_store {
@@ -29,7 +27,7 @@ macro_rules! told_to_every_store {
             $(#[tokio::test]
             async fn $story() -> Result<(), super::StoreError> {
                 let directory = tempfile::tempdir().expect("a directory");
-                let store = super::support::open(directory.path()).await;
+                let store = crate::support::open(directory.path()).await;
                 super::$story(store.clone()).await?;
                 store.close().await
             })*

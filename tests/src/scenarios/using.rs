@@ -43,7 +43,8 @@ pub async fn an_ae_registers_under_its_own_identifier(world: World) {
 
     let mut stranger = Entity::connect(world.port(), "Xstranger").await;
     let refused = json!({"m2m:ae": {"api": "N.test", "rr": true, "srv": ["3"]}});
-    stranger.create("cse-in", 2, refused).await.expect(4126);
+    let refused = stranger.create("cse-in", 2, refused).await.expect(4000);
+    assert!(refused.explanation().contains("Xstranger"), "{}", refused.0);
     stranger.retrieve("cse-in/sensor").await.expect(4103);
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod addressing;
+mod attributes;
 mod basics;
 mod harness;
 mod registration;

@@ -5,5 +5,6 @@ mod access;
 mod addressing;
 mod attributes;
 mod basics;
+mod containers;
 mod harness;
 mod registration;

@@ -7,4 +7,7 @@ mod attributes;
 mod basics;
 mod containers;
 mod harness;
+mod model;
 mod registration;
+mod results;
+mod time;

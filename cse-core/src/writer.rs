@@ -306,9 +306,7 @@ impl Change {
         let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
             Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => {
-                (nothing(), Response::error(self.request.request_identifier.clone(), &error))
-            }
+            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
             Err(Refusal::Ask(question)) => {
                 let change = *self;
                 let back = Box::new((change.request, change.cx, change.answers));

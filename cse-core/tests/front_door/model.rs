@@ -24,19 +24,16 @@ enum Step {
     Pass { seconds: u64 },
 }
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Where containers are, those of which most happens first. One may be gone, or not be there yet.
+const CONTAINERS: [&str; 6] = ["cse-in/x/a", "cse-in/x/a", "cse-in/x/a", "cse-in/x/a/b", "cse-in/x/b", "cse-in/y/a"];
 
-/// An AE, a container in it, or one in that.
+fn container() -> impl Strategy<Value = String> {
+    select(CONTAINERS.to_vec()).prop_map(str::to_owned)
+}
+
+/// A container or an AE.
 fn place() -> impl Strategy<Value = String> {
-    let ae = select(vec!["cse-in/x", "cse-in/y"]);
-    (ae, prop::collection::vec(select(NAMES.to_vec()), 0..3)).prop_map(|(ae, names)| {
-        let mut place = ae.to_owned();
-        for name in names {
-            place.push('/');
-            place.push_str(name);
-        }
-        place
-    })
+    prop_oneof![4 => container(), 1 => select(vec!["cse-in/x", "cse-in/y"]).prop_map(str::to_owned)]
 }
 
 fn maybe(strategy: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
@@ -46,7 +43,7 @@ fn maybe(strategy: impl Strategy<Value = String> + 'static) -> impl Strategy<Val
 /// Attributes of a container, each with a comma before it.
 fn limits(nullable: bool) -> impl Strategy<Value = String> {
     let number = move |name: &'static str, max: u64| {
-        let number = (0..max).prop_map(move |number| format!(r#","{name}":{number}"#));
+        let number = (0..=max).prop_map(move |number| format!(r#","{name}":{number}"#));
         maybe(if nullable {
             prop_oneof![3 => number, 1 => Just(format!(r#","{name}":null"#))].boxed()
         } else {
@@ -54,7 +51,7 @@ fn limits(nullable: bool) -> impl Strategy<Value = String> {
         })
     };
     let disabled = maybe(any::<bool>().prop_map(|disabled| format!(r#","disr":{disabled}"#)));
-    (number("mni", 5), number("mbs", 12), number("mia", 40), disabled, expiration())
+    (number("mni", 4), number("mbs", 12), number("mia", 30), disabled, expiration())
         .prop_map(|(mni, mbs, mia, disr, et)| format!("{mni}{mbs}{mia}{disr}{et}"))
 }
 
@@ -63,11 +60,16 @@ fn expiration() -> impl Strategy<Value = String> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let container = (place(), select(vec!["a", "b", "c", "la", "cin9"]), limits(false)).prop_map(|(to, name, limits)| {
+    let create = (container(), limits(false)).prop_map(|(at, limits)| {
+        let (to, name) = at.rsplit_once('/').expect("a path");
         let content = format!(r#"{{"m2m:cnt":{{"rn":"{name}"{limits}}}}}"#);
+        Step::Create { to: to.to_owned(), ty: Ty::CONTAINER, content }
+    });
+    let odd = (place(), select(vec!["la", "cin9", "cin50", "cnt20"])).prop_map(|(to, name)| {
+        let content = format!(r#"{{"m2m:cnt":{{"rn":"{name}"}}}}"#);
         Step::Create { to, ty: Ty::CONTAINER, content }
     });
-    let instance = (place(), "[a-z]{0,6}", expiration()).prop_map(|(to, content, et)| {
+    let instance = (container(), "[a-z]{0,6}", expiration()).prop_map(|(to, content, et)| {
         let content = format!(r#"{{"m2m:cin":{{"con":"{content}"{et}}}}}"#);
         Step::Create { to, ty: Ty::CONTENT_INSTANCE, content }
     });
@@ -89,14 +91,14 @@ fn step() -> impl Strategy<Value = Step> {
     });
     let delete = place().prop_map(|to| Step::Delete { to });
     let delete_instance =
-        (place(), select(vec!["la", "ol"])).prop_map(|(to, end)| Step::Delete { to: format!("{to}/{end}") });
-    let retrieve = (place(), select(vec![1, 4, 5, 6, 8]), select(vec!["", "/la", "/ol"])).prop_map(|(to, rcn, end)| {
-        Step::Retrieve { members: format!(r#"{{"op":2,"to":"{to}{end}","rcn":{rcn}}}"#) }
-    });
-    let pass = (0..25_u64).prop_map(|seconds| Step::Pass { seconds });
+        (container(), select(vec!["la", "ol"])).prop_map(|(to, end)| Step::Delete { to: format!("{to}/{end}") });
+    let retrieve = (place(), select(vec![1, 4, 5, 6, 8]), select(vec!["", "/la", "/ol"]))
+        .prop_map(|(to, rcn, end)| Step::Retrieve { members: format!(r#"{{"op":2,"to":"{to}{end}","rcn":{rcn}}}"#) });
+    let pass = (0..15_u64).prop_map(|seconds| Step::Pass { seconds });
     prop_oneof![
-        4 => container,
-        10 => instance,
+        3 => create,
+        1 => odd,
+        12 => instance,
         1 => unnamed,
         2 => register,
         3 => update,
@@ -178,15 +180,17 @@ async fn everything_ends(cse: &Arc<TestCse>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_stored_is_consistent(steps in prop::collection::vec(step(), 1..120), together in 1..6_usize) {
+    fn what_is_stored_is_consistent(steps in prop::collection::vec(step(), 1..200), together in 1..6_usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let cse = TestCse::new().await;
             cse.register("Cx", "x").await;
             cse.register("Cy", "y").await;
+            cse.admin().container("cse-in/x", "a").await.created();
+            cse.admin().container("cse-in/x/a", "b").await.created();
             let admin = cse.admin();
             let mut state_tags = BTreeMap::new();
             // Steps that are taken together share commits.

@@ -217,9 +217,7 @@ async fn a_deletion_may_show_what_went() {
 #[tokio::test]
 async fn some_attributes_are_read_by_name() {
     let (_cse, sensor) = tree().await;
-    let some = |names: &str, more: &str| {
-        format!(r#"{{"op":2,"to":"Csensor/log","pc":{{"m2m:atrl":{names}}}{more}}}"#)
-    };
+    let some = |names: &str, more: &str| format!(r#"{{"op":2,"to":"Csensor/log","pc":{{"m2m:atrl":{names}}}{more}}}"#);
     let chosen = sensor.primitive(&some(r#"["rn","cni","mni"]"#, "")).await.resource();
     assert_eq!((chosen.len(), chosen.text("rn"), chosen.int("cni")), (2, Some("log"), Some(2)));
     sensor.primitive(&some(r#"["rn"]"#, r#","rcn":1"#)).await.resource();

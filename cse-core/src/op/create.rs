@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Cx, Decided, Draft, Refusal, answer, expiration_time, result_content};
+use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::behaviour::{self, ae, subscription::EventType};
@@ -44,8 +44,9 @@ pub(crate) async fn decide<Q: Source>(
     }
     let (typed, sent) = content::typed(&content, ty)?;
     let def = if typed.ty == ty { typed } else { def };
-    let mut draft = draft(view, cx, &parent, def, sent, answers).await?;
     let mut effects = Effects::default();
+    let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
+    let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
@@ -118,6 +119,7 @@ async fn draft<Q: Source>(
     def: &'static TypeDef,
     sent: &Map,
     answers: &mut Answers,
+    effects: &mut Effects,
 ) -> Result<Draft, Error> {
     let mut attributes = schema::check_create(def, sent)?;
     let wanted_expiration = take_expiration(&mut attributes, view.now)?;
@@ -130,15 +132,15 @@ async fn draft<Q: Source>(
         None => *answers.seq.insert(view.source.next_number()?),
     };
     let id = match def.ty {
-        Ty::AE => registration_id(view, cx, seq).await?,
+        Ty::AE => registration_id(view, cx, seq, effects).await?,
         _ => generated_id(def.short, seq),
     };
     let name = match attributes.remove(keys::RESOURCE_NAME) {
         Some(Value::Text(name)) => {
-            check_name(view, parent, &name).await?;
+            check_name(view, parent, &name, effects).await?;
             name
         }
-        _ if def.ty == Ty::AE && view.child(parent, &id).await?.is_some() => generated_id(def.short, seq),
+        _ if def.ty == Ty::AE && is_taken(view.child(parent, &id).await?, effects) => generated_id(def.short, seq),
         _ => id.clone(),
     };
     Ok(Draft {
@@ -175,7 +177,29 @@ pub(super) fn drop_announcement(attributes: &mut Map) {
     attributes.remove(keys::ANNOUNCE_TO);
 }
 
-async fn check_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, name: &str) -> Result<(), Error> {
+/// Whether a place is taken by something that stays.
+fn is_taken(node: Option<Arc<Node>>, effects: &Effects) -> bool {
+    node.is_some_and(|node| !effects.deletes(node.seq))
+}
+
+/// Whether a place is free. What has expired is gone to everybody outside, so it makes room at once.
+async fn is_free<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: Option<Arc<Node>>,
+    effects: &mut Effects,
+) -> Result<bool, Error> {
+    match node {
+        Some(node) if node.is_expired(view.now) => delete::remove(view, &node, effects).await.map(|()| true),
+        node => Ok(!is_taken(node, effects)),
+    }
+}
+
+async fn check_name<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Node,
+    name: &str,
+    effects: &mut Effects,
+) -> Result<(), Error> {
     if !is_resource_name(name) {
         return Err(Error::attribute(
             keys::RESOURCE_NAME,
@@ -185,20 +209,27 @@ async fn check_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, name: &str
     if Virtual::from_short_name(name).is_some() {
         return Err(Error::attribute(keys::RESOURCE_NAME, format!("'{name}' is the name of a virtual resource")));
     }
-    if view.child(parent, name).await?.is_some() {
+    let known = view.child(parent, name).await?;
+    if !is_free(view, known, effects).await? {
         return Err(Error::NameConflict(name.to_owned()));
     }
     Ok(())
 }
 
 /// The AE-ID stem of a new registration.
-async fn registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, seq: Seq) -> Result<Text, Error> {
+async fn registration_id<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    seq: Seq,
+    effects: &mut Effects,
+) -> Result<Text, Error> {
     let settings = view.settings;
     let sent = Some(cx.requester.originator.as_str()).filter(|text| !text.is_empty());
     let stem = match ae::Wanted::of(sent, settings)? {
         ae::Wanted::Any(letter) => smol_str::format_smolstr!("{letter}AE{seq}"),
         ae::Wanted::Stem(stem) => {
-            if view.by_id(&stem).await?.is_some() {
+            let known = view.by_id(&stem).await?;
+            if !is_free(view, known, effects).await? {
                 return Err(Error::AlreadyRegistered(stem.to_string()));
             }
             stem

@@ -2,4 +2,7 @@
 #![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
 mod basics;
+mod consistency;
+mod faulty;
 mod harness;
+mod redelivery;

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -70,7 +71,7 @@ pub(crate) struct Shared<S: Store> {
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
     under_way: UnderWay,
     delayed: Arc<Semaphore>,
-    group_requests: Mutex<LruCache<(Text, Seq), ()>>,
+    group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
     requests_made: AtomicU64,
 }
@@ -328,13 +329,14 @@ impl<S: Store> Cse<S> {
 
     /// Has the writer make a change; asks the network where the writer wants that first.
     async fn change_now(&self, request: Request, cx: Cx, key: Option<ReplyKey>) -> Result<Response, Error> {
+        let deadline = cx.deadline;
         let mut change = (request, cx, Answers::default());
         let mut lease = None;
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
             let job = Job::Change(Box::new(Change { request, cx, answers, key, reply }));
-            self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
+            self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
                 Outcome::Ask(question, back) => {
@@ -351,6 +353,20 @@ impl<S: Store> Cse<S> {
         Err(Error::Busy("the subscriptions of the resource keep changing"))
     }
 
+    /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
+    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+        let job = match self.0.jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let clock = &self.0.clock;
+        tokio::select! {
+            sent = self.0.jobs.send(job) => sent.map_err(|_| Error::Busy("it is shutting down")),
+            () = clock.sleep(deadline.since(clock.now())) => Err(Error::Busy("too many changes wait to be carried out")),
+        }
+    }
+
     fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
         let mut leases = self.0.leases.lock();
         // Those that nobody holds or waits for.
@@ -358,9 +374,11 @@ impl<S: Store> Cse<S> {
         Arc::clone(leases.entry(resource).or_default())
     }
 
-    /// Notes a group request; `false` when it was seen at this group before.
-    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
-        self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    /// Notes a group request; `false` when another one with that identifier was seen at this group before. The
+    /// same one again is a redelivery: what comes round through nested groups is another one.
+    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
+        let mut seen = self.0.group_requests.lock();
+        *seen.get_or_insert((identifier.clone(), group), || key) == key
     }
 }
 

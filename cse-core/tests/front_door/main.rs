@@ -4,5 +4,8 @@
 mod access;
 mod addressing;
 mod basics;
+mod consistency;
+mod faulty;
 mod harness;
+mod redelivery;
 mod registration;

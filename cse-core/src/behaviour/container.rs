@@ -147,7 +147,7 @@ pub(crate) async fn before_update<Q: Source>(
     let limits = Limits::of(attributes);
     let count = attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
     let bytes = attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);
-    let was_disabled = node.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
+    let was_disabled = has_retrieval_disabled(node);
     let is_disabled = attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
     let (excess, target_bytes) = if was_disabled && !is_disabled {
         (count, None)
@@ -307,16 +307,27 @@ pub(crate) async fn check_retrievable<Q: Source>(
     node: &Node,
     operation: &'static str,
 ) -> Result<(), Error> {
-    if node.ty == Ty::CONTENT_INSTANCE
-        && let Some(parent) = view.parent(node).await?
-    {
-        check_enabled(&parent, operation)?;
+    match container_of(view, node).await? {
+        Some(container) => check_enabled(&container, operation),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a resource is an instance of a container with `disableRetrieval`: then no listing shows it either.
+pub(crate) async fn is_disabled<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<bool, Error> {
+    Ok(container_of(view, node).await?.is_some_and(|container| has_retrieval_disabled(&container)))
+}
+
+async fn container_of<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<Option<Arc<Node>>, Error> {
+    if node.ty == Ty::CONTENT_INSTANCE { view.parent(node).await } else { Ok(None) }
+}
+
+fn has_retrieval_disabled(container: &Node) -> bool {
+    container.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true)
 }
 
 fn check_enabled(container: &Node, operation: &'static str) -> Result<(), Error> {
-    if container.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true) {
+    if has_retrieval_disabled(container) {
         let target = format!("instances of '{}', whose retrieval is disabled", container.path);
         return Err(Error::OperationNotAllowed { operation, target });
     }

@@ -3,8 +3,10 @@
 
 mod access;
 mod addressing;
+mod attributes;
 mod basics;
 mod consistency;
+mod containers;
 mod faulty;
 mod harness;
 mod redelivery;

@@ -264,7 +264,7 @@ impl<S: Store> Outbox<S> {
                 metrics.notifications_delivered.increment();
                 let result = match sent {
                     Sent::Answered(_) => DeliveryResult::Answered,
-                    Sent::Unanswered => DeliveryResult::Unanswered,
+                    Sent::Unanswered | Sent::Unanswerable => DeliveryResult::Unanswered,
                 };
                 self.results.push(delivered(&entry, result));
             }

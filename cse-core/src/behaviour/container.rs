@@ -104,7 +104,13 @@ async fn evict<Q: Source>(
 ) -> Result<Evicted, Error> {
     let mut wanted = usize::try_from(excess).unwrap_or(usize::MAX).max(1);
     loop {
-        let oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted).await?;
+        // What goes anyway is counted already.
+        let going = effects.deleted.iter().filter(|gone| gone.parent == Some(container.seq)).count();
+        let mut oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted + going).await?;
+        let all = oldest.len() < wanted + going;
+        if going > 0 {
+            oldest.retain(|(seq, _)| !effects.deletes(*seq));
+        }
         let mut evicted = Evicted::default();
         let mut done = false;
         for (_, size) in &oldest {
@@ -117,7 +123,7 @@ async fn evict<Q: Source>(
             evicted.bytes += size;
         }
         let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);
-        if done || (evicted.count >= excess && fits) || oldest.len() < wanted {
+        if done || (evicted.count >= excess && fits) || all {
             let gone = oldest.iter().take(usize::try_from(evicted.count).unwrap_or(usize::MAX));
             effects.deleted.extend(gone.map(|(seq, _)| instance_gone(*seq, container.seq)));
             return Ok(evicted);

@@ -385,7 +385,7 @@ fn check_criteria(parent: &Node, attributes: &Map, siblings: &[Arc<Node>], itsel
         let other = |sibling: &&Arc<Node>| itself.is_none_or(|itself| itself.seq != sibling.seq);
         let is_blocking =
             |sibling: &Arc<Node>| sibling.subscription().is_some_and(|sub| sub.wants(EventType::BlockingUpdate));
-        if siblings.iter().filter(other).any(|sibling| is_blocking(sibling)) {
+        if siblings.iter().filter(other).any(is_blocking) {
             return Err(Error::BlockingSubscriptionExists);
         }
     }

@@ -48,6 +48,7 @@ pub(crate) async fn decide<Q: Source>(
     let def = if typed.ty == ty { typed } else { def };
     let mut effects = Effects::new(permit);
     let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
+    let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
@@ -69,7 +70,7 @@ async fn parent_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Nod
         Resolved::Latest(_) => Err(on_virtual("la")),
         Resolved::Oldest(_) => Err(on_virtual("ol")),
         Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(_, point) => Err(on_virtual(point.short_name())),
+        Resolved::Other(point) => Err(on_virtual(point.short_name())),
     }
 }
 
@@ -142,7 +143,6 @@ async fn draft<Q: Source>(
     };
     Ok(Draft {
         ty: def.ty,
-        def,
         seq,
         id,
         name,
@@ -227,7 +227,8 @@ async fn is_in_the_way<Q: Source>(
     effects: &mut Effects,
 ) -> Result<bool, Error> {
     match holder {
-        Some(holder) if holder.is_expired(view.now) && !is_instance(holder.ty) => {
+        Some(holder) if effects.deletes(holder.seq) => Ok(false),
+        Some(holder) if holder.is_expired(view.now) => {
             delete::remove(view, &holder, effects).await?;
             Ok(false)
         }

@@ -9,12 +9,31 @@ use super::{Cx, answer};
 use crate::access::authorize::AccessQuestion;
 use crate::access::policy::Access;
 use crate::cse::Cse;
+use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::node::Node;
-use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Operation, Request, Response};
+use crate::ports::{BoxFuture, ReplyKey, Store};
+use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::schema::{Ty, keys, type_def};
 use crate::value::{Map, Text, Value};
+
+/// Where the identifiers of the requests to members come from.
+#[derive(Clone, Copy)]
+enum Identifiers {
+    /// New ones each time.
+    New,
+    /// From the request, so that a redelivery asks the members the same, and each answers from its record.
+    Derived(ReplyKey),
+}
+
+impl Identifiers {
+    fn of(request: &Request, key: ReplyKey) -> Self {
+        match request.context.redelivery {
+            Redelivery::Never => Self::New,
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+        }
+    }
+}
 
 impl<S: Store> Cse<S> {
     /// Sends a request to all members and puts their answers together.
@@ -29,16 +48,18 @@ impl<S: Store> Cse<S> {
             self.may_fan_out(&request, &cx, &group).await?;
             let members = members_of(&group, &request)?;
             check_child_type(&group, &request, rest.as_ref())?;
+            let key = digest::of(&request);
+            let identifiers = Identifiers::of(&request, key);
             let identifier = match &request.group_request_identifier {
                 Some(identifier) => identifier.clone(),
-                None => self.0.new_request_identifier(),
+                None => self.identifier(identifiers, 0),
             };
-            if !self.note_group_request(&identifier, group.seq) {
+            if !self.note_group_request(&identifier, group.seq, key) {
                 return Err(Error::GroupRequestIdentifierExists(identifier.to_string()));
             }
             let now = self.0.clock.now();
             let until = request.result_expiration.map_or(cx.deadline, |time| time.at(now).min(cx.deadline));
-            let answers = self.ask_members(&request, members, rest.as_ref(), &identifier);
+            let answers = self.ask_members(&request, members, rest.as_ref(), &identifier, identifiers);
             tokio::pin!(answers);
             let mut collected = Vec::new();
             let timeout = self.0.clock.sleep(until.since(now));
@@ -93,6 +114,15 @@ impl<S: Store> Cse<S> {
         Ok(())
     }
 
+    fn identifier(&self, identifiers: Identifiers, place: usize) -> Text {
+        match identifiers {
+            Identifiers::New => self.0.new_request_identifier(),
+            Identifiers::Derived(ReplyKey(key)) => {
+                smol_str::format_smolstr!("{}-{key:x}-{place}", self.0.settings.identity.base_id())
+            }
+        }
+    }
+
     /// The members' answers, in their order, some of them asked at the same time.
     fn ask_members<'a>(
         &'a self,
@@ -100,17 +130,19 @@ impl<S: Store> Cse<S> {
         members: Vec<Text>,
         rest: Option<&Text>,
         identifier: &Text,
+        identifiers: Identifiers,
     ) -> impl stream::Stream<Item = Value> + Send + use<'a, S> {
         let width = self.0.settings.fan_out_width.max(1);
         let requests: Vec<(Text, Request)> = members
             .into_iter()
-            .map(|member| {
+            .zip(1..)
+            .map(|(member, place)| {
                 let mut single = request.clone();
                 single.to = match rest {
                     Some(rest) => smol_str::format_smolstr!("{member}/{rest}"),
                     None => member.clone(),
                 };
-                single.request_identifier = self.0.new_request_identifier();
+                single.request_identifier = self.identifier(identifiers, place);
                 single.group_request_identifier = Some(identifier.clone());
                 single.group_request_target_members = None;
                 (member, single)

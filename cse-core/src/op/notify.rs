@@ -44,7 +44,7 @@ impl<S: Store> Cse<S> {
         let timeout = cx.deadline.since(shared.clock.now());
         match self.send_along(route, request, timeout).await {
             Ok(Sent::Answered(response)) => Ok(*response),
-            Ok(Sent::Unanswered) => Err(Error::Expired("the AE did not answer in time")),
+            Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
             Err(error) => {
                 tracing::debug!(ae = %node.id, %error, "a notification cannot be passed on");
                 Err(Error::NotReachable(node.path.to_string()))
@@ -139,6 +139,8 @@ impl<S: Store> Cse<S> {
                 status if status.is_success() => Ok(()),
                 status => Err(failed(format!("it answered {status}"))),
             },
+            // Nobody can say yes there, and nobody no: that the broker takes such topics has to do.
+            Ok(Sent::Unanswerable) => Ok(()),
             Ok(Sent::Unanswered) => Err(failed("it did not answer in time".into())),
             Err(error) => Err(failed(error.to_string())),
         }
@@ -152,7 +154,7 @@ impl<S: Store> Cse<S> {
         match self.send_along(route, request, self.0.settings.verification_timeout).await {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
             Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),
-            Ok(Sent::Unanswered) | Err(_) => Err(unreachable()),
+            Ok(Sent::Unanswered | Sent::Unanswerable) | Err(_) => Err(unreachable()),
         }
     }
 }

@@ -95,7 +95,7 @@ async fn target_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Nod
         Resolved::Latest(_) => Err(on_virtual("la")),
         Resolved::Oldest(_) => Err(on_virtual("ol")),
         Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(_, point) => Err(on_virtual(point.short_name())),
+        Resolved::Other(point) => Err(on_virtual(point.short_name())),
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Effects {
     pub(crate) deadlines_set: Vec<Deadline>,
     pub(crate) deadlines_clear: Vec<(DeadlineKind, Seq)>,
     pub(crate) forget_replies_before: Option<Timestamp>,
+    /// Subscriptions whose expiration counter has come to its end, still to be removed.
+    pub(crate) exhausted: Vec<Arc<Node>>,
 }
 
 /// A resource that goes.
@@ -63,6 +65,11 @@ impl Effects {
     /// Whether a resource goes.
     pub(crate) fn deletes(&self, seq: Seq) -> bool {
         self.deleted.iter().any(|gone| gone.seq == seq)
+    }
+
+    /// Whether the expiration counter of a subscription comes to its end.
+    pub(crate) fn exhausts(&self, seq: Seq) -> bool {
+        self.exhausted.iter().any(|node| node.seq == seq)
     }
 
     /// The earliest expiration time among what is inserted or changed.
@@ -156,8 +163,12 @@ impl Overlay {
         self.rest.outbox_delete.extend(effects.outbox_delete);
         self.rest.held_insert.extend(effects.held);
         self.rest.held_delete.extend(effects.held_delete);
-        self.rest.deadlines_set.extend(effects.deadlines_set);
-        self.rest.deadlines_clear.extend(effects.deadlines_clear);
+        // What the group did before to the same deadlines is out of date; the two lists have no order among them.
+        let (set, clear) = (effects.deadlines_set, effects.deadlines_clear);
+        self.rest.deadlines_set.retain(|before| !clear.contains(&(before.kind, before.resource)));
+        self.rest.deadlines_clear.retain(|before| set.iter().all(|set| (set.kind, set.resource) != *before));
+        self.rest.deadlines_set.extend(set);
+        self.rest.deadlines_clear.extend(clear);
         self.rest.forget_replies_before = self.rest.forget_replies_before.max(effects.forget_replies_before);
     }
 

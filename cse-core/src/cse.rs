@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -17,6 +18,7 @@ use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::cache::Cache;
+use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
@@ -24,8 +26,10 @@ use crate::node::Node;
 use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
-use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, Snapshot, Store, StoreError, WriteTransaction};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResponseType, ResultContent};
+use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::primitive::{
+    Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
+};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
@@ -67,8 +71,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) due_changed: Notify,
     /// Updates of resources with a blocking subscription, one at a time each.
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
+    under_way: UnderWay,
     delayed: Arc<Semaphore>,
-    group_requests: Mutex<LruCache<(Text, Seq), ()>>,
+    group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
     requests_made: AtomicU64,
 }
@@ -134,6 +139,7 @@ impl<S: Store> Cse<S> {
             next_due: AtomicI64::new(i64::MAX),
             due_changed: Notify::new(),
             leases: Mutex::new(FxHashMap::default()),
+            under_way: UnderWay::default(),
             delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
             group_requests: Mutex::new(LruCache::new(group_requests)),
             requests_made: AtomicU64::new(0),
@@ -255,6 +261,9 @@ impl<S: Store> Cse<S> {
             return Err(Error::parameter("to", "must not be empty"));
         }
         let target = Target::of(&request.to, &settings.identity);
+        if matches!(target, Target::Local(_, Some(_))) && request.operation != Operation::Retrieve {
+            return Err(Error::parameter("to", "can name an attribute (#) only in RETRIEVE"));
+        }
         Ok(Located { requester, release: request.release_version, deadline, target })
     }
 
@@ -328,16 +337,35 @@ impl<S: Store> Cse<S> {
         }
     }
 
-    /// Has the writer make a change; asks the network where the writer wants that first.
+    /// Makes a change, once however often the request is delivered.
     async fn change(&self, request: Request, cx: Cx, answers: Answers) -> Result<Response, Error> {
+        if request.context.redelivery == Redelivery::Never {
+            return self.change_now(request, cx, answers, None).await;
+        }
+        let key = digest::of(&request);
+        if request.context.redelivery != Redelivery::New {
+            self.0.under_way.wait(key).await;
+        }
+        let _place = self.0.under_way.begin(key);
+        self.change_now(request, cx, answers, Some(key)).await
+    }
+
+    /// Has the writer make a change; asks the network where the writer wants that first.
+    async fn change_now(
+        &self,
+        request: Request,
+        cx: Cx,
+        answers: Answers,
+        key: Option<ReplyKey>,
+    ) -> Result<Response, Error> {
         let deadline = cx.deadline;
         let mut change = (request, cx, answers);
         let mut lease = None;
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
-            let job = Job::Change(Box::new(Change { request, cx, answers, reply }));
-            self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
+            let job = Job::Change(Box::new(Change { request, cx, answers, key, reply }));
+            self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
                 Outcome::Ask(question, back) => {
@@ -365,6 +393,20 @@ impl<S: Store> Cse<S> {
         Err(Error::Busy("the subscriptions of the resource keep changing"))
     }
 
+    /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
+    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+        let job = match self.0.jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let clock = &self.0.clock;
+        tokio::select! {
+            sent = self.0.jobs.send(job) => sent.map_err(|_| Error::Busy("it is shutting down")),
+            () = clock.sleep(deadline.since(clock.now())) => Err(Error::Busy("too many changes wait to be carried out")),
+        }
+    }
+
     fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
         let mut leases = self.0.leases.lock();
         // Those that nobody holds or waits for.
@@ -372,9 +414,58 @@ impl<S: Store> Cse<S> {
         Arc::clone(leases.entry(resource).or_default())
     }
 
-    /// Notes a group request; `false` when it was seen at this group before.
-    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
-        self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    /// Notes a group request; `false` when another one with that identifier was seen at this group before. The
+    /// same one again is a redelivery: what comes round through nested groups is another one.
+    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
+        let mut seen = self.0.group_requests.lock();
+        *seen.get_or_insert((identifier.clone(), group), || key) == key
+    }
+}
+
+/// Remembered requests that are being carried out: a redelivery waits for the answer to the first.
+#[derive(Default)]
+struct UnderWay {
+    counts: Mutex<FxHashMap<ReplyKey, usize>>,
+    ended: Notify,
+}
+
+impl UnderWay {
+    /// Waits until no equal request is being carried out.
+    async fn wait(&self, key: ReplyKey) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if !self.counts.lock().contains_key(&key) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// One more is carried out, until the returned place is dropped.
+    fn begin(&self, key: ReplyKey) -> Place<'_> {
+        *self.counts.lock().entry(key).or_default() += 1;
+        Place { under_way: self, key }
+    }
+}
+
+/// See [`UnderWay::begin`].
+struct Place<'a> {
+    under_way: &'a UnderWay,
+    key: ReplyKey,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.under_way.counts.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+                self.under_way.ended.notify_waiters();
+            }
+        }
     }
 }
 

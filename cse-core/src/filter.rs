@@ -35,6 +35,7 @@ pub(crate) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// For filters that look at the resource only.
+    #[cfg(test)]
     pub(crate) fn alone(resource: &'a Resource) -> Self {
         Self { resource, parent: None, children: None }
     }

@@ -23,6 +23,9 @@ impl Counter {
     }
 }
 
+/// Name, help text, label and value of a counter.
+pub type Sample = (&'static str, &'static str, Option<(&'static str, &'static str)>, u64);
+
 /// Counters of a CSE.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -49,8 +52,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Name, help text and value of each counter, for a metrics page; requests once per operation.
-    pub fn snapshot(&self) -> Vec<(&'static str, &'static str, Option<(&'static str, &'static str)>, u64)> {
+    /// Each counter, for a metrics page; requests once per operation.
+    pub fn snapshot(&self) -> Vec<Sample> {
         let operations = ["create", "retrieve", "update", "delete", "notify"];
         let mut all: Vec<_> = operations
             .iter()

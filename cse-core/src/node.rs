@@ -91,11 +91,6 @@ impl Node {
             _ => None,
         }
     }
-
-    /// Path of the parent.
-    pub(crate) fn parent_path(&self) -> &str {
-        self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
-    }
 }
 
 impl Deref for Node {

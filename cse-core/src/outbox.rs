@@ -293,7 +293,7 @@ impl<S: Store> Outbox<S> {
                 metrics.notifications_delivered.increment();
                 let result = match sent {
                     Sent::Answered(_) => DeliveryResult::Answered,
-                    Sent::Unanswered => DeliveryResult::Unanswered,
+                    Sent::Unanswered | Sent::Unanswerable => DeliveryResult::Unanswered,
                 };
                 lane.note_answer(result == DeliveryResult::Answered);
                 self.results.push(delivered(target, &waiting, result));

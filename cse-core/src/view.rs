@@ -136,7 +136,10 @@ pub(crate) struct WriteSource<'a, S: Store> {
 impl<S: Store> WriteSource<'_, S> {
     /// Takes over what a decision comes to.
     pub(crate) fn apply(&mut self, effects: Effects) {
+        // Half of a change must not be committed, should this panic.
+        let was_broken = std::mem::replace(self.broken, true);
         self.overlay.apply(effects, self.windows);
+        *self.broken = was_broken;
     }
 }
 
@@ -162,14 +165,10 @@ impl<S: Store> Source for WriteSource<'_, S> {
     async fn settled(&mut self) -> Result<&mut S::Write, StoreError> {
         if self.overlay.has_unwritten_resources() || self.overlay.has_unwritten_rest() {
             let changes = self.overlay.take_changes();
-            let written = match self.query().await {
-                Ok(transaction) => transaction.write(&changes).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                *self.broken = true;
-                return Err(error);
-            }
+            // Until these are written they are nowhere, whatever happens in between.
+            *self.broken = true;
+            self.query().await?.write(&changes).await?;
+            *self.broken = false;
         }
         self.query().await
     }
@@ -262,8 +261,12 @@ impl<'a, Q: Source> View<'a, Q> {
         }
     }
 
-    /// Makes a node of a loaded resource; `None` when an ancestor is gone.
+    /// Makes a node of a loaded resource; `None` when it or an ancestor is gone.
     pub(crate) async fn adopt(&mut self, resource: Resource) -> Result<Option<Arc<Node>>, Error> {
+        // What the group has changed is not committed yet, so it must not reach the cache.
+        if let Some(changed) = self.source.overlay().and_then(|overlay| overlay.node(resource.seq)) {
+            return Ok(changed);
+        }
         // Up to the first ancestor that is known, then down again.
         let mut chain = vec![resource];
         let mut ancestor: Option<Arc<Node>> = None;
@@ -290,7 +293,7 @@ impl<'a, Q: Source> View<'a, Q> {
             self.cache.add(&node, epoch);
             ancestor = Some(node);
         }
-        Ok(ancestor.and_then(|node| self.current(node)))
+        Ok(ancestor)
     }
 
     /// The resource of that resource identifier.
@@ -303,12 +306,11 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(node) = self.cache.by_id(id) {
             return Ok(self.current(node));
         }
-        if let Some(seq) = seq_of_generated_id(id) {
-            if let Some(node) = self.node(seq).await?
-                && node.id == id
-            {
-                return Ok(Some(node));
-            }
+        if let Some(seq) = seq_of_generated_id(id)
+            && let Some(node) = self.node(seq).await?
+            && node.id == id
+        {
+            return Ok(Some(node));
         }
         let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
         match resource {
@@ -399,7 +401,9 @@ impl<'a, Q: Source> View<'a, Q> {
                     Arc::new(Node::new(resource, path, identity))
                 };
                 let list: Arc<[Arc<Node>]> = resources.into_iter().map(node).collect();
-                self.cache.add_subscriptions(parent.seq, &list, epoch);
+                if self.source.overlay().is_none_or(|overlay| !overlay.changes_subscriptions(parent.seq)) {
+                    self.cache.add_subscriptions(parent.seq, &list, epoch);
+                }
                 list
             }
         };
@@ -449,15 +453,31 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(node)
     }
 
-    /// The oldest instance below a container.
+    /// The oldest instance below a container. With a maximum age the oldest expire first, so those are passed over.
     pub(crate) async fn oldest(&mut self, parent: &Node) -> Result<Option<Arc<Node>>, Error> {
         let Some(ty) = newest_type(parent.ty) else {
             return Ok(None);
         };
         let resource = self.source.settled().await.map_err(failed)?.oldest(parent.seq, ty).await.map_err(failed)?;
-        match resource {
-            Some(resource) => self.adopt(resource).await,
-            None => Ok(None),
+        let Some(resource) = resource else {
+            return Ok(None);
+        };
+        let mut after = resource.seq;
+        let oldest = self.adopt(resource).await?.filter(|node| !node.is_expired(self.now));
+        if oldest.is_some() {
+            return Ok(oldest);
+        }
+        let mut limit = 1;
+        loop {
+            limit = (limit * 4).min(EXPIRED_PAGE_MAX);
+            let page = self.children(parent, &[ty], after, limit).await?;
+            let Some(last) = page.last() else {
+                return Ok(None);
+            };
+            after = last.seq;
+            if let Some(node) = page.into_iter().find(|node| !node.is_expired(self.now)) {
+                return Ok(Some(node));
+            }
         }
     }
 
@@ -519,30 +539,14 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(nodes)
     }
 
-    /// Whether the resource is `ancestor` or below it.
-    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
-        let mut current = node.seq;
-        let mut parent = node.parent;
-        loop {
-            if current == ancestor {
-                return Ok(true);
-            }
-            let Some(next) = parent else {
-                return Ok(false);
-            };
-            let Some(node) = self.node(next).await? else {
-                return Ok(false);
-            };
-            current = node.seq;
-            parent = node.parent;
-        }
-    }
-
     /// The text of an address in the form that `drt` asks for.
     pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
         if unstructured { node.id.clone() } else { node.path.clone() }
     }
 }
+
+/// Instances that are read in one step, looking for one that has not expired.
+const EXPIRED_PAGE_MAX: usize = 256;
 
 /// Most subscriptions of one resource.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000;

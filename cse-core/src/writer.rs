@@ -6,27 +6,28 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::authorize::Requester;
+use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
-use crate::digest;
-use crate::error::Error;
+use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::node::Node;
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::overlay::{Effects, Overlay, Windows};
-use crate::ports::{DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
+use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::resource::Resource;
 use crate::schema::keys;
 use crate::time::Timestamp;
 use crate::view::{Source, View, WriteSource, failed};
 
-/// Numbers that are reserved at once, and how many must be left before a group begins.
+/// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
+/// the group: more than one change may need.
 const NUMBERS_RESERVED: u32 = 65_536;
 const NUMBERS_LEFT_MIN: i64 = 32_768;
+const NUMBERS_PER_CHANGE_MAX: i64 = 16_384;
 /// Resources that expire in one step.
 const EXPIRED_MAX: usize = 256;
 /// Deadlines that are served in one step.
@@ -51,6 +52,8 @@ pub(crate) struct Change {
     pub(crate) request: Request,
     pub(crate) cx: Cx,
     pub(crate) answers: Answers,
+    /// Under which the answer is remembered, if it is.
+    pub(crate) key: Option<ReplyKey>,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
@@ -107,10 +110,14 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    fn left(&self) -> i64 {
+        self.end - self.next
+    }
+
     /// The next one.
     ///
     /// # Errors
-    /// [`Error::Busy`] when one group used up all that were reserved for it.
+    /// [`Error::Busy`] when one change needs more than there are for it.
     pub(crate) fn take(&mut self) -> Result<Seq, Error> {
         if self.next >= self.end {
             return Err(Error::Busy("too many changes at once"));
@@ -142,7 +149,10 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
     loop {
-        let received = if stopping {
+        let received = if !group.is_empty() {
+            // What the group before left.
+            group.len()
+        } else if stopping {
             jobs.recv_many(&mut group, size_max).await
         } else {
             tokio::select! {
@@ -163,6 +173,7 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
 }
 
 impl<S: Store> Writer<S> {
+    /// Carries out a group in one commit; leaves those jobs in it that must wait for the next.
     async fn run_group(&mut self, group: &mut Vec<Job>) {
         let shared = Arc::clone(&self.shared);
         if let Err(error) = self.reserve_numbers().await {
@@ -177,7 +188,8 @@ impl<S: Store> Writer<S> {
         let mut dues = Vec::new();
         // Notifications that the outbox needs no more.
         let mut settled = 0;
-        for job in group.drain(..) {
+        let mut jobs = std::mem::take(group).into_iter();
+        while let Some(job) = jobs.next() {
             let now = shared.clock.now();
             let source = WriteSource {
                 store: &shared.store,
@@ -210,7 +222,11 @@ impl<S: Store> Writer<S> {
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                 tracing::error!("a change made the CSE panic");
             }
+            if self.numbers.left() < NUMBERS_PER_CHANGE_MAX {
+                break;
+            }
         }
+        group.extend(jobs);
         self.prune_replies(&mut overlay, waiting.len());
         if !broken
             && !overlay.is_empty()
@@ -244,7 +260,7 @@ impl<S: Store> Writer<S> {
     }
 
     async fn reserve_numbers(&mut self) -> Result<(), crate::ports::StoreError> {
-        if self.numbers.end - self.numbers.next < NUMBERS_LEFT_MIN {
+        if self.numbers.left() < NUMBERS_LEFT_MIN {
             let first = self.shared.store.reserve_numbers(NUMBERS_RESERVED).await?.0;
             self.numbers = Numbers { next: first, end: first + i64::from(NUMBERS_RESERVED) };
         }
@@ -260,7 +276,8 @@ impl<S: Store> Writer<S> {
             let lifetime = self.shared.settings.reply_lifetime;
             let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
             let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
-            let effects = Effects { forget_replies_before: Some(before), ..Effects::default() };
+            let mut effects = Effects::new(Permit::internal("forgetting old answers"));
+            effects.forget_replies_before = Some(before);
             overlay.apply(effects, &mut self.windows);
         }
     }
@@ -294,9 +311,7 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
 impl Change {
     /// Decides the change and takes over its effects.
     async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
-        let remember = !matches!(self.request.context.redelivery, Redelivery::Never);
-        let key = remember.then(|| digest::of(&self.request));
-        if let Some(key) = key {
+        if let Some(key) = self.key {
             match earlier_answer(view, key, &self.request).await {
                 Ok(Some(response)) => {
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
@@ -321,11 +336,10 @@ impl Change {
                 Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
             }
         };
+        let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
             Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => {
-                (Effects::default(), Response::error(self.request.request_identifier.clone(), &error))
-            }
+            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
             Err(Refusal::Ask(question)) => {
                 let change = *self;
                 let back = Box::new((change.request, change.cx, change.answers));
@@ -334,12 +348,14 @@ impl Change {
             }
         };
         if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
-            effects = Effects::default();
+            effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
         let at = view.now;
         view.source.apply(effects);
-        if let Some(key) = key {
+        // What failed here may go well the next time.
+        let is_final = response.status != Rsc::InternalServerError;
+        if let Some(key) = self.key.filter(|_| is_final) {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push((self.reply, response));
@@ -375,6 +391,8 @@ async fn earlier_answer<Q: Source>(
     let window = match request.context.redelivery {
         Redelivery::Never | Redelivery::New => return Ok(None),
         Redelivery::Possible => view.settings.reply_lifetime,
+        // Two devices that ask for an identity in the same words must not get the same one.
+        Redelivery::PossibleWithin(_) if is_anonymous(request) => return Ok(None),
         Redelivery::PossibleWithin(window) => window.min(view.settings.reply_lifetime),
     };
     let known = match view.source.overlay().and_then(|overlay| overlay.reply(key)) {
@@ -385,6 +403,11 @@ async fn earlier_answer<Q: Source>(
         return Ok(None);
     };
     Response::from_map(reply.response).map(Some)
+}
+
+/// Whether the originator has no identifier of its own yet.
+fn is_anonymous(request: &Request) -> bool {
+    request.from.as_deref().is_none_or(|from| matches!(from, "" | "C" | "S" | "/C" | "/S"))
 }
 
 fn report(result: Result<(), Error>) {
@@ -403,7 +426,7 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
     };
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("a monitored read"));
     if observed.without_instance {
         let event = EventType::RetrieveOfContainerWithoutInstance;
         view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
@@ -420,21 +443,32 @@ async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shar
     let expired = view.source.settled().await.map_err(failed)?.expired(now, EXPIRED_MAX).await.map_err(failed)?;
     let full = expired.len() == EXPIRED_MAX;
     for seq in expired {
-        let Some(node) = expired_node(view, seq).await? else {
-            continue;
-        };
-        if !node.is_expired(view.now) {
-            continue;
+        // One that cannot be deleted must not keep the others alive.
+        match expire_one(view, seq).await {
+            Ok(true) => shared.metrics.expired.increment(),
+            Ok(false) => {}
+            Err(error) if *view.source.broken => return Err(error),
+            Err(error) => tracing::error!(%error, resource = %seq, "an expired resource cannot be deleted"),
         }
-        let mut effects = Effects::default();
-        op::delete::remove(view, &node, &mut effects).await?;
-        shared.metrics.expired.increment();
-        view.source.apply(effects);
     }
     if full {
         shared.deadline_added(now);
     }
     Ok(())
+}
+
+/// Deletes a resource if it has expired.
+async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<bool, Error> {
+    let Some(node) = expired_node(view, seq).await? else {
+        return Ok(false);
+    };
+    if !node.is_expired(view.now) {
+        return Ok(false);
+    }
+    let mut effects = Effects::new(Permit::internal("expiration"));
+    op::delete::remove(view, &node, &mut effects).await?;
+    view.source.apply(effects);
+    Ok(true)
 }
 
 /// An expired resource; one whose parent is gone already is just cleared away.
@@ -444,7 +478,7 @@ async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Se
     }
     let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
     if let Some(stray) = stray {
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("expiration"));
         effects.deleted.push(crate::overlay::Gone::of(&stray));
         view.source.apply(effects);
     }
@@ -457,22 +491,12 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
     let full = due.len() == DEADLINES_MAX;
     for deadline in due {
-        let mut effects = Effects::default();
-        match deadline.kind {
-            DeadlineKind::Purge => {
-                if op::delete::purge(view, deadline.resource, &mut effects).await? {
-                    shared.deadline_added(now);
-                }
-            }
-            DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
-                Some(node) if deadline.kind == DeadlineKind::Batch => {
-                    view.batch_due(&node, &mut effects).await?;
-                }
-                Some(node) => view.next_rate_window(&node, &mut effects).await?,
-                None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
-            },
+        match serve_deadline(view, deadline).await {
+            Ok(true) => shared.deadline_added(now),
+            Ok(false) => {}
+            Err(error) if *view.source.broken => return Err(error),
+            Err(error) => tracing::error!(%error, resource = %deadline.resource, "what is due cannot be done"),
         }
-        view.source.apply(effects);
     }
     if full {
         shared.deadline_added(now);
@@ -480,9 +504,27 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     Ok(())
 }
 
+/// Does what is due at one deadline; returns whether something is left to do at once.
+async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadline: Deadline) -> Result<bool, Error> {
+    let mut effects = Effects::new(Permit::internal("deadline"));
+    let mut more = false;
+    match deadline.kind {
+        DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
+            Some(node) if deadline.kind == DeadlineKind::Batch => {
+                view.batch_due(&node, &mut effects).await?;
+            }
+            Some(node) => view.next_rate_window(&node, &mut effects).await?,
+            None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
+        },
+    }
+    view.source.apply(effects);
+    Ok(more)
+}
+
 /// Takes note of what became of notifications.
 async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("delivery of notifications"));
     for delivered in results {
         let Delivered { seq, subscription, target, result } = delivered;
         match result {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Cx;
 use crate::access::policy::Access;
+use crate::behaviour::container;
 use crate::content;
 use crate::error::Error;
 use crate::filter::{Candidate, Filter};
@@ -119,6 +120,7 @@ pub(crate) async fn find<Q: Source>(
                 || (has_conditions && !matches(view, &filter, &node).await?)
                 || !view.allows(&cx.requester, access, &node, None).await?
                 || (access == Access::DISCOVERY && is_hidden(view, &node, root).await?)
+                || (access == Access::RETRIEVE && container::is_disabled(view, &node).await?)
             {
                 continue;
             }

@@ -11,10 +11,11 @@ use crate::access::policy::Access;
 use crate::behaviour::group::{Addressee, addressees};
 use crate::behaviour::subscription;
 use crate::cse::Cse;
+use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::node::Node;
-use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Operation, Request, Response};
+use crate::ports::{BoxFuture, ReplyKey, Store};
+use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys, type_def};
 use crate::value::{Map, Text, Value};
@@ -29,6 +30,24 @@ pub(crate) struct Through {
     groups: usize,
     /// Notification targets that have confirmed already.
     pub(crate) verified: Arc<[Text]>,
+}
+
+/// Where the identifiers of the requests to members come from.
+#[derive(Clone, Copy)]
+enum Identifiers {
+    /// New ones each time.
+    New,
+    /// From the request, so that a redelivery asks the members the same, and each answers from its record.
+    Derived(ReplyKey),
+}
+
+impl Identifiers {
+    fn of(request: &Request, key: ReplyKey) -> Self {
+        match request.context.redelivery {
+            Redelivery::Never => Self::New,
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+        }
+    }
 }
 
 impl<S: Store> Cse<S> {
@@ -49,11 +68,13 @@ impl<S: Store> Cse<S> {
             let wanted = request.group_request_target_members.as_deref();
             let members = addressees(&mut self.0.view(), &group, wanted).await?;
             check_child_type(&group, &request, rest.as_ref())?;
+            let key = digest::of(&request);
+            let identifiers = Identifiers::of(&request, key);
             let identifier = match &request.group_request_identifier {
                 Some(identifier) => identifier.clone(),
-                None => self.0.new_request_identifier(),
+                None => self.identifier(identifiers, 0),
             };
-            if !self.note_group_request(&identifier, group.seq) {
+            if !self.note_group_request(&identifier, group.seq, key) {
                 return Err(Error::GroupRequestIdentifierExists(identifier.to_string()));
             }
             let now = self.0.clock.now();
@@ -67,7 +88,7 @@ impl<S: Store> Cse<S> {
                 () = &mut timeout => return Err(Error::MembersNotResponded),
             };
             single.group_request_identifier = Some(identifier);
-            let answers = self.ask_members(single, members, rest, through);
+            let answers = self.ask_members(single, members, rest, through, identifiers);
             tokio::pin!(answers);
             let mut collected = Vec::new();
             loop {
@@ -174,6 +195,15 @@ impl<S: Store> Cse<S> {
         Ok(())
     }
 
+    fn identifier(&self, identifiers: Identifiers, place: usize) -> Text {
+        match identifiers {
+            Identifiers::New => self.0.new_request_identifier(),
+            Identifiers::Derived(ReplyKey(key)) => {
+                smol_str::format_smolstr!("{}-{key:x}-{place}", self.0.settings.identity.base_id())
+            }
+        }
+    }
+
     /// The members' answers with their places, some asked at the same time.
     fn ask_members<'a>(
         &'a self,
@@ -181,6 +211,7 @@ impl<S: Store> Cse<S> {
         members: Vec<Addressee>,
         rest: Option<Text>,
         through: Through,
+        identifiers: Identifiers,
     ) -> impl stream::Stream<Item = (usize, Response)> + Send + use<'a, S> {
         let width = self.0.settings.fan_out_width.max(1);
         let request = Arc::new(request);
@@ -195,7 +226,7 @@ impl<S: Store> Cse<S> {
                         Some(rest) => smol_str::format_smolstr!("{member}/{rest}"),
                         None => member.clone(),
                     };
-                    single.request_identifier = self.0.new_request_identifier();
+                    single.request_identifier = self.identifier(identifiers, at + 1);
                     single.group_request_target_members = addressee.of_nested;
                     let result = self.handle_through(single, through).await;
                     let identifier = request.request_identifier.clone();

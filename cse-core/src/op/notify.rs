@@ -48,7 +48,7 @@ impl<S: Store> Cse<S> {
         request.request_identifier = shared.new_request_identifier();
         match self.send_along(route, request, timeout).await {
             Ok(Sent::Answered(response)) => Ok(*response),
-            Ok(Sent::Unanswered) => Err(Error::Expired("the AE did not answer in time")),
+            Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
             Err(error) => {
                 tracing::debug!(ae = %node.id, %error, "a notification cannot be passed on");
                 Err(Error::NotReachable(node.path.to_string()))
@@ -146,6 +146,8 @@ impl<S: Store> Cse<S> {
                 status if status.is_success() => Ok(()),
                 status => Err(failed(format!("it answered {status}"))),
             },
+            // Nobody can say yes there, and nobody no: that the broker takes such topics has to do.
+            Ok(Sent::Unanswerable) => Ok(()),
             Ok(Sent::Unanswered) => Err(failed("it did not answer in time".into())),
             Err(error) => Err(failed(error.to_string())),
         }
@@ -160,7 +162,7 @@ impl<S: Store> Cse<S> {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
             Ok(Sent::Answered(response)) if response.status == Rsc::TargetNotReachable => Err(unreachable()),
             Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),
-            Ok(Sent::Unanswered) | Err(_) => Err(unreachable()),
+            Ok(Sent::Unanswered | Sent::Unanswerable) | Err(_) => Err(unreachable()),
         }
     }
 }

@@ -1,5 +1,13 @@
 //! The CSE through its front door: requests in, responses and notifications out, on the in-memory store.
 #![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
+mod access;
+mod addressing;
+mod attributes;
 mod basics;
+mod consistency;
+mod containers;
+mod faulty;
 mod harness;
+mod redelivery;
+mod registration;

@@ -32,6 +32,8 @@ pub(crate) struct Effects {
     pub(crate) deadlines_set: Vec<Deadline>,
     pub(crate) deadlines_clear: Vec<(DeadlineKind, Seq)>,
     pub(crate) forget_replies_before: Option<Timestamp>,
+    /// Subscriptions whose expiration counter has come to its end, still to be removed.
+    pub(crate) exhausted: Vec<Arc<Node>>,
     /// Private, so that nothing but [`Effects::new`] makes one.
     _permit: Permit,
 }
@@ -65,6 +67,7 @@ impl Effects {
             deadlines_set: Vec::new(),
             deadlines_clear: Vec::new(),
             forget_replies_before: None,
+            exhausted: Vec::new(),
             _permit: permit,
         }
     }
@@ -85,6 +88,11 @@ impl Effects {
     /// Whether a resource goes.
     pub(crate) fn deletes(&self, seq: Seq) -> bool {
         self.deleted.iter().any(|gone| gone.seq == seq)
+    }
+
+    /// Whether the expiration counter of a subscription comes to its end.
+    pub(crate) fn exhausts(&self, seq: Seq) -> bool {
+        self.exhausted.iter().any(|node| node.seq == seq)
     }
 
     /// The earliest expiration time among what is inserted or changed.

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::behaviour::subscription::RateLimit;
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
-use crate::node::Node;
-use crate::notify::{Admission, Rates};
+use crate::metrics::Metrics;
+use crate::node::{Node, is_instance};
+use crate::notify::Pacing;
+use crate::outbox::OutboxHandle;
 use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
 use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
 use crate::resource::{Resource, seq_of_generated_id};
@@ -41,8 +42,14 @@ pub(crate) trait Source: Send {
     /// The next number for a resource or an event.
     fn next_number(&mut self) -> Result<Seq, Error>;
 
-    /// Whether one more notification fits in the subscription's rate window; counts it if so.
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission;
+    /// What the writer remembers of rate windows and held events.
+    fn pacing(&mut self) -> Option<&mut Pacing>;
+
+    /// Whether one more notification may be left, besides so many of the same request; counts it as dropped if not.
+    fn admits_notification(&mut self, of_request: usize) -> bool;
+
+    /// Counts notifications that were dropped.
+    fn notifications_dropped(&mut self, count: usize);
 
     /// The known oldest instances of a container, at least `count` or all.
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>>;
@@ -94,9 +101,15 @@ impl<S: Store> Source for ReadSource<'_, S> {
         Err(Error::Internal)
     }
 
-    fn admit(&mut self, _subscription: Seq, _limit: RateLimit, _now: Timestamp) -> Admission {
-        Admission::Now
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        None
     }
+
+    fn admits_notification(&mut self, _of_request: usize) -> bool {
+        false
+    }
+
+    fn notifications_dropped(&mut self, _count: usize) {}
 
     fn window(&mut self, _parent: Seq, _count: usize) -> Option<Vec<(Seq, u64)>> {
         None
@@ -112,7 +125,9 @@ pub(crate) struct WriteSource<'a, S: Store> {
     pub(crate) transaction: &'a mut Option<S::Write>,
     pub(crate) overlay: &'a mut Overlay,
     pub(crate) windows: &'a mut Windows,
-    pub(crate) rates: &'a mut Rates,
+    pub(crate) pacing: &'a mut Pacing,
+    pub(crate) outbox: &'a OutboxHandle,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) numbers: &'a mut Numbers,
     /// Set when the database failed, so that nothing of the group can be kept.
     pub(crate) broken: &'a mut bool,
@@ -162,8 +177,20 @@ impl<S: Store> Source for WriteSource<'_, S> {
         self.numbers.take()
     }
 
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission {
-        self.rates.admit(subscription, limit, now)
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        Some(self.pacing)
+    }
+
+    fn admits_notification(&mut self, of_request: usize) -> bool {
+        let admits = self.outbox.admits(self.overlay.outbox.len() + of_request);
+        if !admits {
+            self.notifications_dropped(1);
+        }
+        admits
+    }
+
+    fn notifications_dropped(&mut self, count: usize) {
+        self.metrics.notifications_dropped.add(count as u64);
     }
 
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>> {
@@ -355,6 +382,10 @@ impl<'a, Q: Source> View<'a, Q> {
 
     /// The subscriptions of a resource.
     pub(crate) async fn subscriptions(&mut self, parent: &Node) -> Result<Arc<[Arc<Node>]>, Error> {
+        if is_instance(parent.ty) {
+            // They cannot have any, and there are many of them.
+            return Ok(Arc::default());
+        }
         let base = match self.cache.subscriptions(parent.seq) {
             Some(list) => list,
             None => {

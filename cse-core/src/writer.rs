@@ -7,12 +7,13 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::access::authorize::{Permit, Requester};
+use crate::access::policy::Access;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::node::Node;
-use crate::notify::{Happening, Rates};
+use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::overlay::{Effects, Overlay, Windows};
 use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
@@ -69,6 +70,7 @@ pub(crate) struct Observed {
     pub(crate) resource: Seq,
     pub(crate) requester: Requester,
     pub(crate) operation: Operation,
+    pub(crate) access: Access,
     /// Whether a container was found without instances.
     pub(crate) without_instance: bool,
 }
@@ -92,6 +94,13 @@ pub(crate) enum DeliveryResult {
     GivenUp,
     /// It is to be tried again then, after so many attempts.
     Again(Timestamp, u32),
+}
+
+impl DeliveryResult {
+    /// Whether nothing more will become of it.
+    fn is_final(self) -> bool {
+        !matches!(self, Self::Again(..))
+    }
 }
 
 /// Numbers that no other resource has had.
@@ -122,7 +131,7 @@ impl Numbers {
 struct Writer<S: Store> {
     shared: Arc<Shared<S>>,
     windows: Windows,
-    rates: Rates,
+    pacing: Pacing,
     numbers: Numbers,
     /// Answers known to be stored, so that forgetting them is asked for now and then only.
     replies_since_pruning: u32,
@@ -134,7 +143,8 @@ type Waiting = (oneshot::Sender<Outcome>, Response);
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
     let numbers = Numbers { next: 0, end: 0 };
-    let mut writer = Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
+    let mut writer =
+        Writer { shared, windows: Windows::new(), pacing: Pacing::new(), numbers, replies_since_pruning: 0 };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
@@ -176,6 +186,8 @@ impl<S: Store> Writer<S> {
         let mut broken = false;
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
         let mut dues = Vec::new();
+        // Notifications that the outbox needs no more.
+        let mut settled = 0;
         let mut jobs = std::mem::take(group).into_iter();
         while let Some(job) = jobs.next() {
             let now = shared.clock.now();
@@ -185,7 +197,9 @@ impl<S: Store> Writer<S> {
                 transaction: &mut transaction,
                 overlay: &mut overlay,
                 windows: &mut self.windows,
-                rates: &mut self.rates,
+                pacing: &mut self.pacing,
+                outbox: &shared.outbox,
+                metrics: &shared.metrics,
                 numbers: &mut self.numbers,
                 broken: &mut broken,
             };
@@ -199,7 +213,10 @@ impl<S: Store> Writer<S> {
                         report(due(&mut view, &shared).await);
                     }
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
-                    Job::Delivered(results) => report(delivered(&mut view, results).await),
+                    Job::Delivered(results) => {
+                        settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
+                        report(delivered(&mut view, results).await);
+                    }
                 }
             };
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
@@ -220,6 +237,7 @@ impl<S: Store> Writer<S> {
         }
         if broken {
             self.windows.clear();
+            self.pacing.clear();
             for (reply, response) in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
                 drop(reply.send(Outcome::Done(failed)));
@@ -234,6 +252,7 @@ impl<S: Store> Writer<S> {
             // Whoever asked may be gone; the change stands.
             drop(reply.send(Outcome::Done(response)));
         }
+        shared.outbox.settled(settled);
         shared.outbox.added(outbox);
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
@@ -355,9 +374,10 @@ async fn observe<Q: Source>(
     };
     let subscriptions = view.subscriptions(&node).await?;
     let is_monitored =
-        subscriptions.iter().any(|node| node.subscription().is_some_and(subscription::Subscription::has_monitors));
+        subscriptions.iter().any(|node| node.subscription().is_some_and(|subscription| subscription.has_monitors()));
     if is_monitored {
-        view.notify_of_attempt(&node, &cx.requester, request.operation, effects).await?;
+        let access = Access::from(request.operation);
+        view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await?;
     }
     Ok(())
 }
@@ -411,7 +431,8 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
         let event = EventType::RetrieveOfContainerWithoutInstance;
         view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
     }
-    view.notify_of_attempt(&node, &observed.requester, observed.operation, &mut effects).await?;
+    let Observed { requester, operation, access, .. } = observed;
+    view.notify_of_attempt(&node, requester, *operation, *access, &mut effects).await?;
     view.source.apply(effects);
     Ok(())
 }
@@ -491,8 +512,7 @@ async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadl
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
         DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
             Some(node) if deadline.kind == DeadlineKind::Batch => {
-                effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
-                view.release_held(&node, &mut effects, usize::MAX).await?;
+                view.batch_due(&node, &mut effects).await?;
             }
             Some(node) => view.next_rate_window(&node, &mut effects).await?,
             None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
@@ -524,7 +544,7 @@ async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: V
             if result == DeliveryResult::Answered {
                 subscription::count(&mut resource.attributes, &target, keys::RESPONSES_RECEIVED, 1);
             }
-            effects.update(Arc::new(node.changed(resource, view.identity())));
+            effects.update(Arc::new(node.counted(resource)));
         }
     }
     view.source.apply(effects);

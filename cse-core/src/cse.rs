@@ -10,10 +10,12 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::access::authorize::Requester;
+use crate::access::policy::Access;
 use crate::address::Target;
 use crate::cache::Cache;
 use crate::digest;
@@ -21,6 +23,7 @@ use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
@@ -70,7 +73,7 @@ pub(crate) struct Shared<S: Store> {
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
     under_way: UnderWay,
     delayed: Arc<Semaphore>,
-    group_requests: Mutex<LruCache<(Text, Seq), ()>>,
+    group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
     requests_made: AtomicU64,
 }
@@ -118,7 +121,7 @@ impl<S: Store> Cse<S> {
         outbound: Arc<dyn Outbound>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
-        let (outbox, outbox_inbox) = outbox::handle(&settings);
+        let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
@@ -183,6 +186,11 @@ impl<S: Store> Cse<S> {
 
     /// Carries out a request that is valid as a primitive.
     pub(crate) async fn handle(&self, request: Request) -> Result<Response, Error> {
+        self.handle_through(request, Through::default()).await
+    }
+
+    /// Carries out a request that came directly or through groups of this CSE.
+    pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
         let mut request = request;
@@ -194,13 +202,24 @@ impl<S: Store> Cse<S> {
         if cx.target.contains("/fopt") {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
-                return self.fan_out(request, cx, group, rest).await;
+                return self.fan_out(request, cx, group, rest, through).await;
             }
         }
         match request.operation {
             Operation::Retrieve => self.retrieve(&request, &cx).await,
-            Operation::Notify => self.notify(request, &cx).await,
-            Operation::Create | Operation::Update | Operation::Delete => self.change(request, cx).await,
+            Operation::Notify => {
+                let result = self.notify(request, &cx).await;
+                let mut view = self.0.view();
+                if let Ok(Some(node)) = view.plain(&cx.target).await {
+                    let subscriptions = view.subscriptions(&node).await?;
+                    self.observe(&subscriptions, &node, &cx, Operation::Notify, Access::NOTIFY, false);
+                }
+                result
+            }
+            Operation::Create | Operation::Update | Operation::Delete => {
+                let answers = Answers { verified: through.verified.to_vec(), ..Answers::default() };
+                self.change(request, cx, answers).await
+            }
         }
     }
 
@@ -277,78 +296,115 @@ impl<S: Store> Cse<S> {
 
     async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
         let mut view = self.0.view();
-        let (response, node) = op::retrieve::answer_to(&mut view, cx, request).await?;
-        let subscriptions = view.subscriptions(&node).await?;
-        if !subscriptions.is_empty() {
-            self.observe(&subscriptions, &node, request, cx);
+        let result = op::retrieve::answer_to(&mut view, cx, request).await;
+        // Refused attempts can be monitored, too.
+        let (result, node) = match result {
+            Ok((response, node)) => (Ok(response), Some(node)),
+            Err(error) => (Err(error), view.plain(&cx.target).await?),
+        };
+        if let Some(node) = node {
+            let subscriptions = view.subscriptions(&node).await?;
+            let access = if request.is_discovery() { Access::DISCOVERY } else { Access::RETRIEVE };
+            let without_instance = result.is_ok() && finds_no_instance(request, &node);
+            self.observe(&subscriptions, &node, cx, Operation::Retrieve, access, without_instance);
         }
-        Ok(response)
+        result
     }
 
-    /// Tells the writer of a read that a subscription wants to know of.
-    fn observe(&self, subscriptions: &[Arc<Node>], node: &Node, request: &Request, cx: &Cx) {
+    /// Tells the writer of an access that a subscription wants to know of.
+    fn observe(
+        &self,
+        subscriptions: &[Arc<Node>],
+        node: &Node,
+        cx: &Cx,
+        operation: Operation,
+        access: Access,
+        without_instance: bool,
+    ) {
         use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
-        let any = |wants: &dyn Fn(&crate::behaviour::subscription::Subscription) -> bool| {
-            subscriptions.iter().filter_map(|node| node.subscription()).any(wants)
-        };
-        let lists_children = matches!(
-            request.result_content,
-            Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
-        );
-        let without_instance = lists_children
-            && node.ty == Ty::CONTAINER
-            && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
-            && any(&|subscription| subscription.wants(RetrieveOfContainerWithoutInstance));
-        if !without_instance && !any(&|subscription| subscription.has_monitors()) {
+        let mut subscriptions = subscriptions.iter().filter_map(|node| node.subscription());
+        let is_wanted = subscriptions.any(|subscription| {
+            subscription.monitors(&cx.requester.originator, access)
+                || (without_instance && subscription.wants(RetrieveOfContainerWithoutInstance))
+        });
+        if !is_wanted {
             return;
         }
-        let observed = Observed {
-            resource: node.seq,
-            requester: cx.requester.clone(),
-            operation: request.operation,
-            without_instance,
-        };
+        let requester = cx.requester.clone();
+        let observed = Observed { resource: node.seq, requester, operation, access, without_instance };
         if self.0.jobs.try_send(Job::Observed(observed)).is_err() {
             self.0.metrics.observations_dropped.increment();
         }
     }
 
     /// Makes a change, once however often the request is delivered.
-    async fn change(&self, request: Request, cx: Cx) -> Result<Response, Error> {
+    async fn change(&self, request: Request, cx: Cx, answers: Answers) -> Result<Response, Error> {
         if request.context.redelivery == Redelivery::Never {
-            return self.change_now(request, cx, None).await;
+            return self.change_now(request, cx, answers, None).await;
         }
         let key = digest::of(&request);
         if request.context.redelivery != Redelivery::New {
             self.0.under_way.wait(key).await;
         }
         let _place = self.0.under_way.begin(key);
-        self.change_now(request, cx, Some(key)).await
+        self.change_now(request, cx, answers, Some(key)).await
     }
 
     /// Has the writer make a change; asks the network where the writer wants that first.
-    async fn change_now(&self, request: Request, cx: Cx, key: Option<ReplyKey>) -> Result<Response, Error> {
-        let mut change = (request, cx, Answers::default());
+    async fn change_now(
+        &self,
+        request: Request,
+        cx: Cx,
+        answers: Answers,
+        key: Option<ReplyKey>,
+    ) -> Result<Response, Error> {
+        let deadline = cx.deadline;
+        let mut change = (request, cx, answers);
         let mut lease = None;
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
             let job = Job::Change(Box::new(Change { request, cx, answers, key, reply }));
-            self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
+            self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
                 Outcome::Ask(question, back) => {
                     change = *back;
-                    if let op::Question::Block { resource, .. } = &question
-                        && lease.is_none()
-                    {
-                        lease = Some(self.lease(*resource).lock_owned().await);
+                    let asking = async {
+                        if let op::Question::Block { resource, .. } = &question
+                            && lease.is_none()
+                        {
+                            lease = Some(self.lease(*resource).lock_owned().await);
+                        }
+                        self.ask(question, &mut change.2).await
+                    };
+                    // What waits for an answer, or for others that do, must not wait beyond its own time.
+                    let time_left = self.0.clock.sleep(deadline.since(self.0.clock.now()));
+                    tokio::select! {
+                        biased;
+                        asked = asking => asked?,
+                        () = time_left => {
+                            return Err(Error::Expired("the request expired while another entity was asked"));
+                        }
                     }
-                    self.ask(question, &mut change.2).await?;
                 }
             }
         }
         Err(Error::Busy("the subscriptions of the resource keep changing"))
+    }
+
+    /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
+    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+        let job = match self.0.jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let clock = &self.0.clock;
+        tokio::select! {
+            sent = self.0.jobs.send(job) => sent.map_err(|_| Error::Busy("it is shutting down")),
+            () = clock.sleep(deadline.since(clock.now())) => Err(Error::Busy("too many changes wait to be carried out")),
+        }
     }
 
     fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
@@ -358,9 +414,11 @@ impl<S: Store> Cse<S> {
         Arc::clone(leases.entry(resource).or_default())
     }
 
-    /// Notes a group request; `false` when it was seen at this group before.
-    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
-        self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    /// Notes a group request; `false` when another one with that identifier was seen at this group before. The
+    /// same one again is a redelivery: what comes round through nested groups is another one.
+    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
+        let mut seen = self.0.group_requests.lock();
+        *seen.get_or_insert((identifier.clone(), group), || key) == key
     }
 }
 
@@ -409,6 +467,15 @@ impl Drop for Place<'_> {
             }
         }
     }
+}
+
+/// Whether a read lists the children of a container that has no instance.
+fn finds_no_instance(request: &Request, node: &Node) -> bool {
+    let lists_children = matches!(
+        request.result_content,
+        Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
+    );
+    lists_children && node.ty == Ty::CONTAINER && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
 }
 
 /// What is known of a request before its target is looked at.

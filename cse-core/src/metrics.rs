@@ -45,6 +45,8 @@ pub struct Metrics {
     pub notifications_retried: Counter,
     /// Notifications that were given up.
     pub notifications_given_up: Counter,
+    /// Notifications that were never stored, because too many waited already.
+    pub notifications_dropped: Counter,
     /// Observations of reads that were dropped because the writer was behind.
     pub observations_dropped: Counter,
 }
@@ -66,6 +68,7 @@ impl Metrics {
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
             ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
+            ("notifications_dropped", "Notifications dropped because too many waited", &self.notifications_dropped),
             ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
         ] {
             all.push((name, help, None, counter.get()));

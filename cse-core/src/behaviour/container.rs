@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
 use crate::cache::newest_type;
@@ -104,7 +106,13 @@ async fn evict<Q: Source>(
 ) -> Result<Evicted, Error> {
     let mut wanted = usize::try_from(excess).unwrap_or(usize::MAX).max(1);
     loop {
-        let oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted).await?;
+        // What goes anyway is counted already.
+        let going = effects.deleted.iter().filter(|gone| gone.parent == Some(container.seq)).count();
+        let mut oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted + going).await?;
+        let all = oldest.len() < wanted + going;
+        if going > 0 {
+            oldest.retain(|(seq, _)| !effects.deletes(*seq));
+        }
         let mut evicted = Evicted::default();
         let mut done = false;
         for (_, size) in &oldest {
@@ -117,7 +125,7 @@ async fn evict<Q: Source>(
             evicted.bytes += size;
         }
         let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);
-        if done || (evicted.count >= excess && fits) || oldest.len() < wanted {
+        if done || (evicted.count >= excess && fits) || all {
             let gone = oldest.iter().take(usize::try_from(evicted.count).unwrap_or(usize::MAX));
             effects.deleted.extend(gone.map(|(seq, _)| instance_gone(*seq, container.seq)));
             return Ok(evicted);
@@ -141,7 +149,7 @@ pub(crate) async fn before_update<Q: Source>(
     let limits = Limits::of(attributes);
     let count = attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
     let bytes = attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);
-    let was_disabled = node.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
+    let was_disabled = has_retrieval_disabled(node);
     let is_disabled = attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
     let (excess, target_bytes) = if was_disabled && !is_disabled {
         (count, None)
@@ -175,6 +183,7 @@ async fn shorten_lives<Q: Source>(
     age: u64,
     effects: &mut Effects,
 ) -> Result<Evicted, Error> {
+    let evicted_before: FxHashSet<Seq> = effects.deleted.iter().map(|gone| gone.seq).collect();
     let mut evicted = Evicted::default();
     let mut after = Seq::START;
     loop {
@@ -184,7 +193,7 @@ async fn shorten_lives<Q: Source>(
         };
         after = last.seq;
         for node in &page {
-            if effects.deletes(node.seq) {
+            if evicted_before.contains(&node.seq) {
                 continue;
             }
             let latest = node.creation_time.plus(Duration::from_secs(age));
@@ -195,7 +204,8 @@ async fn shorten_lives<Q: Source>(
             } else if node.expiration_time.is_none_or(|time| time > latest) {
                 let mut changed = Resource::clone(&node.resource);
                 changed.expiration_time = Some(latest);
-                effects.update(Arc::new(node.changed(changed, view.identity())));
+                // Each instance is met once, so there is no earlier change to look for among the many.
+                effects.updated.push(Arc::new(node.changed(changed, view.identity())));
             }
         }
         if page.len() < PAGE {
@@ -301,16 +311,27 @@ pub(crate) async fn check_retrievable<Q: Source>(
     node: &Node,
     operation: &'static str,
 ) -> Result<(), Error> {
-    if node.ty == Ty::CONTENT_INSTANCE
-        && let Some(parent) = view.parent(node).await?
-    {
-        check_enabled(&parent, operation)?;
+    match container_of(view, node).await? {
+        Some(container) => check_enabled(&container, operation),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a resource is an instance of a container with `disableRetrieval`: then no listing shows it either.
+pub(crate) async fn is_disabled<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<bool, Error> {
+    Ok(container_of(view, node).await?.is_some_and(|container| has_retrieval_disabled(&container)))
+}
+
+async fn container_of<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<Option<Arc<Node>>, Error> {
+    if node.ty == Ty::CONTENT_INSTANCE { view.parent(node).await } else { Ok(None) }
+}
+
+fn has_retrieval_disabled(container: &Node) -> bool {
+    container.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true)
 }
 
 fn check_enabled(container: &Node, operation: &'static str) -> Result<(), Error> {
-    if container.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true) {
+    if has_retrieval_disabled(container) {
         let target = format!("instances of '{}', whose retrieval is disabled", container.path);
         return Err(Error::OperationNotAllowed { operation, target });
     }

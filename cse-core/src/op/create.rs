@@ -48,6 +48,7 @@ pub(crate) async fn decide<Q: Source>(
     let def = if typed.ty == ty { typed } else { def };
     let mut effects = Effects::new(permit);
     let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
+    let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
@@ -226,7 +227,8 @@ async fn is_in_the_way<Q: Source>(
     effects: &mut Effects,
 ) -> Result<bool, Error> {
     match holder {
-        Some(holder) if holder.is_expired(view.now) && !is_instance(holder.ty) => {
+        Some(holder) if effects.deletes(holder.seq) => Ok(false),
+        Some(holder) if holder.is_expired(view.now) => {
             delete::remove(view, &holder, effects).await?;
             Ok(false)
         }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::Cx;
+use super::{Cx, result_content};
 use crate::access::policy::Access;
+use crate::behaviour::container;
 use crate::content;
 use crate::error::Error;
 use crate::filter::{Candidate, Filter};
@@ -21,6 +22,9 @@ use crate::view::{Source, View};
 const PAGE: usize = 256;
 /// Resources that one request may look at; the result of a request that would look at more is cut there.
 const LOOKED_AT_MAX: usize = 1_000_000;
+/// Result contents of discovery; 1, the default of other operations, is taken as if it was absent.
+const RESULT_CONTENTS: [ResultContent; 3] =
+    [ResultContent::DiscoveryResultReferences, ResultContent::Attributes, ResultContent::ChildReferences];
 /// Children of one resource that conditions on children look at.
 const CHILDREN_MAX: usize = 1_000;
 
@@ -119,6 +123,7 @@ pub(crate) async fn find<Q: Source>(
                 || (has_conditions && !matches(view, &filter, &node).await?)
                 || !view.allows(&cx.requester, access, &node, None).await?
                 || (access == Access::DISCOVERY && is_hidden(view, &node, root).await?)
+                || (access == Access::RETRIEVE && container::is_disabled(view, &node).await?)
             {
                 continue;
             }
@@ -166,14 +171,8 @@ pub(crate) async fn discover<Q: Source>(
     criteria: &FilterCriteria,
     root: &Arc<Node>,
 ) -> Result<Shaped, Error> {
-    let references = match request.result_content {
-        None | Some(ResultContent::DiscoveryResultReferences | ResultContent::Attributes) => false,
-        Some(ResultContent::ChildReferences) => true,
-        Some(ResultContent::SemanticContent) => {
-            return Err(Error::NotImplemented("result content 10 (semantic content)".into()));
-        }
-        Some(other) => return Err(Error::parameter("rcn", format!("cannot be {} for discovery", other.code()))),
-    };
+    let default = ResultContent::DiscoveryResultReferences;
+    let references = result_content(request, default, &RESULT_CONTENTS)? == ResultContent::ChildReferences;
     let found = find(view, cx, root, criteria, Access::DISCOVERY).await?;
     let mut addresses: Vec<(Arc<Node>, Text)> = Vec::with_capacity(found.nodes.len());
     for node in found.nodes {

@@ -30,7 +30,7 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let now = Timestamp::parse("20260101T120000").expect("valid");
         Arc::new(Self { now: Mutex::new(now), turned: Notify::new() })
     }
@@ -166,11 +166,17 @@ impl TestCse {
 
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Arc<Self> {
+        let mut settings = Self::settings();
+        change(&mut settings);
+        Self::on(MemoryStore::new(), settings, TestClock::new()).await
+    }
+
+    /// The settings of [`TestCse::new`].
+    pub fn settings() -> Settings {
         let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
         let mut settings = Settings::new(identity, "CAdmin");
         settings.points_of_access = vec!["mqtt://127.0.0.1:1883".into()];
-        change(&mut settings);
-        Self::on(MemoryStore::new(), settings, TestClock::new()).await
+        settings
     }
 
     /// On a store that may have been used before.

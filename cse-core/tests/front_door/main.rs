@@ -3,6 +3,14 @@
 
 mod access;
 mod addressing;
+mod attributes;
 mod basics;
+mod consistency;
+mod containers;
+mod faulty;
 mod harness;
+mod model;
+mod redelivery;
 mod registration;
+mod results;
+mod time;

@@ -74,48 +74,44 @@ macro_rules! tree {
     };
 }
 
-/// In the whole tree, by label (?16).
-const BY_LABEL: &str = concat!(
-    "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
-        WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
-    CROSS JOIN resource r ON r.seq = hit.seq
-    WHERE r.parent IS NOT NULL AND ",
-    conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
-);
+/// Whether the row `r` is at most ?17 levels below the root, found by going up. In the whole tree, too: instances
+/// may outlive a large container for a while, and are nowhere then.
+macro_rules! is_below {
+    () => {
+        " AND EXISTS (
+            WITH RECURSIVE up(seq, level) AS (
+                SELECT r.parent, 1
+                UNION ALL
+                SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
+                WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
+            SELECT 1 FROM up WHERE up.seq = ?1)"
+    };
+}
 
-/// Below the root, by label.
-const BY_LABEL_BELOW: &str = concat!(
+/// Everything with one of the labels ?16.
+const BY_LABEL: &str = concat!(
     "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
         WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
     CROSS JOIN resource r ON r.seq = hit.seq
     WHERE ",
     conditions!(),
-    " AND EXISTS (
-        WITH RECURSIVE up(seq, level) AS (
-            SELECT r.parent, 1
-            UNION ALL
-            SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
-            WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
-        SELECT 1 FROM up WHERE up.seq = ?1)
-    ORDER BY r.seq LIMIT ?3"
+    is_below!(),
+    " ORDER BY r.seq LIMIT ?3"
 );
 
 /// Everything but instances in the whole tree.
 const STRUCTURE: &str = concat!(
     "SELECT r.seq FROM resource r INDEXED BY resource_structure_type WHERE ",
     structure!("r"),
-    " AND r.ty IN (SELECT value FROM json_each(?4)) AND r.parent IS NOT NULL AND ",
+    " AND r.ty IN (SELECT value FROM json_each(?4)) AND ",
     conditions!(),
+    is_below!(),
     " ORDER BY r.seq LIMIT ?3"
 );
 
 /// Everything in the whole tree, in order.
-const ALL: &str = concat!(
-    "SELECT r.seq FROM resource r NOT INDEXED WHERE r.parent IS NOT NULL AND ",
-    conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
-);
+const ALL: &str =
+    concat!("SELECT r.seq FROM resource r NOT INDEXED WHERE ", conditions!(), is_below!(), " ORDER BY r.seq LIMIT ?3");
 
 /// Everything but instances below the root.
 const STRUCTURE_BELOW: &str = concat!(
@@ -203,8 +199,7 @@ pub(super) async fn search(connection: &mut SqliteConnection, search: &Search) -
     // One clause of labels leads, the others are conditions.
     let leading_labels = conditions.labels.pop();
     let text = match (&leading_labels, whole_tree, conditions.excludes_instances()) {
-        (Some(_), true, _) => BY_LABEL,
-        (Some(_), false, _) => BY_LABEL_BELOW,
+        (Some(_), _, _) => BY_LABEL,
         (None, true, true) => STRUCTURE,
         (None, true, false) => ALL,
         (None, false, true) => STRUCTURE_BELOW,

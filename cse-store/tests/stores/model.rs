@@ -11,7 +11,7 @@ use cse_core::ports::{
 };
 use cse_core::resource::Resource;
 use cse_core::schema::Ty;
-use cse_core::value::Map;
+use cse_core::value::{Map, Text};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
@@ -35,6 +35,8 @@ enum Step {
     },
     /// With all descendants.
     Delete(Index),
+    /// Alone: what is below stays, out of reach.
+    DeleteAlone(Index),
     Reply(u128),
     Forget(i64),
     Outbox,
@@ -77,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(parent, ty, name, id, varying)| Step::Insert { parent, ty, name, id, varying }),
         4 => (any::<Index>(), varying()).prop_map(|(which, varying)| Step::Update { which, varying }),
         1 => any::<Index>().prop_map(Step::Delete),
+        1 => any::<Index>().prop_map(Step::DeleteAlone),
         3 => (0_u128..12).prop_map(Step::Reply),
         1 => (0_i64..20).prop_map(Step::Forget),
         2 => Just(Step::Outbox),
@@ -99,6 +102,8 @@ fn transactions() -> impl Strategy<Value = Vec<Transaction>> {
 #[derive(Clone)]
 struct World {
     resources: Vec<Resource>,
+    /// Identifiers of what is in the store and not in the tree.
+    out_of_reach: Vec<Text>,
     next: i64,
     clock: i64,
     outbox: Vec<i64>,
@@ -143,6 +148,7 @@ impl World {
                     let mut new = resource(self.number(), Some(parent.0), Ty(*ty));
                     if let Some(id) = id
                         && self.resources.iter().all(|other| other.id != *id)
+                        && !self.out_of_reach.contains(&Text::from(*id))
                     {
                         new.id = (*id).into();
                         new.name = (*id).into();
@@ -180,6 +186,17 @@ impl World {
                     }
                     self.resources.retain(|resource| !gone.contains(&resource.seq));
                     changes.delete.extend(gone);
+                }
+                Step::DeleteAlone(which) => {
+                    let seq = self.pick(which);
+                    if seq == Seq::CSE_BASE {
+                        continue;
+                    }
+                    let lost = self.subtree(seq);
+                    let below = self.resources.iter().filter(|other| lost.contains(&other.seq) && other.seq != seq);
+                    self.out_of_reach.extend(below.map(|other| other.id.clone()));
+                    self.resources.retain(|resource| !lost.contains(&resource.seq));
+                    changes.delete.push(seq);
                 }
                 Step::Reply(key) => {
                     self.clock += 1;
@@ -329,7 +346,14 @@ async fn run(transactions: Vec<Transaction>) -> Result<(), StoreError> {
     let mut database = crate::support::open(directory.path()).await;
     let model = MemoryStore::new();
     let base = resource(1, None, Ty::CSE_BASE);
-    let mut world = World { resources: vec![base.clone()], next: 2, clock: 0, outbox: Vec::new(), held: Vec::new() };
+    let mut world = World {
+        resources: vec![base.clone()],
+        out_of_reach: Vec::new(),
+        next: 2,
+        clock: 0,
+        outbox: Vec::new(),
+        held: Vec::new(),
+    };
     crate::support::commit(&model, &crate::support::inserting([base.clone()])).await?;
     crate::support::commit(&database, &crate::support::inserting([base])).await?;
     for (turn, transaction) in transactions.into_iter().enumerate() {

@@ -3,6 +3,8 @@
 
 mod basics;
 mod consistency;
+mod discovery;
 mod faulty;
+mod filters;
 mod harness;
 mod redelivery;

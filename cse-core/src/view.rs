@@ -2,10 +2,15 @@
 //!
 //! Decisions are written once over a [`View`], whether they read a snapshot or prepare a change.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
+<<<<<<< HEAD
+=======
+use rustc_hash::FxHashMap;
+
+use crate::behaviour::subscription::RateLimit;
+>>>>>>> t-disc
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
@@ -210,7 +215,9 @@ pub(crate) struct View<'a, Q: Source> {
     /// The time of the request.
     pub(crate) now: Timestamp,
     /// Answers of policies to the same question, for requests that touch many resources.
-    pub(crate) verdicts: HashMap<(Seq, bool, u8), bool>,
+    pub(crate) verdicts: FxHashMap<(Seq, bool, u8), bool>,
+    /// Policies by the address in `acpi`, for the same reason.
+    pub(crate) policies: FxHashMap<Text, Option<Arc<Node>>>,
 }
 
 /// The database failed: the text goes to the log, the originator learns that it failed.
@@ -221,7 +228,7 @@ pub(crate) fn failed(error: StoreError) -> Error {
 
 impl<'a, Q: Source> View<'a, Q> {
     pub(crate) fn new(settings: &'a Settings, cache: &'a Cache, source: Q, now: Timestamp) -> Self {
-        Self { settings, cache, source, now, verdicts: HashMap::new() }
+        Self { settings, cache, source, now, verdicts: FxHashMap::default(), policies: FxHashMap::default() }
     }
 
     pub(crate) fn identity(&self) -> &'a CseIdentity {
@@ -523,8 +530,9 @@ impl<'a, Q: Source> View<'a, Q> {
     pub(crate) async fn nodes(&mut self, seqs: &[Seq]) -> Result<Vec<Arc<Node>>, Error> {
         let mut nodes: Vec<Arc<Node>> = Vec::with_capacity(seqs.len());
         let mut missing = Vec::new();
-        for seq in seqs {
-            match self.known(*seq) {
+        let cached = self.cache.get_all(seqs);
+        for (seq, cached) in seqs.iter().zip(cached) {
+            match self.source.overlay().and_then(|overlay| overlay.node(*seq)).or(cached.map(Some)) {
                 Some(node) => nodes.extend(node),
                 None => missing.push(*seq),
             }
@@ -539,9 +547,29 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(nodes)
     }
 
+<<<<<<< HEAD
     /// The text of an address in the form that `drt` asks for.
     pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
         if unstructured { node.id.clone() } else { node.path.clone() }
+=======
+    /// Whether the resource is `ancestor` or below it.
+    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
+        let mut current = node.seq;
+        let mut parent = node.parent;
+        loop {
+            if current == ancestor {
+                return Ok(true);
+            }
+            let Some(next) = parent else {
+                return Ok(false);
+            };
+            let Some(node) = self.node(next).await? else {
+                return Ok(false);
+            };
+            current = node.seq;
+            parent = node.parent;
+        }
+>>>>>>> t-disc
     }
 }
 

@@ -6,8 +6,13 @@ mod addressing;
 mod attributes;
 mod basics;
 mod consistency;
+<<<<<<< HEAD
 mod containers;
+=======
+mod discovery;
+>>>>>>> t-disc
 mod faulty;
+mod filters;
 mod harness;
 mod model;
 mod redelivery;

@@ -158,7 +158,7 @@ fn reverse_children(map: &mut Map) {
 ///
 /// # Errors
 /// [`crate::error::Error::InvalidContent`] when the content is not one resource of that type.
-pub(crate) fn typed<'a>(content: &'a Map, ty: Ty) -> Result<(&'static TypeDef, &'a Map), crate::error::Error> {
+pub(crate) fn typed(content: &Map, ty: Ty) -> Result<(&'static TypeDef, &Map), crate::error::Error> {
     use crate::error::Error;
     let expected = type_def(ty).map_or("", |def| def.root);
     let Some((root, value)) = content.only() else {

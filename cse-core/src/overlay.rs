@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::access::authorize::Permit;
 use crate::cache::{Committed, newest_type};
 use crate::id::Seq;
 use crate::node::{Node, is_instance};
@@ -17,7 +18,8 @@ use crate::time::Timestamp;
 use crate::value::Text;
 
 /// What one request does to the tree. Made by a decision, applied as a whole or not at all.
-#[derive(Default)]
+///
+/// The only way into the store, and made with a [`Permit`] only: what nobody allowed cannot be written.
 pub(crate) struct Effects {
     pub(crate) inserted: Vec<Arc<Node>>,
     pub(crate) updated: Vec<Arc<Node>>,
@@ -30,6 +32,10 @@ pub(crate) struct Effects {
     pub(crate) deadlines_set: Vec<Deadline>,
     pub(crate) deadlines_clear: Vec<(DeadlineKind, Seq)>,
     pub(crate) forget_replies_before: Option<Timestamp>,
+    /// Subscriptions whose expiration counter has come to its end, still to be removed.
+    pub(crate) exhausted: Vec<Arc<Node>>,
+    /// Private, so that nothing but [`Effects::new`] makes one.
+    _permit: Permit,
 }
 
 /// A resource that goes.
@@ -47,6 +53,25 @@ impl Gone {
 }
 
 impl Effects {
+    /// No effects yet, of something that is allowed.
+    pub(crate) fn new(permit: Permit) -> Self {
+        Self {
+            inserted: Vec::new(),
+            updated: Vec::new(),
+            deleted: Vec::new(),
+            outbox: Vec::new(),
+            outbox_retry: Vec::new(),
+            outbox_delete: Vec::new(),
+            held: Vec::new(),
+            held_delete: Vec::new(),
+            deadlines_set: Vec::new(),
+            deadlines_clear: Vec::new(),
+            forget_replies_before: None,
+            exhausted: Vec::new(),
+            _permit: permit,
+        }
+    }
+
     /// The version of a resource that these effects lead to, if they change it.
     pub(crate) fn current(&self, seq: Seq) -> Option<&Arc<Node>> {
         self.updated.iter().chain(&self.inserted).find(|node| node.seq == seq)
@@ -63,6 +88,11 @@ impl Effects {
     /// Whether a resource goes.
     pub(crate) fn deletes(&self, seq: Seq) -> bool {
         self.deleted.iter().any(|gone| gone.seq == seq)
+    }
+
+    /// Whether the expiration counter of a subscription comes to its end.
+    pub(crate) fn exhausts(&self, seq: Seq) -> bool {
+        self.exhausted.iter().any(|node| node.seq == seq)
     }
 
     /// The earliest expiration time among what is inserted or changed.

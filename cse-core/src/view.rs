@@ -5,14 +5,19 @@
 use std::future::Future;
 use std::sync::Arc;
 
+<<<<<<< HEAD
+=======
 use rustc_hash::FxHashMap;
 
 use crate::behaviour::subscription::RateLimit;
+>>>>>>> t-disc
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
-use crate::node::Node;
-use crate::notify::{Admission, Rates};
+use crate::metrics::Metrics;
+use crate::node::{Node, is_instance};
+use crate::notify::Pacing;
+use crate::outbox::OutboxHandle;
 use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
 use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
 use crate::resource::{Resource, seq_of_generated_id};
@@ -42,8 +47,14 @@ pub(crate) trait Source: Send {
     /// The next number for a resource or an event.
     fn next_number(&mut self) -> Result<Seq, Error>;
 
-    /// Whether one more notification fits in the subscription's rate window; counts it if so.
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission;
+    /// What the writer remembers of rate windows and held events.
+    fn pacing(&mut self) -> Option<&mut Pacing>;
+
+    /// Whether one more notification may be left, besides so many of the same request; counts it as dropped if not.
+    fn admits_notification(&mut self, of_request: usize) -> bool;
+
+    /// Counts notifications that were dropped.
+    fn notifications_dropped(&mut self, count: usize);
 
     /// The known oldest instances of a container, at least `count` or all.
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>>;
@@ -95,9 +106,15 @@ impl<S: Store> Source for ReadSource<'_, S> {
         Err(Error::Internal)
     }
 
-    fn admit(&mut self, _subscription: Seq, _limit: RateLimit, _now: Timestamp) -> Admission {
-        Admission::Now
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        None
     }
+
+    fn admits_notification(&mut self, _of_request: usize) -> bool {
+        false
+    }
+
+    fn notifications_dropped(&mut self, _count: usize) {}
 
     fn window(&mut self, _parent: Seq, _count: usize) -> Option<Vec<(Seq, u64)>> {
         None
@@ -113,7 +130,9 @@ pub(crate) struct WriteSource<'a, S: Store> {
     pub(crate) transaction: &'a mut Option<S::Write>,
     pub(crate) overlay: &'a mut Overlay,
     pub(crate) windows: &'a mut Windows,
-    pub(crate) rates: &'a mut Rates,
+    pub(crate) pacing: &'a mut Pacing,
+    pub(crate) outbox: &'a OutboxHandle,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) numbers: &'a mut Numbers,
     /// Set when the database failed, so that nothing of the group can be kept.
     pub(crate) broken: &'a mut bool,
@@ -163,8 +182,20 @@ impl<S: Store> Source for WriteSource<'_, S> {
         self.numbers.take()
     }
 
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission {
-        self.rates.admit(subscription, limit, now)
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        Some(self.pacing)
+    }
+
+    fn admits_notification(&mut self, of_request: usize) -> bool {
+        let admits = self.outbox.admits(self.overlay.outbox.len() + of_request);
+        if !admits {
+            self.notifications_dropped(1);
+        }
+        admits
+    }
+
+    fn notifications_dropped(&mut self, count: usize) {
+        self.metrics.notifications_dropped.add(count as u64);
     }
 
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>> {
@@ -282,12 +313,11 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(node) = self.cache.by_id(id) {
             return Ok(self.current(node));
         }
-        if let Some(seq) = seq_of_generated_id(id) {
-            if let Some(node) = self.node(seq).await?
-                && node.id == id
-            {
-                return Ok(Some(node));
-            }
+        if let Some(seq) = seq_of_generated_id(id)
+            && let Some(node) = self.node(seq).await?
+            && node.id == id
+        {
+            return Ok(Some(node));
         }
         let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
         match resource {
@@ -359,6 +389,10 @@ impl<'a, Q: Source> View<'a, Q> {
 
     /// The subscriptions of a resource.
     pub(crate) async fn subscriptions(&mut self, parent: &Node) -> Result<Arc<[Arc<Node>]>, Error> {
+        if is_instance(parent.ty) {
+            // They cannot have any, and there are many of them.
+            return Ok(Arc::default());
+        }
         let base = match self.cache.subscriptions(parent.seq) {
             Some(list) => list,
             None => {
@@ -513,6 +547,11 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(nodes)
     }
 
+<<<<<<< HEAD
+    /// The text of an address in the form that `drt` asks for.
+    pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
+        if unstructured { node.id.clone() } else { node.path.clone() }
+=======
     /// Whether the resource is `ancestor` or below it.
     pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
         let mut current = node.seq;
@@ -530,6 +569,7 @@ impl<'a, Q: Source> View<'a, Q> {
             current = node.seq;
             parent = node.parent;
         }
+>>>>>>> t-disc
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::authorize::Requester;
+use crate::access::authorize::{Permit, Requester};
+use crate::access::policy::Access;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
-use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
+use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::notify::{Happening, Rates};
+use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::overlay::{Effects, Overlay, Windows};
 use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
@@ -52,6 +53,8 @@ pub(crate) struct Change {
     pub(crate) request: Request,
     pub(crate) cx: Cx,
     pub(crate) answers: Answers,
+    /// Under which the answer is remembered, if it is.
+    pub(crate) key: Option<ReplyKey>,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
@@ -68,6 +71,7 @@ pub(crate) struct Observed {
     pub(crate) resource: Seq,
     pub(crate) requester: Requester,
     pub(crate) operation: Operation,
+    pub(crate) access: Access,
     /// Whether a container was found without instances.
     pub(crate) without_instance: bool,
 }
@@ -91,6 +95,13 @@ pub(crate) enum DeliveryResult {
     GivenUp,
     /// It is to be tried again then, after so many attempts.
     Again(Timestamp, u32),
+}
+
+impl DeliveryResult {
+    /// Whether nothing more will become of it.
+    fn is_final(self) -> bool {
+        !matches!(self, Self::Again(..))
+    }
 }
 
 /// Numbers that no other resource has had.
@@ -121,7 +132,7 @@ impl Numbers {
 struct Writer<S: Store> {
     shared: Arc<Shared<S>>,
     windows: Windows,
-    rates: Rates,
+    pacing: Pacing,
     numbers: Numbers,
     /// Answers known to be stored, so that forgetting them is asked for now and then only.
     replies_since_pruning: u32,
@@ -133,7 +144,8 @@ type Waiting = (oneshot::Sender<Outcome>, Response);
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
     let numbers = Numbers { next: 0, end: 0 };
-    let mut writer = Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
+    let mut writer =
+        Writer { shared, windows: Windows::new(), pacing: Pacing::new(), numbers, replies_since_pruning: 0 };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
@@ -175,8 +187,10 @@ impl<S: Store> Writer<S> {
         let mut broken = false;
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
         let mut dues = Vec::new();
+        // Notifications that the outbox needs no more.
+        let mut settled = 0;
         let mut jobs = std::mem::take(group).into_iter();
-        while let Some(job) = jobs.next() {
+        for job in jobs.by_ref() {
             let now = shared.clock.now();
             let source = WriteSource {
                 store: &shared.store,
@@ -184,7 +198,9 @@ impl<S: Store> Writer<S> {
                 transaction: &mut transaction,
                 overlay: &mut overlay,
                 windows: &mut self.windows,
-                rates: &mut self.rates,
+                pacing: &mut self.pacing,
+                outbox: &shared.outbox,
+                metrics: &shared.metrics,
                 numbers: &mut self.numbers,
                 broken: &mut broken,
             };
@@ -192,13 +208,16 @@ impl<S: Store> Writer<S> {
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
-                    Job::Change(change) => change.run(&mut view, &mut waiting).await,
+                    Job::Change(change) => change.run(&mut view, &shared.metrics, &mut waiting).await,
                     Job::Due(done) => {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
                     }
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
-                    Job::Delivered(results) => report(delivered(&mut view, results).await),
+                    Job::Delivered(results) => {
+                        settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
+                        report(delivered(&mut view, results).await);
+                    }
                 }
             };
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
@@ -219,6 +238,7 @@ impl<S: Store> Writer<S> {
         }
         if broken {
             self.windows.clear();
+            self.pacing.clear();
             for (reply, response) in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
                 drop(reply.send(Outcome::Done(failed)));
@@ -233,6 +253,7 @@ impl<S: Store> Writer<S> {
             // Whoever asked may be gone; the change stands.
             drop(reply.send(Outcome::Done(response)));
         }
+        shared.outbox.settled(settled);
         shared.outbox.added(outbox);
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
@@ -256,7 +277,8 @@ impl<S: Store> Writer<S> {
             let lifetime = self.shared.settings.reply_lifetime;
             let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
             let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
-            let effects = Effects { forget_replies_before: Some(before), ..Effects::default() };
+            let mut effects = Effects::new(Permit::internal("forgetting old answers"));
+            effects.forget_replies_before = Some(before);
             overlay.apply(effects, &mut self.windows);
         }
     }
@@ -289,12 +311,16 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
 
 impl Change {
     /// Decides the change and takes over its effects.
-    async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
-        let remember = !matches!(self.request.context.redelivery, Redelivery::Never);
-        let key = remember.then(|| digest::of(&self.request));
-        if let Some(key) = key {
+    async fn run<S: Store>(
+        mut self: Box<Self>,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        metrics: &Metrics,
+        waiting: &mut Vec<Waiting>,
+    ) {
+        if let Some(key) = self.key {
             match earlier_answer(view, key, &self.request).await {
                 Ok(Some(response)) => {
+                    metrics.redeliveries.increment();
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
                     waiting.push((self.reply, response));
                     return;
@@ -317,11 +343,10 @@ impl Change {
                 Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
             }
         };
+        let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
             Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => {
-                (Effects::default(), Response::error(self.request.request_identifier.clone(), &error))
-            }
+            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
             Err(Refusal::Ask(question)) => {
                 let change = *self;
                 let back = Box::new((change.request, change.cx, change.answers));
@@ -330,14 +355,14 @@ impl Change {
             }
         };
         if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
-            effects = Effects::default();
+            effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
         let at = view.now;
         view.source.apply(effects);
         // What failed here may go well the next time.
         let is_final = response.status != Rsc::InternalServerError;
-        if let Some(key) = key.filter(|_| is_final) {
+        if let Some(key) = self.key.filter(|_| is_final) {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push((self.reply, response));
@@ -356,9 +381,10 @@ async fn observe<Q: Source>(
     };
     let subscriptions = view.subscriptions(&node).await?;
     let is_monitored =
-        subscriptions.iter().any(|node| node.subscription().is_some_and(subscription::Subscription::has_monitors));
+        subscriptions.iter().any(|node| node.subscription().is_some_and(|subscription| subscription.has_monitors()));
     if is_monitored {
-        view.notify_of_attempt(&node, &cx.requester, request.operation, effects).await?;
+        let access = Access::from(request.operation);
+        view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await?;
     }
     Ok(())
 }
@@ -407,12 +433,13 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
     };
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("a monitored read"));
     if observed.without_instance {
         let event = EventType::RetrieveOfContainerWithoutInstance;
         view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
     }
-    view.notify_of_attempt(&node, &observed.requester, observed.operation, &mut effects).await?;
+    let Observed { requester, operation, access, .. } = observed;
+    view.notify_of_attempt(&node, requester, *operation, *access, &mut effects).await?;
     view.source.apply(effects);
     Ok(())
 }
@@ -445,7 +472,7 @@ async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq)
     if !node.is_expired(view.now) {
         return Ok(false);
     }
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("expiration"));
     op::delete::remove(view, &node, &mut effects).await?;
     view.source.apply(effects);
     Ok(true)
@@ -458,7 +485,7 @@ async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Se
     }
     let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
     if let Some(stray) = stray {
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("expiration"));
         effects.deleted.push(crate::overlay::Gone::of(&stray));
         view.source.apply(effects);
     }
@@ -486,14 +513,13 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
 
 /// Does what is due at one deadline; returns whether something is left to do at once.
 async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadline: Deadline) -> Result<bool, Error> {
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("deadline"));
     let mut more = false;
     match deadline.kind {
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
         DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
             Some(node) if deadline.kind == DeadlineKind::Batch => {
-                effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
-                view.release_held(&node, &mut effects, usize::MAX).await?;
+                view.batch_due(&node, &mut effects).await?;
             }
             Some(node) => view.next_rate_window(&node, &mut effects).await?,
             None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
@@ -505,7 +531,7 @@ async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadl
 
 /// Takes note of what became of notifications.
 async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("delivery of notifications"));
     for delivered in results {
         let Delivered { seq, subscription, target, result } = delivered;
         match result {
@@ -525,7 +551,7 @@ async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: V
             if result == DeliveryResult::Answered {
                 subscription::count(&mut resource.attributes, &target, keys::RESPONSES_RECEIVED, 1);
             }
-            effects.update(Arc::new(node.changed(resource, view.identity())));
+            effects.update(Arc::new(node.counted(resource)));
         }
     }
     view.source.apply(effects);

@@ -1,4 +1,4 @@
-//! Which requests may be redeliveries: `architecture` calls it "exactly one effect".
+//! Which requests may be redeliveries, so that each has exactly one effect.
 //!
 //! Many clients use one request identifier for ever, so an equal identifier alone says nothing. A message may be a
 //! redelivery if it is marked so, or if the answer to its predecessor has not arrived yet. The embedded broker

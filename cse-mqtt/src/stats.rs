@@ -55,6 +55,8 @@ pub struct MqttStats {
     /// Messages from an external broker above
     /// [`ExternalOptions::packet_bytes_max`](crate::ExternalOptions::packet_bytes_max), ignored.
     pub oversized: Counter,
+    /// Clients of external brokers that were replaced because they had got stuck.
+    pub client_rebuilds: Counter,
     /// Messages that an external broker lost with its session and that were published again.
     pub republished: Counter,
 }

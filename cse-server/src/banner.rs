@@ -46,12 +46,12 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(address) = listening.embedded_broker {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
-        line("  try", topics.mosquitto_rr(&near.ip().to_string(), near.port()));
+        line("  try", topics.mosquitto(&near.ip().to_string(), near.port()));
     }
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        line("  try", topics.mosquitto_rr(host, url.port().unwrap_or(1883)));
+        line("  try", topics.mosquitto(host, url.port().unwrap_or(1883)));
     }
     text
 }
@@ -74,16 +74,16 @@ struct Topics<'a> {
 }
 
 impl Topics<'_> {
-    fn mosquitto_rr(&self, host: &str, port: u16) -> String {
+    /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
+    /// MQTT 5 only.
+    fn mosquitto(&self, host: &str, port: u16) -> String {
         let Self { originator, receiver, target } = self;
-        let between = format!(
-            "{}/{}/json",
-            originator.trim_start_matches('/').replace('/', ":"),
-            receiver.trim_start_matches('/')
-        );
+        let originator_level = originator.trim_start_matches('/').replace('/', ":");
+        let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
         format!(
-            "mosquitto_rr -h {host} -p {port} -q 1 -t /oneM2M/req/{between} -e /oneM2M/resp/{between} \
-             -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}'"
+            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} \
+             -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
+             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 }
@@ -109,7 +109,8 @@ mod tests {
             "http://0.0.0.0:8080\n",
             "'Accept: application/json' http://127.0.0.1:8080/cse-in\n",
             "mqtt://127.0.0.1:1883 (embedded broker)\n",
-            "mosquitto_rr -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -e /oneM2M/resp/CAdmin/id-in/json -m '{",
+            "(sleep 1; mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -m '{",
+            "& mosquitto_sub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/resp/CAdmin/id-in/json -C 1",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

@@ -142,6 +142,11 @@ impl Config {
             .collect()
     }
 
+    /// Whether others than this machine can reach an address that is listened on.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.addresses().iter().any(|(_, address)| !address.ip().is_loopback())
+    }
+
     fn check_addresses(&self, layers: &mut Layers) {
         let addresses = self.addresses();
         for (index, (name, address)) in addresses.iter().enumerate() {

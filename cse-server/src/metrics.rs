@@ -19,13 +19,14 @@ use prometheus_client::registry::Registry;
 pub(crate) use broker::broker_samples;
 pub(crate) use core::core_samples;
 pub(crate) use mqtt::mqtt_samples;
-pub(crate) use process::ProcessSamples;
 pub(crate) use store::store_samples;
+
+use process::ProcessSamples;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
-    /// Name without the prefix `cse_` and, for counters, without the suffix `_total`.
+    /// Name without prefix and, for counters, without the suffix `_total`.
     pub(crate) name: &'static str,
     /// What it counts, as a sentence without full stop.
     pub(crate) help: &'static str,
@@ -101,14 +102,15 @@ impl<F: Fn() -> Vec<Sample> + Send + Sync + 'static> Collector for Part<F> {
     }
 }
 
-/// A registry whose names begin with `cse_`.
-pub(crate) fn registry() -> Registry {
-    Registry::with_prefix("cse")
+/// Adds a part of the server; its names get the prefix `cse_`.
+pub(crate) fn register(registry: &mut Registry, samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+    registry.sub_registry_with_prefix("cse").register_collector(Box::new(Part(samples)));
 }
 
-/// Adds a part.
-pub(crate) fn register(registry: &mut Registry, samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
-    registry.register_collector(Box::new(Part(samples)));
+/// Adds what every process has, under the names that every program uses.
+pub(crate) fn register_process(registry: &mut Registry) {
+    let process = ProcessSamples::starting();
+    registry.register_collector(Box::new(Part(move || process.samples())));
 }
 
 #[cfg(test)]
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn samples_are_read_when_asked_for() {
-        let mut registry = registry();
+        let mut registry = Registry::default();
         register(&mut registry, || {
             let labelled = |value, operation| Sample {
                 label: Some(("operation", operation)),

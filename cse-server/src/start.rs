@@ -15,15 +15,16 @@ use cse_core::id::{CseIdentity, InvalidId};
 use cse_core::ports::{Outbound, Store, StoreError};
 use cse_core::settings::Settings;
 use cse_store::sqlite::{self, OpenError, SqliteOptions, SqliteStore};
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, Durability};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Ended, Lifecycle, Stage, stopped};
-use crate::metrics::{self, ProcessSamples};
+use crate::metrics;
 use crate::monitoring::Monitored;
 use crate::outbound::OutboundRoutes;
 use crate::poa::Listening;
@@ -138,9 +139,8 @@ async fn start(
     lifecycle.spawn(Stage::Core, "cse", run_core(cse.clone(), background, stop));
 
     let mut health = Health::new(lifecycle.stopping());
-    let mut registry = metrics::registry();
-    let process = ProcessSamples::starting();
-    metrics::register(&mut registry, move || process.samples());
+    let mut registry = Registry::default();
+    metrics::register_process(&mut registry);
     metrics::register(&mut registry, {
         let (cse, store) = (cse.clone(), store.clone());
         move || metrics::core_samples(&cse).into_iter().chain(metrics::store_samples(store.metrics())).collect()
@@ -189,4 +189,7 @@ fn announce(config: &Config, settings: &Settings, listening: &Listening) {
         points_of_access = settings.points_of_access.join(" "),
         "started"
     );
+    if config.is_exposed() {
+        warn!("others can reach this server, and nobody is authenticated");
+    }
 }

@@ -34,7 +34,7 @@ impl Server {
         let log = lines_of(child.stderr.take().expect("piped"));
         let mut banner = String::new();
         // The banner comes in one piece; its last line is the one to try MQTT with.
-        while !banner.contains("mosquitto_rr") {
+        while !banner.contains("mosquitto_sub") {
             match lines.recv_timeout(DEADLINE) {
                 Ok(line) => banner += &(line + "\n"),
                 Err(_) => panic!("no banner: {banner}\n{}", log.try_iter().collect::<Vec<_>>().join("\n")),
@@ -146,7 +146,13 @@ fn probes_and_metrics_are_on_the_http_port() {
     }
     let (status, body) = server.get("/metrics");
     assert_eq!(status, 200);
-    for name in ["cse_store_commits_total ", "cse_broker_clients_connected ", "cse_mqtt_received_total ", "# EOF"] {
+    for name in [
+        "cse_store_commits_total ",
+        "cse_broker_clients_connected ",
+        "cse_mqtt_received_total ",
+        "\nprocess_open_fds ",
+        "# EOF",
+    ] {
         assert!(body.contains(name), "{name}\n{body}");
     }
 }

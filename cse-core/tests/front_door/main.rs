@@ -1,10 +1,21 @@
 //! The CSE through its front door: requests in, responses and notifications out, on the in-memory store.
 #![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
+mod access;
+mod addressing;
+mod attributes;
 mod basics;
 mod consistency;
+<<<<<<< HEAD
+mod containers;
+=======
 mod discovery;
+>>>>>>> t-disc
 mod faulty;
 mod filters;
 mod harness;
+mod model;
 mod redelivery;
+mod registration;
+mod results;
+mod time;

@@ -104,7 +104,12 @@ impl Outbox {
     /// Whether there is nothing left to do.
     pub(super) fn is_drained(&mut self) -> bool {
         self.purge();
-        self.messages == 0 && self.entries.is_empty()
+        if !self.entries.is_empty() {
+            return false;
+        }
+        // Without connection, nobody waits for the rest to be sent again if all have given up.
+        let mut under_way = self.handed.iter().chain(self.in_flight.values());
+        self.messages == 0 || (!self.connected && under_way.all(|handed| handed.message.is_withdrawn()))
     }
 
     /// Forgets the messages that nobody wants to be sent any more.
@@ -365,6 +370,15 @@ mod tests {
         drop(receiver);
         assert!(outbox.is_drained());
         assert_eq!(outbox.load(), (0, 0));
+
+        let (sender, receiver) = oneshot::channel();
+        outbox.push(Message { receipt: Some(sender), ..message("b") });
+        outbox.connected();
+        hand_over(&mut outbox);
+        drop(receiver);
+        assert!(!outbox.is_drained(), "it may be acknowledged any moment");
+        outbox.disconnected();
+        assert!(outbox.is_drained());
     }
 
     #[test]

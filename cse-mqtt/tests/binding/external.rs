@@ -5,14 +5,20 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use cse_core::ports::{Destination, Outbound, SendError, Sent};
 use cse_core::primitive::Redelivery;
+use cse_mqtt::broker::{
+    Broker, Client as BrokerClient, ConnectInfo, Identity, Limits, OpenPolicy, Policy, PolicyFuture,
+};
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, Password};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 use crate::support::{Client, DEADLINE, Running, answer, identity, notification, retrieve, until};
 
@@ -309,7 +315,7 @@ async fn urls_lead_to_our_own_broker_and_to_others() {
         }
         let url = Destination::Url(format!("{base}/free/topic").into());
         let sent = running.outbound.send(notification(url, "x", "n1", DEADLINE)).await;
-        assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+        assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
         assert_eq!(client.next().await.0, "free/topic");
     }
     assert_eq!(running.stats.connections.get(), 2, "one for each broker");
@@ -330,7 +336,7 @@ async fn an_idle_connection_is_closed_and_its_session_ended() {
     let url = Destination::Url(format!("mqtt://127.0.0.1:{}/free/topic", other.port).into());
     for number in 1..=3 {
         let sent = running.outbound.send(notification(url.clone(), "x", &number.to_string(), DEADLINE)).await;
-        assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+        assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
         until("it is closed", || running.stats.other_brokers_closed.get() == number).await;
         assert_eq!(running.stats.connections.get(), 1 + number);
     }
@@ -410,7 +416,7 @@ async fn many_messages_survive_a_broker_that_comes_and_goes() {
     }
     let mut sent = 0;
     while let Some(result) = sending.join_next().await {
-        assert!(matches!(result.unwrap(), Ok(Sent::Unanswered)));
+        assert!(matches!(result.unwrap(), Ok(Sent::Unanswerable)));
         sent += 1;
     }
     assert_eq!(sent, COUNT);
@@ -419,5 +425,102 @@ async fn many_messages_survive_a_broker_that_comes_and_goes() {
         seen.insert(client.next().await.0);
     }
     running.up().await;
+    running.stop().await;
+}
+
+/// A broker in this process, reached over TCP like any other.
+struct Strict {
+    allows: Arc<AtomicBool>,
+}
+
+impl Policy for Strict {
+    fn authenticate<'a>(&'a self, _connect: &'a ConnectInfo) -> PolicyFuture<'a> {
+        Box::pin(std::future::ready(Ok(Identity::new(""))))
+    }
+
+    fn may_subscribe(&self, _client: &BrokerClient, _filter: &str) -> bool {
+        self.allows.load(Ordering::SeqCst)
+    }
+
+    fn may_publish(&self, _client: &BrokerClient, _topic: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_tried_again() {
+    let allows = Arc::new(AtomicBool::new(false));
+    let broker = Broker::new(Limits::default(), Arc::new(Strict { allows: Arc::clone(&allows) }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = ExternalOptions {
+        reconnect_min: Duration::from_millis(20),
+        ..ExternalOptions::new("127.0.0.1", listener.local_addr().unwrap().port())
+    };
+    let (stop, stopped) = watch::channel(false);
+    let serving = broker.clone();
+    let serving = tokio::spawn(async move { serving.serve(listener, stopped, DEADLINE / 10).await });
+    let mut running = running(BindingOptions::default(), options);
+    until("it has tried twice", || running.stats.connections.get() >= 2).await;
+    assert_eq!(*running.status.borrow(), LinkStatus::Down);
+    allows.store(true, Ordering::SeqCst);
+    running.up().await;
+    running.stop().await;
+    stop.send(true).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_has_lost_count_is_rebuilt() {
+    let broker = Broker::new(Limits::default(), Arc::new(OpenPolicy));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let options =
+        ExternalOptions { reconnect_min: Duration::from_millis(20), ..ExternalOptions::new("127.0.0.1", port) };
+    let mut running = running(BindingOptions::default(), options);
+    let sending = tokio::spawn(running.outbound.send(notification(
+        Destination::Url(format!("mqtt://127.0.0.1:{port}/free/topic").into()),
+        "x",
+        "n1",
+        DEADLINE,
+    )));
+
+    // The first connection gets CONNACK with a session, and a PUBACK for what was never published.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut packet = [0; 256];
+    assert!(stream.read(&mut packet).await.unwrap() > 0);
+    stream.write_all(&[0x20, 2, 1, 0, 0x40, 2, 1, 0]).await.unwrap();
+
+    let (stop, stopped) = watch::channel(false);
+    let serving = broker.clone();
+    let serving = tokio::spawn(async move { serving.serve(listener, stopped, DEADLINE / 10).await });
+    running.up().await;
+    assert_eq!(running.stats.client_rebuilds.get(), 1);
+    let sent = sending.await.unwrap();
+    assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
+    running.stop().await;
+    stop.send(true).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_to_other_brokers_are_bounded() {
+    let own = Mosquitto::start().await;
+    let (one, two) = (Mosquitto::start().await, Mosquitto::start().await);
+    let options = BindingOptions { other_brokers_max: 1, ..BindingOptions::default() };
+    let mut running = running(options, own.options());
+    running.up().await;
+    let url =
+        |broker: &Mosquitto, path: &str| Destination::Url(format!("mqtt://127.0.0.1:{}{path}", broker.port).into());
+    // In use, as long as the answer is waited for.
+    let waiting = tokio::spawn(running.outbound.send(notification(url(&one, ""), "Cx", "n1", DEADLINE)));
+    until("the first is sent", || running.stats.connections.get() == 2).await;
+    let sent = running.outbound.send(notification(url(&two, "/free"), "x", "n2", DEADLINE)).await;
+    assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    // Idle, it makes room.
+    let sent = running.outbound.send(notification(url(&two, "/free"), "x", "n3", DEADLINE)).await;
+    assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
+    until("the first is closed", || running.stats.other_brokers_closed.get() == 1).await;
     running.stop().await;
 }

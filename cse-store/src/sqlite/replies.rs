@@ -1,33 +1,41 @@
 //! Where remembered answers are: key to row number, in memory.
 //!
 //! A key is a digest, so an index on it would write a random page per answer. The table is only appended to and
-//! cut off at its beginning; this map, bounded and loaded at start, finds the row.
+//! cut off at its beginning; this map, bounded and loaded at start, finds the row. It keeps 64 bits of a key, and
+//! the row has the whole: should two keys ever agree in these bits, the answer to the earlier is forgotten early.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 
 use cse_core::ports::{Reply, ReplyKey};
 use cse_core::time::Timestamp;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use sqlx::{Row, SqliteConnection};
 
 /// Keys per row of the query that loads them; a row per key would take ten times as long.
-const LOADED_AT_ONCE: i64 = 5_000;
+const LOADED_AT_ONCE: i64 = 2_000;
+
+/// What is in memory of a key.
+type ShortKey = u64;
+
+fn short(key: ReplyKey) -> ShortKey {
+    FxBuildHasher.hash_one(key.0)
+}
 
 pub(super) struct ReplyIndex {
     replies_max: usize,
-    /// Number of the next row.
-    next: i64,
-    /// The rows there are, in order: number, when, key.
-    rows: VecDeque<(i64, Timestamp, ReplyKey)>,
+    /// Number of the first of `rows`; the others follow without a gap.
+    first: i64,
+    rows: VecDeque<(Timestamp, ShortKey)>,
     /// The latest row of each key.
-    numbers: FxHashMap<ReplyKey, i64>,
+    numbers: FxHashMap<ShortKey, i64>,
 }
 
 /// What an open transaction does to the index.
 #[derive(Default)]
 pub(super) struct ReplyChanges {
-    added: Vec<(i64, Timestamp, ReplyKey)>,
-    numbers: FxHashMap<ReplyKey, i64>,
+    added: Vec<(Timestamp, ShortKey)>,
+    numbers: FxHashMap<ShortKey, i64>,
     /// Rows up to this number are deleted.
     forgotten_through: i64,
 }
@@ -35,51 +43,69 @@ pub(super) struct ReplyChanges {
 impl ReplyIndex {
     pub(super) async fn load(connection: &mut SqliteConnection, replies_max: usize) -> Result<Self, sqlx::Error> {
         let mut index =
-            Self { replies_max: replies_max.max(1), next: 1, rows: VecDeque::new(), numbers: FxHashMap::default() };
+            Self { replies_max: replies_max.max(1), first: 1, rows: VecDeque::new(), numbers: FxHashMap::default() };
         loop {
             let row = sqlx::query(
                 "SELECT group_concat(number || ' ' || at || ' ' || hex(key), ';')
                  FROM (SELECT number, at, key FROM reply WHERE number >= ?1 ORDER BY number LIMIT ?2)",
             )
-            .bind(index.next)
+            .bind(index.next())
             .bind(LOADED_AT_ONCE)
             .fetch_one(&mut *connection)
             .await?;
-            let Some(keys) = row.try_get::<Option<String>, _>(0)? else {
+            let Some(keys) = row.try_get::<Option<&str>, _>(0)? else {
                 return Ok(index);
             };
             for entry in keys.split(';') {
-                let (number, at, key) = parse(entry)
+                index
+                    .load_row(entry)
                     .ok_or_else(|| sqlx::Error::Decode(format!("reply row '{entry}' makes no sense").into()))?;
-                index.push(number, at, key);
             }
         }
     }
 
-    fn push(&mut self, number: i64, at: Timestamp, key: ReplyKey) {
-        self.next = self.next.max(number + 1);
-        self.rows.push_back((number, at, key));
-        self.numbers.insert(key, number);
+    fn load_row(&mut self, entry: &str) -> Option<()> {
+        let mut parts = entry.split(' ');
+        let number: i64 = parts.next()?.parse().ok()?;
+        let at = Timestamp::from_micros(parts.next()?.parse().ok()?);
+        let key = u128::from_str_radix(parts.next()?, 16).ok()?;
+        if self.rows.is_empty() {
+            self.first = number;
+        } else if number != self.next() {
+            return None;
+        }
+        self.push(at, short(ReplyKey(key)));
+        Some(())
+    }
+
+    /// Number of the next row.
+    fn next(&self) -> i64 {
+        self.first + self.rows.len() as i64
+    }
+
+    fn push(&mut self, at: Timestamp, key: ShortKey) {
+        self.numbers.insert(key, self.next());
+        self.rows.push_back((at, key));
     }
 
     /// Takes over what a transaction did, once it is committed.
     pub(super) fn apply(&mut self, changes: ReplyChanges) {
-        for (number, at, key) in changes.added {
-            self.push(number, at, key);
+        for (at, key) in changes.added {
+            self.push(at, key);
         }
-        while let Some(&(number, _, key)) = self.rows.front()
-            && number <= changes.forgotten_through
+        while self.first <= changes.forgotten_through
+            && let Some((_, key)) = self.rows.pop_front()
         {
-            self.rows.pop_front();
-            if self.numbers.get(&key) == Some(&number) {
+            if self.numbers.get(&key) == Some(&self.first) {
                 self.numbers.remove(&key);
             }
+            self.first += 1;
         }
     }
 
     /// The row of an answer that is committed.
     pub(super) fn number(&self, key: ReplyKey) -> Option<i64> {
-        self.numbers.get(&key).copied()
+        self.numbers.get(&short(key)).copied()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,10 +120,11 @@ impl ReplyIndex {
 impl ReplyChanges {
     /// Gives new answers their row numbers. Returns the first; the others follow.
     pub(super) fn add(&mut self, index: &ReplyIndex, replies: &[Reply]) -> i64 {
-        let first = index.next + self.added.len() as i64;
+        let first = index.next() + self.added.len() as i64;
         for (number, reply) in (first..).zip(replies) {
-            self.added.push((number, reply.at, reply.key));
-            self.numbers.insert(reply.key, number);
+            let key = short(reply.key);
+            self.added.push((reply.at, key));
+            self.numbers.insert(key, number);
         }
         first
     }
@@ -108,47 +135,35 @@ impl ReplyChanges {
     /// Answers go in the order in which they came: one whose time is earlier than that of one before it, because
     /// the clock was set back, goes with that one.
     pub(super) fn forget(&mut self, index: &ReplyIndex, before: Option<Timestamp>) -> Option<i64> {
-        let rows = || index.rows.iter().chain(&self.added);
-        let mut excess = (index.rows.len() + self.added.len()).saturating_sub(index.replies_max);
-        let last = rows()
-            .take_while(|(_, at, _)| {
-                let goes = excess > 0 || before.is_some_and(|before| *at < before);
-                excess = excess.saturating_sub(1);
-                goes
-            })
-            .last()
-            .map(|(number, _, _)| *number)
-            .filter(|number| *number > self.forgotten_through)?;
+        let excess = (index.rows.len() + self.added.len()).saturating_sub(index.replies_max);
+        let going = index
+            .rows
+            .iter()
+            .chain(&self.added)
+            .enumerate()
+            .take_while(|(position, (at, _))| *position < excess || before.is_some_and(|before| *at < before))
+            .count();
+        let last = index.first + going as i64 - 1;
+        if last <= self.forgotten_through || going == 0 {
+            return None;
+        }
         self.forgotten_through = last;
         Some(last)
     }
 
     /// The row of an answer, as the transaction sees it.
     pub(super) fn number(&self, index: &ReplyIndex, key: ReplyKey) -> Option<i64> {
-        let number = self.numbers.get(&key).copied().or_else(|| index.number(key))?;
+        let number = self.numbers.get(&short(key)).copied().or_else(|| index.number(key))?;
         (number > self.forgotten_through).then_some(number)
     }
 
     /// How many answers there are, as the transaction sees it.
     pub(super) fn len(&self, index: &ReplyIndex) -> usize {
         let known_before = self.numbers.keys().filter(|key| index.numbers.contains_key(key)).count();
-        let forgotten = index
-            .rows
-            .iter()
-            .chain(&self.added)
-            .take_while(|(number, _, _)| *number <= self.forgotten_through)
-            .filter(|(number, _, key)| {
-                *self.numbers.get(key).or_else(|| index.numbers.get(key)).unwrap_or(number) == *number
-            })
+        let forgotten = (index.first..=self.forgotten_through)
+            .zip(index.rows.iter().chain(&self.added))
+            .filter(|(number, (_, key))| self.numbers.get(key).or_else(|| index.numbers.get(key)) == Some(number))
             .count();
         index.numbers.len() + self.numbers.len() - known_before - forgotten
     }
-}
-
-fn parse(entry: &str) -> Option<(i64, Timestamp, ReplyKey)> {
-    let mut parts = entry.split(' ');
-    let number = parts.next()?.parse().ok()?;
-    let at = Timestamp::from_micros(parts.next()?.parse().ok()?);
-    let key = u128::from_str_radix(parts.next()?, 16).ok()?;
-    Some((number, at, ReplyKey(key)))
 }

@@ -16,9 +16,14 @@ use super::database;
 use super::queries::{limit, list};
 use super::row::{column, json};
 
-/// Types that have no children and of which there are most: the only knowledge of the protocol here. The indexes
-/// on structure leave out the same.
+/// Types of which there are most, and which hardly ever have children, never of these types: the only knowledge of
+/// the protocol here. The indexes on structure leave out the same.
 const INSTANCES: [u16; 6] = [4, 30, 58, 10_004, 10_030, 10_058];
+
+/// Whether resources of that type are instances, which searches of the structure never touch.
+pub(super) fn is_instance(ty: Ty) -> bool {
+    INSTANCES.contains(&ty.0)
+}
 
 macro_rules! structure {
     ($row:literal) => {
@@ -42,13 +47,25 @@ macro_rules! conditions {
     };
 }
 
-/// The structure below the root, ?17 levels deep at most, and the root itself at level 0.
+/// The structure below the root, ?17 levels deep at most, and the root itself at level 0. Descent begins at the root
+/// and at the few resources that it cannot reach because an instance is between.
 macro_rules! tree {
     () => {
         concat!(
             "WITH RECURSIVE tree(seq, level) AS (
                 VALUES (?1, 0)
-                UNION ALL
+                UNION
+                SELECT seq, level FROM (
+                    SELECT b.seq AS seq, (
+                        WITH RECURSIVE up(seq, level) AS (
+                            SELECT r.parent, 1 FROM resource r WHERE r.seq = b.seq
+                            UNION ALL
+                            SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
+                            WHERE p.seq = up.seq AND up.seq <> ?1)
+                        SELECT up.level FROM up WHERE up.seq = ?1) AS level
+                    FROM below_instance b)
+                WHERE level <= ?17
+                UNION
                 SELECT c.seq, tree.level + 1 FROM tree CROSS JOIN resource c INDEXED BY resource_structure_child
                 WHERE c.parent = tree.seq AND ",
             structure!("c"),
@@ -57,48 +74,44 @@ macro_rules! tree {
     };
 }
 
-/// In the whole tree, by label (?16).
-const BY_LABEL: &str = concat!(
-    "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
-        WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
-    CROSS JOIN resource r ON r.seq = hit.seq
-    WHERE r.parent IS NOT NULL AND ",
-    conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
-);
+/// Whether the row `r` is at most ?17 levels below the root, found by going up. In the whole tree, too: instances
+/// may outlive a large container for a while, and are nowhere then.
+macro_rules! is_below {
+    () => {
+        " AND EXISTS (
+            WITH RECURSIVE up(seq, level) AS (
+                SELECT r.parent, 1
+                UNION ALL
+                SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
+                WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
+            SELECT 1 FROM up WHERE up.seq = ?1)"
+    };
+}
 
-/// Below the root, by label.
-const BY_LABEL_BELOW: &str = concat!(
+/// Everything with one of the labels ?16.
+const BY_LABEL: &str = concat!(
     "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
         WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
     CROSS JOIN resource r ON r.seq = hit.seq
     WHERE ",
     conditions!(),
-    " AND EXISTS (
-        WITH RECURSIVE up(seq, level) AS (
-            SELECT r.parent, 1
-            UNION ALL
-            SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
-            WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
-        SELECT 1 FROM up WHERE up.seq = ?1)
-    ORDER BY r.seq LIMIT ?3"
+    is_below!(),
+    " ORDER BY r.seq LIMIT ?3"
 );
 
 /// Everything but instances in the whole tree.
 const STRUCTURE: &str = concat!(
     "SELECT r.seq FROM resource r INDEXED BY resource_structure_type WHERE ",
     structure!("r"),
-    " AND r.ty IN (SELECT value FROM json_each(?4)) AND r.parent IS NOT NULL AND ",
+    " AND r.ty IN (SELECT value FROM json_each(?4)) AND ",
     conditions!(),
+    is_below!(),
     " ORDER BY r.seq LIMIT ?3"
 );
 
 /// Everything in the whole tree, in order.
-const ALL: &str = concat!(
-    "SELECT r.seq FROM resource r NOT INDEXED WHERE r.parent IS NOT NULL AND ",
-    conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
-);
+const ALL: &str =
+    concat!("SELECT r.seq FROM resource r NOT INDEXED WHERE ", conditions!(), is_below!(), " ORDER BY r.seq LIMIT ?3");
 
 /// Everything but instances below the root.
 const STRUCTURE_BELOW: &str = concat!(
@@ -111,10 +124,13 @@ const STRUCTURE_BELOW: &str = concat!(
 /// Everything below the root.
 const ALL_BELOW: &str = concat!(
     tree!(),
-    "SELECT r.seq FROM tree CROSS JOIN resource r INDEXED BY resource_child
-    WHERE r.parent = tree.seq AND tree.level < ?17 AND ",
+    "SELECT r.seq FROM tree CROSS JOIN resource r ON r.seq = tree.seq WHERE tree.level > 0 AND ",
     conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
+    " UNION ALL
+    SELECT r.seq FROM tree CROSS JOIN resource r INDEXED BY resource_child
+    WHERE r.parent = tree.seq AND r.ty IN (4, 30, 58, 10004, 10030, 10058) AND tree.level < ?17 AND ",
+    conditions!(),
+    " ORDER BY 1 LIMIT ?3"
 );
 
 /// A range: at least the first, below the second.
@@ -173,7 +189,7 @@ impl Conditions {
     }
 
     fn excludes_instances(&self) -> bool {
-        self.types.as_ref().is_some_and(|types| types.iter().all(|ty| !INSTANCES.contains(&ty.0)))
+        self.types.as_ref().is_some_and(|types| !types.iter().copied().any(is_instance))
     }
 }
 
@@ -183,8 +199,7 @@ pub(super) async fn search(connection: &mut SqliteConnection, search: &Search) -
     // One clause of labels leads, the others are conditions.
     let leading_labels = conditions.labels.pop();
     let text = match (&leading_labels, whole_tree, conditions.excludes_instances()) {
-        (Some(_), true, _) => BY_LABEL,
-        (Some(_), false, _) => BY_LABEL_BELOW,
+        (Some(_), _, _) => BY_LABEL,
         (None, true, true) => STRUCTURE,
         (None, true, false) => ALL,
         (None, false, true) => STRUCTURE_BELOW,

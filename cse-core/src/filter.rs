@@ -41,7 +41,6 @@ pub(crate) struct SeenChildren {
 
 impl<'a> Candidate<'a> {
     /// For filters that look at the resource only.
-    #[cfg(test)]
     pub(crate) fn alone(resource: &'a Resource) -> Self {
         Self { resource, parent: None, children: SeenChildren::default() }
     }

@@ -5,12 +5,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-<<<<<<< HEAD
-=======
 use rustc_hash::FxHashMap;
 
-use crate::behaviour::subscription::RateLimit;
->>>>>>> t-disc
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
@@ -545,31 +541,6 @@ impl<'a, Q: Source> View<'a, Q> {
             nodes.sort_unstable_by_key(|node| node.seq);
         }
         Ok(nodes)
-    }
-
-<<<<<<< HEAD
-    /// The text of an address in the form that `drt` asks for.
-    pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
-        if unstructured { node.id.clone() } else { node.path.clone() }
-=======
-    /// Whether the resource is `ancestor` or below it.
-    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
-        let mut current = node.seq;
-        let mut parent = node.parent;
-        loop {
-            if current == ancestor {
-                return Ok(true);
-            }
-            let Some(next) = parent else {
-                return Ok(false);
-            };
-            let Some(node) = self.node(next).await? else {
-                return Ok(false);
-            };
-            current = node.seq;
-            parent = node.parent;
-        }
->>>>>>> t-disc
     }
 }
 

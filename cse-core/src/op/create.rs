@@ -110,15 +110,11 @@ async fn authorize<Q: Source>(
         }
         return Err(Error::InvalidChildType { child: def.name.into(), parent: parent_name.into() });
     }
-<<<<<<< HEAD
-    Ok((permit, def))
-=======
     if parent.path.split('/').count() >= LEVELS_MAX {
         let problem = format!("resources are at most {LEVELS_MAX} levels deep, '{}' is at the last", parent.name);
         return Err(Error::TooLarge(problem));
     }
-    Ok(def)
->>>>>>> t-disc
+    Ok((permit, def))
 }
 
 /// Checks what was sent and gives the new resource number, identifier, name and times.

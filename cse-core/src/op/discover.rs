@@ -3,21 +3,14 @@
 
 use std::sync::Arc;
 
-<<<<<<< HEAD
-use super::{Cx, result_content};
-use crate::access::policy::Access;
-use crate::behaviour::container;
-use crate::content;
-=======
 use rustc_hash::FxHashSet;
 
-use super::Cx;
+use super::{Cx, result_content};
 use super::find::{Hidden, find, matches};
 use crate::access::policy::Access;
 use crate::address::Resolved;
-use crate::behaviour::container;
+use crate::behaviour::container::{self, End};
 use crate::content::{self, Placed};
->>>>>>> t-disc
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::id::Seq;
@@ -27,28 +20,9 @@ use crate::schema::Ty;
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
 
-<<<<<<< HEAD
-/// Resources read in one step.
-const PAGE: usize = 256;
-/// Resources that one request may look at; the result of a request that would look at more is cut there.
-const LOOKED_AT_MAX: usize = 1_000_000;
 /// Result contents of discovery; 1, the default of other operations, is taken as if it was absent.
 const RESULT_CONTENTS: [ResultContent; 3] =
     [ResultContent::DiscoveryResultReferences, ResultContent::Attributes, ResultContent::ChildReferences];
-/// Children of one resource that conditions on children look at.
-const CHILDREN_MAX: usize = 1_000;
-
-/// A result that may have been cut.
-#[derive(Default)]
-pub(crate) struct Found {
-    /// In the order of creation.
-    pub(crate) nodes: Vec<Arc<Node>>,
-    /// Where to continue, if it was cut: the offset of the next result.
-    pub(crate) next_offset: Option<u64>,
-}
-
-=======
->>>>>>> t-disc
 /// Content with its completeness.
 #[derive(Default)]
 pub(crate) struct Shaped {
@@ -89,88 +63,7 @@ struct Hit {
     address: Text,
 }
 
-<<<<<<< HEAD
-/// Finds resources below `root` that satisfy the criteria and that the originator may see.
-pub(crate) async fn find<Q: Source>(
-    view: &mut View<'_, Q>,
-    cx: &Cx,
-    root: &Arc<Node>,
-    criteria: &FilterCriteria,
-    access: Access,
-) -> Result<Found, Error> {
-    let limit = criteria.limit.unwrap_or(u64::MAX).min(view.settings.result_resources_max as u64);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let skip = criteria.offset.unwrap_or(1) - 1;
-    let filter = Filter::compile(criteria)?;
-    let mut search = Search {
-        root: root.seq,
-        levels: criteria.level.map(|level| u32::try_from(level).unwrap_or(u32::MAX)),
-        clauses: filter.clauses(),
-        after: Seq::START,
-        limit: PAGE,
-    };
-    let has_conditions = criteria.has_conditions();
-    let mut found = Found::default();
-    let mut passed = 0;
-    let mut looked_at = 0;
-    let mut bytes = 0;
-    loop {
-        let seqs = view.search(&search).await?;
-        let full = seqs.len() == search.limit;
-        let Some(last) = seqs.last() else {
-            return Ok(found);
-        };
-        search.after = *last;
-        looked_at += seqs.len();
-        for node in view.nodes(&seqs).await? {
-            if node.is_expired(view.now)
-                || (has_conditions && !matches(view, &filter, &node).await?)
-                || !view.allows(&cx.requester, access, &node, None).await?
-                || (access == Access::DISCOVERY && is_hidden(view, &node, root).await?)
-                || (access == Access::RETRIEVE && container::is_disabled(view, &node).await?)
-            {
-                continue;
-            }
-            passed += 1;
-            if passed <= skip {
-                continue;
-            }
-            bytes += node.resource.approximate_bytes();
-            if found.nodes.len() >= limit || (bytes > view.settings.result_bytes_max && !found.nodes.is_empty()) {
-                found.next_offset = Some(passed);
-                return Ok(found);
-            }
-            found.nodes.push(node);
-        }
-        if !full {
-            return Ok(found);
-        }
-        if looked_at >= LOOKED_AT_MAX {
-            found.next_offset = Some(passed + 1);
-            return Ok(found);
-        }
-    }
-}
-
-/// Whether a resource is, or is below, a registration that is marked inactive (`regs`).
-async fn is_hidden<Q: Source>(view: &mut View<'_, Q>, node: &Arc<Node>, root: &Node) -> Result<bool, Error> {
-    let mut current = Arc::clone(node);
-    while current.seq != root.seq {
-        if current.ty == Ty::AE {
-            return Ok(current.attributes.int(keys::REGISTRATION_STATUS) == Some(2));
-        }
-        match view.parent(&current).await? {
-            Some(parent) => current = parent,
-            None => break,
-        }
-    }
-    Ok(false)
-}
-
-/// Discovery: addresses or references of what is found.
-=======
 /// Discovery: addresses or references of what is found (TS-0004 §7.3.3.14).
->>>>>>> t-disc
 pub(crate) async fn discover<Q: Source>(
     view: &mut View<'_, Q>,
     cx: &Cx,
@@ -178,33 +71,8 @@ pub(crate) async fn discover<Q: Source>(
     criteria: &FilterCriteria,
     root: &Arc<Node>,
 ) -> Result<Shaped, Error> {
-<<<<<<< HEAD
     let default = ResultContent::DiscoveryResultReferences;
     let references = result_content(request, default, &RESULT_CONTENTS)? == ResultContent::ChildReferences;
-    let found = find(view, cx, root, criteria, Access::DISCOVERY).await?;
-    let mut addresses: Vec<(Arc<Node>, Text)> = Vec::with_capacity(found.nodes.len());
-    for node in found.nodes {
-        match &criteria.apply_relative_path {
-            Some(relative) => {
-                let address = format!("{}/{relative}", node.path);
-                if view.resolve(&address).await.is_ok() {
-                    addresses.push((node, address.into()));
-                }
-            }
-            None => {
-                let address = view.address_of(&node, request.unstructured_addresses);
-                addresses.push((node, address));
-            }
-        }
-=======
-    let references = match request.result_content {
-        None | Some(ResultContent::DiscoveryResultReferences | ResultContent::Attributes) => false,
-        Some(ResultContent::ChildReferences) => true,
-        Some(ResultContent::SemanticContent) => {
-            return Err(Error::NotImplemented("result content 10 (semantic content)".into()));
-        }
-        Some(other) => return Err(Error::parameter("rcn", format!("cannot be {} for discovery", other.code()))),
-    };
     let unstructured = request.unstructured_addresses;
     let mut hits = Vec::new();
     let mut take = |node: Arc<Node>| {
@@ -216,7 +84,6 @@ pub(crate) async fn discover<Q: Source>(
     let next_offset = find(view, cx, root, criteria, Access::DISCOVERY, &mut take).await?;
     if let Some(relative) = &criteria.apply_relative_path {
         hits = follow(view, cx, hits, relative, unstructured).await?;
->>>>>>> t-disc
     }
     let content = if references {
         let list = hits.into_iter().map(|hit| content::reference(hit.name, hit.ty, hit.address)).collect();
@@ -244,7 +111,7 @@ async fn follow<Q: Source>(
         if !known.insert(path.clone()) {
             continue;
         }
-        let Some((node, point)) = at(view, &path).await? else { continue };
+        let Some((node, point)) = at(view, cx, &path).await? else { continue };
         if view.allows(&cx.requester, Access::DISCOVERY, &node, None).await? && !hidden.hides(view, &node).await? {
             let address = match (point, unstructured) {
                 (None, _) => content::address_of(&node, unstructured),
@@ -259,18 +126,22 @@ async fn follow<Q: Source>(
 }
 
 /// The resource at a path, and the name of the virtual resource that stands for it there.
-async fn at<Q: Source>(view: &mut View<'_, Q>, path: &str) -> Result<Option<(Arc<Node>, Option<&'static str>)>, Error> {
-    let (instance, point) = match view.resolve(path).await {
+async fn at<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    path: &str,
+) -> Result<Option<(Arc<Node>, Option<&'static str>)>, Error> {
+    let (container, end, point) = match view.resolve(path).await {
         Ok(Resolved::Resource(node)) => return Ok(Some((node, None))),
-        Ok(Resolved::Latest(container)) => (container::instance(view, &container, true).await, "la"),
-        Ok(Resolved::Oldest(container)) => (container::instance(view, &container, false).await, "ol"),
+        Ok(Resolved::Latest(container)) => (container, End::Newest, "la"),
+        Ok(Resolved::Oldest(container)) => (container, End::Oldest, "ol"),
         // Other virtual resources are no resources that can be found.
         Ok(Resolved::FanOut(..) | Resolved::Other(..)) | Err(Error::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    match instance {
-        Ok(node) => Ok(Some((node, Some(point)))),
-        Err(Error::NoInstance(_)) => Ok(None),
+    match container::instance(view, &cx.requester, Access::DISCOVERY, &container, end).await {
+        Ok((_permit, node)) => Ok(Some((node, Some(point)))),
+        Err(Error::NoInstance(_) | Error::NoPrivilege { .. } | Error::OperationNotAllowed { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

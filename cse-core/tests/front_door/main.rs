@@ -6,11 +6,8 @@ mod addressing;
 mod attributes;
 mod basics;
 mod consistency;
-<<<<<<< HEAD
 mod containers;
-=======
 mod discovery;
->>>>>>> t-disc
 mod faulty;
 mod filters;
 mod harness;

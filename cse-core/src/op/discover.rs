@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::{Cx, result_content};
 use super::find::{Hidden, find, matches};
+use super::{Cx, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::behaviour::container::{self, End};

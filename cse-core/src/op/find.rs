@@ -193,8 +193,8 @@ fn first_page(skip: u64, limit: u64) -> usize {
     usize::try_from(wanted).unwrap_or(PAGE).clamp(16, PAGE)
 }
 
-/// What nobody is shown: in discovery, what is below a registration marked inactive (TS-0004 §7.3.3.14); with its
-/// content, an instance whose retrieval is disabled.
+/// What nobody is shown: what is below a registration marked inactive, in discovery (TS-0004 §7.3.3.14), and the
+/// content of instances whose retrieval is disabled.
 pub(super) struct Hidden {
     root: Seq,
     access: Access,
@@ -224,8 +224,9 @@ impl Hidden {
             Some(below) => *below,
             None => self.look_up(view, parent).await?,
         };
-        let is_disabled = below.disables_retrieval && node.ty == Ty::CONTENT_INSTANCE;
-        Ok(below.is_inactive || (self.access == Access::RETRIEVE && is_disabled))
+        // Addresses, which discovery gives, are no content.
+        let is_withheld = self.access == Access::RETRIEVE && below.disables_retrieval;
+        Ok(below.is_inactive || (is_withheld && node.ty == Ty::CONTENT_INSTANCE))
     }
 
     /// Climbs to what is known, or to the root, and notes what is on the way.

@@ -137,13 +137,13 @@ async fn inactive_registrations_are_not_found() {
 }
 
 #[tokio::test]
-async fn content_that_cannot_be_retrieved_is_not_listed() {
+async fn instances_that_cannot_be_retrieved_are_found_but_not_shown() {
     let cse = TestCse::new().await;
     let sensor = cse.register("Csensor", "sensor").await;
     sensor.create("cse-in/sensor", Ty::CONTAINER, r#"{"m2m:cnt":{"rn":"closed","disr":true}}"#).await.created();
     sensor.instance("cse-in/sensor/closed", "1").await.created();
-    // Addresses are no content.
     assert_eq!(sensor.discover("cse-in/sensor/closed", "").await.len(), 1);
+    assert_eq!(sensor.discover("cse-in/sensor", r#","ty":[3],"arp":"la""#).await, Vec::<String>::new());
     let tree = sensor.primitive(r#"{"op":2,"to":"cse-in/sensor","rcn":8}"#).await.resource();
     assert!(!serde_json::to_string(&tree).unwrap().contains("m2m:cin"));
 }

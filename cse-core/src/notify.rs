@@ -220,11 +220,18 @@ impl<Q: Source> View<'_, Q> {
 
     /// Deletes the subscriptions whose expiration counter came to its end.
     pub(crate) fn remove_exhausted<'v>(&'v mut self, effects: &'v mut Effects) -> BoxFuture<'v, Result<(), Error>> {
-        // Boxed, because their deletion is an event, too.
+        // Boxed, because their deletion is an event, too, and leads here again; what that exhausts is removed by
+        // the loop that runs already, or a thousand of them would nest as deep.
         Box::pin(async move {
-            while let Some(node) = effects.exhausted.pop() {
+            if effects.removes_exhausted {
+                return Ok(());
+            }
+            effects.removes_exhausted = true;
+            while let Some(node) = effects.exhausted.get(effects.exhausted_removed).cloned() {
+                effects.exhausted_removed += 1;
                 op::delete::remove(self, &node, effects).await?;
             }
+            effects.removes_exhausted = false;
             Ok(())
         })
     }

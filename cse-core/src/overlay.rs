@@ -32,8 +32,12 @@ pub(crate) struct Effects {
     pub(crate) deadlines_set: Vec<Deadline>,
     pub(crate) deadlines_clear: Vec<(DeadlineKind, Seq)>,
     pub(crate) forget_replies_before: Option<Timestamp>,
-    /// Subscriptions whose expiration counter has come to its end, still to be removed.
+    /// Subscriptions whose expiration counter has come to its end.
     pub(crate) exhausted: Vec<Arc<Node>>,
+    /// How many of these have been taken care of.
+    pub(crate) exhausted_removed: usize,
+    /// Whether they are being removed now.
+    pub(crate) removes_exhausted: bool,
     /// Private, so that nothing but [`Effects::new`] makes one.
     _permit: Permit,
 }
@@ -68,6 +72,8 @@ impl Effects {
             deadlines_clear: Vec::new(),
             forget_replies_before: None,
             exhausted: Vec::new(),
+            exhausted_removed: 0,
+            removes_exhausted: false,
             _permit: permit,
         }
     }

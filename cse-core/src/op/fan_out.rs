@@ -93,12 +93,13 @@ impl<S: Store> Cse<S> {
             let mut collected = Vec::new();
             loop {
                 tokio::select! {
+                    // Time first: a member whose request ends at the same time has not answered before that.
                     biased;
+                    () = &mut timeout => break,
                     next = answers.next() => match next {
                         Some(answer) => collected.push(answer),
                         None => break,
                     },
-                    () = &mut timeout => break,
                 }
             }
             if collected.is_empty() {

@@ -163,6 +163,11 @@ fn check_criteria(parent: &Node, attributes: &Map) -> Result<(), Error> {
     let problem = |member: &str, text: &str| Err(Error::attribute(format!("enc/{member}"), text));
     let events: Vec<EventType> = event_types(criteria).collect();
     let has = |event| events.contains(&event);
+    let codes = criteria.get(keys::NOTIFICATION_EVENT_TYPE).and_then(Value::as_list).unwrap_or_default();
+    let unknown = codes.iter().filter_map(Value::as_int).find(|code| EventType::from_code(*code).is_none());
+    if let Some(code) = unknown {
+        return Err(Error::NotImplemented(format!("notification event type {code}")));
+    }
     if criteria.contains(keys::NOTIFICATION_EVENT_TYPE) && criteria.contains(keys::OPERATION_MONITOR) {
         return problem("om", "cannot be combined with net");
     }

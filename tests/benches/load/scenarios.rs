@@ -96,10 +96,7 @@ impl Bench<'_> {
 
     /// Discovery by label among many containers, over both bindings.
     pub(crate) async fn discovery(&mut self) -> Result<()> {
-        self.report.section(&format!(
-            "Discovery by label: {} of {CONTAINERS} containers",
-            CONTAINERS / LABELLED_EVERY
-        ));
+        self.report.section(&format!("Discovery by label: {} of {CONTAINERS} containers", CONTAINERS / LABELLED_EVERY));
         let cse = self.start("discovery").await?;
         fill_entities(&cse).await?;
         fill_containers(&cse).await?;
@@ -135,9 +132,10 @@ impl Bench<'_> {
         for tenth in 1..=10 {
             let began = Instant::now();
             let each = instances / 10 / ENTITIES as u64;
-            let filling = clients.iter_mut().zip(&mut requests).map(|(client, request)| {
-                client.run(request, FILLING / ENTITIES, Until::Count(each))
-            });
+            let filling = clients
+                .iter_mut()
+                .zip(&mut requests)
+                .map(|(client, request)| client.run(request, FILLING / ENTITIES, Until::Count(each)));
             try_join_all(filling).await?;
             let rate = (each * ENTITIES as u64) as f64 / began.elapsed().as_secs_f64();
             let resident = super::machine::resident_bytes(cse.id())?;

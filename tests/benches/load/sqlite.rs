@@ -14,8 +14,7 @@ const SAMPLES: usize = 1_000;
 /// Identifiers that no sampled row has.
 const FIRST_NEW: i64 = 1 << 40;
 
-const RESOURCE: &str =
-    "seq, parent, ty, id_prefix, id, name, parent_id, ct, lt, et, st, cs, creator, attributes";
+const RESOURCE: &str = "seq, parent, ty, id_prefix, id, name, parent_id, ct, lt, et, st, cs, creator, attributes";
 const REPLY: &str = "number, key, at, response";
 
 /// What the CSE wrote: the schema, and rows of instances and of remembered answers.
@@ -28,7 +27,8 @@ pub(crate) struct Rows {
 impl Rows {
     /// Reads them from a database that may be in use.
     pub(crate) async fn read(database: &Path) -> Result<Self> {
-        let mut connection = SqliteConnectOptions::new().filename(database).disable_statement_logging().connect().await?;
+        let mut connection =
+            SqliteConnectOptions::new().filename(database).disable_statement_logging().connect().await?;
         let schema = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
             .fetch_all(&mut connection)
             .await?;

@@ -317,11 +317,6 @@ pub(crate) async fn check_retrievable<Q: Source>(
     }
 }
 
-/// Whether a resource is an instance of a container with `disableRetrieval`: then no listing shows it either.
-pub(crate) async fn is_disabled<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<bool, Error> {
-    Ok(container_of(view, node).await?.is_some_and(|container| has_retrieval_disabled(&container)))
-}
-
 async fn container_of<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<Option<Arc<Node>>, Error> {
     if node.ty == Ty::CONTENT_INSTANCE { view.parent(node).await } else { Ok(None) }
 }

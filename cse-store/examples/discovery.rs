@@ -2,7 +2,7 @@
 //! containers, through the CSE as a binding calls it, the answer as JSON included.
 //!
 //! `cargo run --release -p cse-store --example discovery`
-#![expect(clippy::print_stdout, clippy::expect_used, missing_docs, reason = "a program to be read by its operator")]
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a program to be read by its operator")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,10 +116,8 @@ async fn main() {
     measure(&cse, "label and type", "Cae", "cse-in", |number| format!(r#"{},"ty":[3]"#, label(number))).await;
     measure(&cse, "first 10 of a type", "Cae", "cse-in", |_| r#""ty":[3],"lim":10"#.into()).await;
     measure(&cse, "everything with a label", "Cae", "cse-in", |_| r#""lbl":["all"]"#.into()).await;
-    measure(&cse, "attribute, by looking at all", "Cae", "cse-in", |_| {
-        r#""atr":[{"nm":"rn","val":"*-77*"}]"#.into()
-    })
-    .await;
+    measure(&cse, "attribute, by looking at all", "Cae", "cse-in", |_| r#""atr":[{"nm":"rn","val":"*-77*"}]"#.into())
+        .await;
     cse.stop();
     background.await.expect("ends");
 }

@@ -189,7 +189,7 @@ impl<S: Store> Writer<S> {
         // Notifications that the outbox needs no more.
         let mut settled = 0;
         let mut jobs = std::mem::take(group).into_iter();
-        while let Some(job) = jobs.next() {
+        for job in jobs.by_ref() {
             let now = shared.clock.now();
             let source = WriteSource {
                 store: &shared.store,

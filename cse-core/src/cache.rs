@@ -82,6 +82,12 @@ impl Cache {
         self.inner.lock().entries.get(&seq).map(|entry| Arc::clone(&entry.node))
     }
 
+    /// The nodes of those numbers, under one lock.
+    pub(crate) fn get_all(&self, seqs: &[Seq]) -> Vec<Option<Arc<Node>>> {
+        let mut inner = self.inner.lock();
+        seqs.iter().map(|seq| inner.entries.get(seq).map(|entry| Arc::clone(&entry.node))).collect()
+    }
+
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Node>> {
         let mut inner = self.inner.lock();
         let seq = *inner.by_id.get(id)?;

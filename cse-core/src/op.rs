@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod discover;
 pub(crate) mod fan_out;
+mod find;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
 pub(crate) mod update;

@@ -2,9 +2,10 @@
 //!
 //! Decisions are written once over a [`View`], whether they read a snapshot or prepare a change.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
@@ -210,7 +211,9 @@ pub(crate) struct View<'a, Q: Source> {
     /// The time of the request.
     pub(crate) now: Timestamp,
     /// Answers of policies to the same question, for requests that touch many resources.
-    pub(crate) verdicts: HashMap<(Seq, bool, u8), bool>,
+    pub(crate) verdicts: FxHashMap<(Seq, bool, u8), bool>,
+    /// Policies by the address in `acpi`, for the same reason.
+    pub(crate) policies: FxHashMap<Text, Option<Arc<Node>>>,
 }
 
 /// The database failed: the text goes to the log, the originator learns that it failed.
@@ -221,7 +224,7 @@ pub(crate) fn failed(error: StoreError) -> Error {
 
 impl<'a, Q: Source> View<'a, Q> {
     pub(crate) fn new(settings: &'a Settings, cache: &'a Cache, source: Q, now: Timestamp) -> Self {
-        Self { settings, cache, source, now, verdicts: HashMap::new() }
+        Self { settings, cache, source, now, verdicts: FxHashMap::default(), policies: FxHashMap::default() }
     }
 
     pub(crate) fn identity(&self) -> &'a CseIdentity {
@@ -523,8 +526,9 @@ impl<'a, Q: Source> View<'a, Q> {
     pub(crate) async fn nodes(&mut self, seqs: &[Seq]) -> Result<Vec<Arc<Node>>, Error> {
         let mut nodes: Vec<Arc<Node>> = Vec::with_capacity(seqs.len());
         let mut missing = Vec::new();
-        for seq in seqs {
-            match self.known(*seq) {
+        let cached = self.cache.get_all(seqs);
+        for (seq, cached) in seqs.iter().zip(cached) {
+            match self.source.overlay().and_then(|overlay| overlay.node(*seq)).or(cached.map(Some)) {
                 Some(node) => nodes.extend(node),
                 None => missing.push(*seq),
             }
@@ -537,11 +541,6 @@ impl<'a, Q: Source> View<'a, Q> {
             nodes.sort_unstable_by_key(|node| node.seq);
         }
         Ok(nodes)
-    }
-
-    /// The text of an address in the form that `drt` asks for.
-    pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
-        if unstructured { node.id.clone() } else { node.path.clone() }
     }
 }
 

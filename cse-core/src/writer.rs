@@ -12,6 +12,7 @@ use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
@@ -207,7 +208,7 @@ impl<S: Store> Writer<S> {
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
-                    Job::Change(change) => change.run(&mut view, &mut waiting).await,
+                    Job::Change(change) => change.run(&mut view, &shared.metrics, &mut waiting).await,
                     Job::Due(done) => {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
@@ -310,10 +311,16 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
 
 impl Change {
     /// Decides the change and takes over its effects.
-    async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
+    async fn run<S: Store>(
+        mut self: Box<Self>,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        metrics: &Metrics,
+        waiting: &mut Vec<Waiting>,
+    ) {
         if let Some(key) = self.key {
             match earlier_answer(view, key, &self.request).await {
                 Ok(Some(response)) => {
+                    metrics.redeliveries.increment();
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
                     waiting.push((self.reply, response));
                     return;

@@ -58,6 +58,7 @@ impl Entity {
         options.set_clean_session(false);
         options.set_max_packet_size(1 << 20, 1 << 20);
         let (client, mut events) = AsyncClient::new(options, 1000);
+        events.network_options.set_tcp_nodelay(true);
         let (answer_sender, answers) = mpsc::channel(WAITING_MAX);
         let (request_sender, requests) = mpsc::channel(WAITING_MAX);
         let (other_sender, others) = mpsc::channel(WAITING_MAX);

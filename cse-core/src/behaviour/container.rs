@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
 use crate::cache::newest_type;
@@ -181,6 +183,7 @@ async fn shorten_lives<Q: Source>(
     age: u64,
     effects: &mut Effects,
 ) -> Result<Evicted, Error> {
+    let evicted_before: FxHashSet<Seq> = effects.deleted.iter().map(|gone| gone.seq).collect();
     let mut evicted = Evicted::default();
     let mut after = Seq::START;
     loop {
@@ -190,7 +193,7 @@ async fn shorten_lives<Q: Source>(
         };
         after = last.seq;
         for node in &page {
-            if effects.deletes(node.seq) {
+            if evicted_before.contains(&node.seq) {
                 continue;
             }
             let latest = node.creation_time.plus(Duration::from_secs(age));
@@ -201,7 +204,8 @@ async fn shorten_lives<Q: Source>(
             } else if node.expiration_time.is_none_or(|time| time > latest) {
                 let mut changed = Resource::clone(&node.resource);
                 changed.expiration_time = Some(latest);
-                effects.update(Arc::new(node.changed(changed, view.identity())));
+                // Each instance is met once, so there is no earlier change to look for among the many.
+                effects.updated.push(Arc::new(node.changed(changed, view.identity())));
             }
         }
         if page.len() < PAGE {
@@ -311,11 +315,6 @@ pub(crate) async fn check_retrievable<Q: Source>(
         Some(container) => check_enabled(&container, operation),
         None => Ok(()),
     }
-}
-
-/// Whether a resource is an instance of a container with `disableRetrieval`: then no listing shows it either.
-pub(crate) async fn is_disabled<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<bool, Error> {
-    Ok(container_of(view, node).await?.is_some_and(|container| has_retrieval_disabled(&container)))
 }
 
 async fn container_of<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<Option<Arc<Node>>, Error> {

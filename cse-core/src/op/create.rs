@@ -29,6 +29,9 @@ const RESULT_CONTENTS: [ResultContent; 5] = [
     ResultContent::ModifiedAttributes,
 ];
 
+/// Levels of the tree. Trees are walked, and written into answers, level by level within each other.
+const LEVELS_MAX: usize = 100;
+
 /// Decides a CREATE.
 pub(crate) async fn decide<Q: Source>(
     view: &mut View<'_, Q>,
@@ -106,6 +109,10 @@ async fn authorize<Q: Source>(
             return Err(Error::NotSubscribable(parent_name.into()));
         }
         return Err(Error::InvalidChildType { child: def.name.into(), parent: parent_name.into() });
+    }
+    if parent.path.split('/').count() >= LEVELS_MAX {
+        let problem = format!("resources are at most {LEVELS_MAX} levels deep, '{}' is at the last", parent.name);
+        return Err(Error::TooLarge(problem));
     }
     Ok((permit, def))
 }
@@ -302,7 +309,7 @@ fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
 }
 
 fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
-    let address = || view.address_of(node, false);
+    let address = || content::address_of(node, false);
     match wanted {
         ResultContent::Nothing => None,
         ResultContent::HierarchicalAddress => Some(Map::single("m2m:uri", address())),

@@ -134,6 +134,7 @@ async fn lower_limits_take_effect_at_once() {
         (r#""mbs":8"#, &["55555"]),
         (r#""mbs":4"#, &[]),
         (r#""mni":4,"mbs":5"#, &["55555"]),
+        (r#""mni":3,"mia":5"#, &["333", "4444", "55555"]),
         (r#""mni":100"#, &["1", "22", "333", "4444", "55555"]),
     ] {
         let (_cse, sensor) = container("").await;

@@ -157,7 +157,9 @@ impl World {
                         new.name = (*name).into();
                     }
                     let is_sibling = |other: &&Resource| other.parent == new.parent && other.name == new.name;
-                    if self.resources.iter().any(|other| is_sibling(&other) || other.id == new.id) {
+                    if self.out_of_reach.contains(&new.id)
+                        || self.resources.iter().any(|other| is_sibling(&other) || other.id == new.id)
+                    {
                         continue;
                     }
                     varying.apply(&mut new);

@@ -1,0 +1,83 @@
+//! What is asked of the server, and whether it holds.
+
+use std::time::Duration;
+
+use super::report::{OUTSTANDING, Report, What, mebibytes};
+
+/// Creates per second of the fastest other CSE known (C, SQLite) on this kind of machine.
+const OTHER_CREATES_MQTT: f64 = 600.0;
+const OTHER_CREATES_HTTP: f64 = 435.0;
+/// What counts as growing: more than allocator noise between a tenth of the instances and all.
+const GROWTH_BYTES_MAX: u64 = 2 << 20;
+const IDLE_BYTES_MAX: u64 = 40_000_000;
+const START_UP_MAX: Duration = Duration::from_secs(1);
+
+/// Requests outstanding that the bars are about.
+const AT: usize = OUTSTANDING[OUTSTANDING.len() - 1];
+
+/// Prints the bars that were measured; `true` if all of them hold.
+pub(crate) fn print(report: &Report) -> bool {
+    println!("\nBARS (at {AT} outstanding)");
+    let mut judge = Judge { failed: 0 };
+    let rate = |what| report.rate(what, AT);
+    if let Some(creates) = rate(What::MqttCreate) {
+        if let (Some(echo), Some(sqlite)) = (rate(What::MqttEcho), rate(What::SqliteOfMqtt)) {
+            let lower = echo.min(sqlite);
+            let name = if echo < sqlite { "echo" } else { "SQLite" };
+            judge.at_least(&format!("creates over MQTT / lower ceiling ({name})"), creates / lower, 0.30);
+        }
+        judge.at_least("creates over MQTT / fastest other CSE (600/s)", creates / OTHER_CREATES_MQTT, 25.0);
+    }
+    if let Some(creates) = rate(What::HttpCreate) {
+        judge.at_least("creates over HTTP / fastest other CSE (435/s)", creates / OTHER_CREATES_HTTP, 20.0);
+    }
+    for (name, what, bar) in [
+        ("latest over MQTT, per s", What::MqttLatest, 25_000.0),
+        ("AE over MQTT, per s", What::MqttEntity, 25_000.0),
+        ("latest over HTTP, per s", What::HttpLatest, 15_000.0),
+        ("AE over HTTP, per s", What::HttpEntity, 15_000.0),
+        ("discovery, 100 of 10,000, over MQTT, per s", What::MqttDiscovery, 1_000.0),
+        ("discovery, 100 of 10,000, over HTTP, per s", What::HttpDiscovery, 1_000.0),
+    ] {
+        if let Some(found) = rate(what) {
+            judge.at_least(name, found, bar);
+        }
+    }
+    if let Some(bytes) = report.idle_bytes {
+        judge.say("resident memory idle", bytes < IDLE_BYTES_MAX, &format!("{} MiB (< 40 MB)", mebibytes(bytes)));
+    }
+    let growth = report.growth;
+    if let Some((early, late)) = growth.resident {
+        let found = format!("{} -> {} MiB (at most 2 MiB more)", mebibytes(early), mebibytes(late));
+        let what = format!("resident memory, {} -> {} instances", growth.instances / 10, growth.instances);
+        judge.say(&what, late <= early + GROWTH_BYTES_MAX, &found);
+    }
+    if let Some((polite, killed)) = growth.start_up {
+        let found = format!("{:.0} ms, after a kill {:.0} ms (< 1 s)", millis(polite), millis(killed));
+        judge.say(&format!("start-up with {} instances", growth.instances), polite.max(killed) < START_UP_MAX, &found);
+    }
+    if judge.failed > 0 {
+        println!("{} missed", judge.failed);
+    }
+    judge.failed == 0
+}
+
+struct Judge {
+    failed: usize,
+}
+
+impl Judge {
+    fn at_least(&mut self, what: &str, found: f64, bar: f64) {
+        let digits = if bar < 1.0 { 2 } else { usize::from(bar < 100.0) };
+        self.say(what, found >= bar, &format!("{found:.digits$} (>= {bar:.digits$})"));
+    }
+
+    fn say(&mut self, what: &str, passed: bool, found: &str) {
+        self.failed += usize::from(!passed);
+        println!("{}  {what:<52} {found}", if passed { "PASS" } else { "FAIL" });
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

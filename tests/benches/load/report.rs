@@ -1,0 +1,99 @@
+//! The table, and what the bars are decided from.
+
+use std::time::Duration;
+
+use super::sample::Sample;
+
+/// Requests outstanding in turn.
+pub(crate) const OUTSTANDING: [usize; 3] = [1, 16, 64];
+
+/// What a line measures.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    MqttCreate,
+    MqttLatest,
+    MqttEntity,
+    MqttDiscovery,
+    MqttEcho,
+    HttpCreate,
+    HttpLatest,
+    HttpEntity,
+    HttpDiscovery,
+    /// Group commits of the rows of creates over MQTT, with remembered answers.
+    SqliteOfMqtt,
+    /// The same of creates over HTTP, without.
+    SqliteOfHttp,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::MqttCreate => "create, MQTT QoS 1",
+            Self::MqttLatest => "latest, MQTT QoS 1",
+            Self::MqttEntity => "AE, MQTT QoS 1",
+            Self::MqttDiscovery => "discovery by label, MQTT",
+            Self::MqttEcho => "ceiling: echo, same broker",
+            Self::HttpCreate => "create, HTTP",
+            Self::HttpLatest => "latest, HTTP",
+            Self::HttpEntity => "AE, HTTP",
+            Self::HttpDiscovery => "discovery by label, HTTP",
+            Self::SqliteOfMqtt => "ceiling: SQLite, MQTT's rows",
+            Self::SqliteOfHttp => "ceiling: SQLite, HTTP's rows",
+        }
+    }
+}
+
+/// What the memory and start-up sections found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Growth {
+    pub(crate) instances: u64,
+    /// Resident bytes at a tenth of the instances, and at all of them.
+    pub(crate) resident: Option<(u64, u64)>,
+    /// From exec to the first answer, after a polite end and after a kill.
+    pub(crate) start_up: Option<(Duration, Duration)>,
+}
+
+/// All that was measured.
+#[derive(Default)]
+pub(crate) struct Report {
+    lines: Vec<(What, usize, Sample)>,
+    pub(crate) idle_bytes: Option<u64>,
+    pub(crate) growth: Growth,
+}
+
+impl Report {
+    /// Begins a part of the table.
+    pub(crate) fn section(&self, title: &str) {
+        println!("\n{title}");
+        println!(
+            "{:<30} {:>11} {:>10} {:>9} {:>9} {:>12} {:>9}",
+            "", "outstanding", "per s", "p50 ms", "p99 ms", "CPU µs each", "RSS MiB"
+        );
+    }
+
+    /// Adds and prints a line.
+    pub(crate) fn add(&mut self, what: What, outstanding: usize, sample: Sample) {
+        let millis = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1e3);
+        let cpu = sample.cpu_per_request.map_or("-".into(), |cpu| format!("{:.1}", cpu.as_secs_f64() * 1e6));
+        let resident = sample.resident_bytes.map_or("-".into(), mebibytes);
+        println!(
+            "{:<30} {outstanding:>11} {:>10.0} {:>9} {:>9} {cpu:>12} {resident:>9}",
+            what.name(),
+            sample.per_second,
+            millis(sample.p50),
+            millis(sample.p99),
+        );
+        self.lines.push((what, outstanding, sample));
+    }
+
+    /// The rate of a line, if it was measured.
+    pub(crate) fn rate(&self, what: What, outstanding: usize) -> Option<f64> {
+        let found = self.lines.iter().find(|(line, count, _)| (*line, *count) == (what, outstanding));
+        found.map(|(_, _, sample)| sample.per_second)
+    }
+}
+
+/// Bytes as MiB with one decimal.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
+}

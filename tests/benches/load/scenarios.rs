@@ -1,0 +1,316 @@
+//! What is measured, in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+
+use super::http::{HttpClient, HttpRequest};
+use super::mqtt::{MqttClient, MqttRequest, Until};
+use super::options::{Options, Section};
+use super::report::{OUTSTANDING, Report, What, mebibytes};
+use super::sample::{Latencies, Sample, Stopwatch};
+use super::server::{Cse, Serving};
+use super::sqlite::Rows;
+use crate::Result;
+
+/// AEs with a container each, which the requests go to in turn.
+const ENTITIES: usize = 16;
+/// Containers that are searched, and how many of them have the label.
+const CONTAINERS: usize = 10_000;
+const LABELLED_EVERY: usize = 100;
+/// Requests outstanding while a tree is filled.
+const FILLING: usize = 256;
+/// 50 bytes of content.
+const INSTANCE: &str = r#"{"m2m:cin":{"con":"21.5;48.25;1013.2;0.0.4.2;ok;battery=97;rssi=-61.."}}"#;
+/// How long a server is left alone before its idle memory is read.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// A run.
+pub(crate) struct Bench<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) binary: &'a Path,
+    /// An empty directory on the disk to be measured.
+    pub(crate) data: &'a Path,
+    pub(crate) report: &'a mut Report,
+}
+
+impl Bench<'_> {
+    /// Creates and retrieves over MQTT, and what the broker and SQLite could do.
+    pub(crate) async fn mqtt(&mut self) -> Result<()> {
+        self.report.section("MQTT");
+        let cse = self.start("mqtt").await?;
+        fill_entities(&cse).await?;
+        let echo = Serving::start(Command::new(std::env::current_exe()?).arg("echo-broker"), "mqtt://")?;
+        let echo_address = echo.address("mqtt://")?;
+        let echoed = |entity| Ok(create_over_mqtt(entity)?.echoed());
+        // Each ceiling right after what is held against it: disks and neighbours change their minds.
+        for outstanding in OUTSTANDING {
+            self.mqtt_line(What::MqttCreate, outstanding, &cse.serving, cse.mqtt, create_over_mqtt).await?;
+            self.sqlite_line(What::SqliteOfMqtt, outstanding, "mqtt").await?;
+            self.mqtt_line(What::MqttEcho, outstanding, &echo, echo_address, echoed).await?;
+        }
+        drop(echo);
+        for outstanding in OUTSTANDING {
+            self.mqtt_line(What::MqttLatest, outstanding, &cse.serving, cse.mqtt, |entity| {
+                MqttRequest::retrieve(&format!("cse-in/load{entity}/data/la"), &originator(entity), "")
+            })
+            .await?;
+        }
+        for outstanding in OUTSTANDING {
+            self.mqtt_line(What::MqttEntity, outstanding, &cse.serving, cse.mqtt, |entity| {
+                MqttRequest::retrieve(&format!("cse-in/load{entity}"), &originator(entity), "")
+            })
+            .await?;
+        }
+        cse.serving.stop("TERM")?;
+        Ok(())
+    }
+
+    /// Creates and retrieves over HTTP.
+    pub(crate) async fn http(&mut self) -> Result<()> {
+        self.report.section("HTTP");
+        let cse = self.start("http").await?;
+        fill_entities(&cse).await?;
+        for outstanding in OUTSTANDING {
+            self.http_line(What::HttpCreate, outstanding, &cse, create_over_http).await?;
+            self.sqlite_line(What::SqliteOfHttp, outstanding, "http").await?;
+        }
+        for outstanding in OUTSTANDING {
+            self.http_line(What::HttpLatest, outstanding, &cse, |entity| {
+                HttpRequest::retrieve(&format!("/cse-in/load{entity}/data/la"), &originator(entity))
+            })
+            .await?;
+        }
+        for outstanding in OUTSTANDING {
+            self.http_line(What::HttpEntity, outstanding, &cse, |entity| {
+                HttpRequest::retrieve(&format!("/cse-in/load{entity}"), &originator(entity))
+            })
+            .await?;
+        }
+        cse.serving.stop("TERM")?;
+        Ok(())
+    }
+
+    /// Discovery by label among many containers, over both bindings.
+    pub(crate) async fn discovery(&mut self) -> Result<()> {
+        self.report.section(&format!("Discovery by label: {} of {CONTAINERS} containers", CONTAINERS / LABELLED_EVERY));
+        let cse = self.start("discovery").await?;
+        fill_entities(&cse).await?;
+        fill_containers(&cse).await?;
+        // One look at the answer: a wrong one would be fast, too.
+        let mut client = HttpClient::connect(cse.http).await?;
+        // By another AE than the owner, so the policy counts.
+        let found = String::from_utf8_lossy(client.ask(&mut discovery_over_http(1)).await?).matches("wanted-").count();
+        if found != CONTAINERS / LABELLED_EVERY {
+            return Err(format!("discovery found {found} containers").into());
+        }
+        for outstanding in OUTSTANDING {
+            self.http_line(What::HttpDiscovery, outstanding, &cse, discovery_over_http).await?;
+        }
+        for outstanding in OUTSTANDING {
+            self.mqtt_line(What::MqttDiscovery, outstanding, &cse.serving, cse.mqtt, |entity| {
+                MqttRequest::retrieve("cse-in", &originator(entity), r#","fc":{"fu":1,"ty":[3],"lbl":["wanted"]}"#)
+            })
+            .await?;
+        }
+        cse.serving.stop("TERM")?;
+        Ok(())
+    }
+
+    /// Memory while the tree grows, then start-up with that tree.
+    pub(crate) async fn growth(&mut self) -> Result<()> {
+        let instances = self.options.instances;
+        println!("\nGrowth to {instances} instances in {ENTITIES} containers, over MQTT with {FILLING} outstanding");
+        let cse = self.start("growth").await?;
+        fill_entities(&cse).await?;
+        let mut clients = mqtt_clients(cse.mqtt, ENTITIES).await?;
+        let mut requests = (0..ENTITIES).map(create_over_mqtt).collect::<Result<Vec<_>>>()?;
+        let mut early = None;
+        for tenth in 1..=10 {
+            let began = Instant::now();
+            let each = instances / 10 / ENTITIES as u64;
+            let filling = clients
+                .iter_mut()
+                .zip(&mut requests)
+                .map(|(client, request)| client.run(request, FILLING / ENTITIES, Until::Count(each)));
+            try_join_all(filling).await?;
+            let rate = (each * ENTITIES as u64) as f64 / began.elapsed().as_secs_f64();
+            let resident = super::machine::resident_bytes(cse.id())?;
+            println!("{:>10} instances: {:>7} MiB, {rate:>7.0}/s", instances / 10 * tenth, mebibytes(resident));
+            let first = *early.get_or_insert(resident);
+            self.report.growth.instances = instances;
+            self.report.growth.resident = Some((first, resident));
+        }
+        let database = self.data.join("growth/cse.db");
+        println!("           database: {} MiB", mebibytes(std::fs::metadata(database)?.len()));
+        if self.options.includes(Section::Startup) {
+            println!("           polite end: {:.0} ms", cse.serving.stop("TERM")?.as_secs_f64() * 1e3);
+            let (cse, polite) = self.time_start().await?;
+            // Something in the write-ahead log, so that there is something to recover.
+            let mut client = MqttClient::connect(cse.mqtt, &originator(0)).await?;
+            client.run(&mut create_over_mqtt(0)?, 64, Until::Count(10_000)).await?;
+            cse.serving.stop("KILL")?;
+            let (cse, killed) = self.time_start().await?;
+            println!("           resident after start: {} MiB", mebibytes(super::machine::resident_bytes(cse.id())?));
+            self.report.growth.start_up = Some((polite, killed));
+            cse.serving.stop("TERM")?;
+        }
+        Ok(())
+    }
+
+    /// From exec to the answer to a retrieve of a latest instance.
+    async fn time_start(&self) -> Result<(Cse, Duration)> {
+        let cse = Cse::start(self.binary, &self.data.join("growth"))?;
+        let mut client = HttpClient::connect(cse.http).await?;
+        client.ask(&mut HttpRequest::retrieve("/cse-in/load0/data/la", &originator(0))).await?;
+        let time = cse.serving.began.elapsed();
+        Ok((cse, time))
+    }
+
+    /// A server on a new directory; the first one is asked for its idle memory.
+    async fn start(&mut self, name: &str) -> Result<Cse> {
+        let directory: PathBuf = self.data.join(name);
+        std::fs::create_dir(&directory)?;
+        let cse = Cse::start(self.binary, &directory)?;
+        if self.report.idle_bytes.is_none() {
+            tokio::time::sleep(SETTLING).await;
+            let idle = super::machine::resident_bytes(cse.id())?;
+            println!("idle: {} MiB resident", mebibytes(idle));
+            self.report.idle_bytes = Some(idle);
+        }
+        Ok(cse)
+    }
+
+    async fn mqtt_line(
+        &mut self,
+        what: What,
+        outstanding: usize,
+        serving: &Serving,
+        address: SocketAddr,
+        request: impl Fn(usize) -> Result<MqttRequest>,
+    ) -> Result<()> {
+        let connections = outstanding.min(self.options.connections).min(ENTITIES);
+        let mut clients = mqtt_clients(address, connections).await?;
+        let mut requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
+        let mut sample = Sample::default();
+        for time in [self.options.warm_up, self.options.time] {
+            let stopwatch = Stopwatch::start(serving.id())?;
+            let until = Until::Time(Instant::now() + time);
+            let running = clients.iter_mut().zip(&mut requests).enumerate().map(|(index, (client, request))| {
+                // What does not divide evenly goes to the first connections.
+                let share = (outstanding + connections - 1 - index) / connections;
+                client.run(request, share, until)
+            });
+            sample = stopwatch.stop(merged(try_join_all(running).await?))?;
+        }
+        self.report.add(what, outstanding, sample);
+        Ok(())
+    }
+
+    async fn http_line(
+        &mut self,
+        what: What,
+        outstanding: usize,
+        cse: &Cse,
+        request: impl Fn(usize) -> HttpRequest,
+    ) -> Result<()> {
+        let mut clients = Vec::with_capacity(outstanding);
+        for index in 0..outstanding {
+            clients.push((HttpClient::connect(cse.http).await?, request(index % ENTITIES)));
+        }
+        let mut sample = Sample::default();
+        for time in [self.options.warm_up, self.options.time] {
+            let stopwatch = Stopwatch::start(cse.id())?;
+            let until = Instant::now() + time;
+            let running = clients.iter_mut().map(|(client, request)| client.run(request, until));
+            sample = stopwatch.stop(merged(try_join_all(running).await?))?;
+        }
+        self.report.add(what, outstanding, sample);
+        Ok(())
+    }
+
+    /// The rows that a server has written, once more and by themselves, `group` in a commit.
+    async fn sqlite_line(&mut self, what: What, group: usize, server: &str) -> Result<()> {
+        let rows = Rows::read(&self.data.join(server).join("cse.db")).await?;
+        let directory = self.data.join(format!("{what:?}-{group}"));
+        std::fs::create_dir(&directory)?;
+        let sample = rows.insert(&directory.join("rows.db"), group, self.options.time).await?;
+        std::fs::remove_dir_all(&directory)?;
+        self.report.add(what, group, sample);
+        Ok(())
+    }
+}
+
+async fn mqtt_clients(address: SocketAddr, count: usize) -> Result<Vec<MqttClient>> {
+    let mut clients = Vec::with_capacity(count);
+    for entity in 0..count {
+        clients.push(MqttClient::connect(address, &originator(entity)).await?);
+    }
+    Ok(clients)
+}
+
+fn merged(each: Vec<Latencies>) -> Latencies {
+    each.into_iter().fold(Latencies::default(), |mut all, one| {
+        all.merge(one);
+        all
+    })
+}
+
+fn originator(entity: usize) -> String {
+    format!("Cload{entity}")
+}
+
+fn create_over_mqtt(entity: usize) -> Result<MqttRequest> {
+    MqttRequest::create(&format!("cse-in/load{entity}/data"), &originator(entity), 4, INSTANCE)
+}
+
+fn create_over_http(entity: usize) -> HttpRequest {
+    HttpRequest::create(&format!("/cse-in/load{entity}/data"), &originator(entity), 4, INSTANCE)
+}
+
+fn discovery_over_http(entity: usize) -> HttpRequest {
+    HttpRequest::retrieve("/cse-in?fu=1&ty=3&lbl=wanted", &originator(entity))
+}
+
+/// Registers the AEs and makes their containers, each with an instance.
+async fn fill_entities(cse: &Cse) -> Result<()> {
+    let mut client = HttpClient::connect(cse.http).await?;
+    for entity in 0..ENTITIES {
+        let originator = originator(entity);
+        let body = format!(r#"{{"m2m:ae":{{"rn":"load{entity}","api":"Nload","rr":false,"srv":["3"]}}}}"#);
+        client.ask(&mut HttpRequest::create("/cse-in", &originator, 2, &body)).await?;
+        let container = HttpRequest::create;
+        let path = format!("/cse-in/load{entity}");
+        client.ask(&mut container(&path, &originator, 3, r#"{"m2m:cnt":{"rn":"data"}}"#)).await?;
+        client.ask(&mut create_over_http(entity)).await?;
+    }
+    Ok(())
+}
+
+/// Makes the containers that are searched, all under a policy that lets every AE read them.
+async fn fill_containers(cse: &Cse) -> Result<()> {
+    let owner = originator(0);
+    let policy = r#"{"m2m:acp":{"rn":"open","pv":{"acr":[{"acor":["all"],"acop":34},{"acor":["Cload0"],"acop":63}]},
+        "pvs":{"acr":[{"acor":["Cload0"],"acop":63}]}}}"#;
+    let mut client = HttpClient::connect(cse.http).await?;
+    client.ask(&mut HttpRequest::create("/cse-in/load0", &owner, 1, policy)).await?;
+    let building = r#"{"m2m:cnt":{"rn":"building","acpi":["cse-in/load0/open"]}}"#;
+    client.ask(&mut HttpRequest::create("/cse-in/load0", &owner, 3, building)).await?;
+    let owner = owner.as_str();
+    let filling = (0..ENTITIES).map(|worker| async move {
+        let mut client = HttpClient::connect(cse.http).await?;
+        for index in (worker..CONTAINERS).step_by(ENTITIES) {
+            let kind = if index % LABELLED_EVERY == 0 { "wanted" } else { "other" };
+            let body = format!(
+                r#"{{"m2m:cnt":{{"rn":"{kind}-{index}","lbl":["{kind}","room:{index}"],"acpi":["cse-in/load0/open"]}}}}"#
+            );
+            client.ask(&mut HttpRequest::create("/cse-in/load0/building", owner, 3, &body)).await?;
+        }
+        Result::Ok(())
+    });
+    try_join_all(filling).await?;
+    Ok(())
+}

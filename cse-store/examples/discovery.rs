@@ -116,10 +116,8 @@ async fn main() {
     measure(&cse, "label and type", "Cae", "cse-in", |number| format!(r#"{},"ty":[3]"#, label(number))).await;
     measure(&cse, "first 10 of a type", "Cae", "cse-in", |_| r#""ty":[3],"lim":10"#.into()).await;
     measure(&cse, "everything with a label", "Cae", "cse-in", |_| r#""lbl":["all"]"#.into()).await;
-    measure(&cse, "attribute, by looking at all", "Cae", "cse-in", |_| {
-        r#""atr":[{"nm":"rn","val":"*-77*"}]"#.into()
-    })
-    .await;
+    measure(&cse, "attribute, by looking at all", "Cae", "cse-in", |_| r#""atr":[{"nm":"rn","val":"*-77*"}]"#.into())
+        .await;
     cse.stop();
     background.await.expect("ends");
 }

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
 use crate::access::policy::Access;
@@ -364,7 +365,7 @@ impl<S: Store> Cse<S> {
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
-            let job = Job::Change(Box::new(Change { request, cx, answers, key, reply }));
+            let job = Job::Change(Box::new(Change { request, cx, answers, key, span: Span::current(), reply }));
             self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
@@ -527,7 +528,15 @@ impl<S: Store> Dispatch for Cse<S> {
         metrics.requests[request.operation as usize - 1].increment();
         let request_identifier = request.request_identifier.clone();
         let release_version = request.release_version;
-        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().await;
+        let span = tracing::info_span!(
+            "request",
+            rqi = request_identifier.as_str(),
+            originator = request.from.as_deref(),
+            operation = request.operation.name(),
+            target = request.to.as_str(),
+        );
+        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().instrument(span.clone()).await;
+        let _in_request = span.enter();
         let mut response = match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
@@ -540,6 +549,9 @@ impl<S: Store> Dispatch for Cse<S> {
         response.release_version = release_version;
         if !response.is_success() {
             metrics.refused.increment();
+            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
+        } else {
+            tracing::debug!(status = %response.status, "answered");
         }
         response
     }

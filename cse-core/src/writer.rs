@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{Instrument, Span};
 
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
@@ -55,6 +56,8 @@ pub(crate) struct Change {
     pub(crate) answers: Answers,
     /// Under which the answer is remembered, if it is.
     pub(crate) key: Option<ReplyKey>,
+    /// Of the request, for the log.
+    pub(crate) span: Span,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
@@ -208,7 +211,10 @@ impl<S: Store> Writer<S> {
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
-                    Job::Change(change) => change.run(&mut view, &shared.metrics, &mut waiting).await,
+                    Job::Change(change) => {
+                        let span = change.span.clone();
+                        change.run(&mut view, &shared.metrics, &mut waiting).instrument(span).await;
+                    }
                     Job::Due(done) => {
                         dues.push(done);
                         report(due(&mut view, &shared).await);

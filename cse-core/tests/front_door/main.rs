@@ -1,5 +1,5 @@
 //! The CSE through its front door: requests in, responses and notifications out, on the in-memory store.
-#![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
 mod access;
 mod addressing;

@@ -181,3 +181,78 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{CseIdentity, CseType};
+
+    fn waiting(seq: i64, subscription: i64, event_category: Option<u32>) -> Waiting {
+        let created = Timestamp::from_micros(0);
+        Waiting { seq: Seq(seq), subscription: Seq(subscription), created, attempts: 0, event_category, content: None }
+    }
+
+    fn settings() -> Settings {
+        let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
+        Settings { notification_window: 4, ..Settings::new(identity, "CAdmin") }
+    }
+
+    fn numbers(lane: &Lane) -> Vec<i64> {
+        lane.waiting().map(|waiting| waiting.seq.0).collect()
+    }
+
+    #[test]
+    fn what_comes_back_has_its_place_again() {
+        let mut lane = Lane::default();
+        for seq in [3, 4, 1, 2] {
+            assert!(lane.put(waiting(seq, 9, None)).is_none());
+        }
+        assert_eq!(numbers(&lane), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_newest_replaces_those_of_the_same_subscription_only() {
+        let mut lane = Lane::default();
+        lane.put(waiting(1, 9, Some(LATEST)));
+        lane.put(waiting(2, 8, Some(LATEST)));
+        lane.put(waiting(3, 9, None));
+        assert_eq!(lane.put(waiting(4, 9, Some(LATEST))).map(|old| old.seq), Some(Seq(1)));
+        assert_eq!(numbers(&lane), [2, 3, 4]);
+        // One that was under way meanwhile and failed is out of date.
+        assert_eq!(lane.put(waiting(1, 9, Some(LATEST))).map(|old| old.seq), Some(Seq(1)));
+        assert_eq!(lane.take_first().map(|first| first.seq), Some(Seq(2)));
+        assert!(lane.put(waiting(5, 8, Some(LATEST))).is_none(), "the one before is gone");
+    }
+
+    #[test]
+    fn several_failures_at_once_are_one_and_pauses_double() {
+        let (mut lane, settings) = (Lane::default(), settings());
+        let mut pauses = BinaryHeap::new();
+        let mut now = Timestamp::from_micros(0);
+        for milliseconds in [500, 1_000, 2_000] {
+            let until = lane.failed(&settings, now);
+            assert_eq!(until, now.plus(Duration::from_millis(milliseconds)));
+            lane.pause_until(until, &Text::new_static("t"), &mut pauses);
+            assert_eq!(lane.failed(&settings, now), until);
+            now = until;
+        }
+        assert_eq!((pauses.len(), lane.window(&settings)), (3, 1));
+        assert!(lane.recovered());
+        assert_eq!(lane.window(&settings), 4);
+    }
+
+    #[test]
+    fn who_never_answers_is_waited_for_shortly_but_gets_another_chance() {
+        let (mut lane, settings) = (Lane::default(), settings());
+        let mut long = Vec::new();
+        for number in 0..33 {
+            if lane.timeout(&settings) == settings.notification_timeout {
+                long.push(number);
+            }
+            lane.note_answer(false);
+        }
+        assert_eq!(long, [0, 1, 2, 3, 16, 32]);
+        lane.note_answer(true);
+        assert_eq!(lane.timeout(&settings), settings.notification_timeout);
+    }
+}

@@ -85,6 +85,16 @@ pub enum StartError {
     /// The store failed.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// The tree in the store has another root; a resource never changes its name.
+    #[error(
+        "the CSEBase in the store is named '{found}', not '{wanted}' (--cse-name); names of resources never change"
+    )]
+    Renamed {
+        /// The name in the store.
+        found: Text,
+        /// The name that is configured.
+        wanted: Text,
+    },
 }
 
 impl<S: Store> Shared<S> {
@@ -562,6 +572,11 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     let mut transaction = store.begin().await?;
     let existing = transaction.resource(Seq::CSE_BASE).await?;
     let identity = &settings.identity;
+    if let Some(base) = &existing
+        && base.name != identity.cse_name
+    {
+        return Err(StartError::Renamed { found: base.name.clone(), wanted: identity.cse_name.clone() });
+    }
     let mut attributes = existing.as_ref().map(|base| base.attributes.clone()).unwrap_or_default();
     let supported = crate::schema::types().filter(|def| def.implemented).map(|def| Value::from(def.ty.0));
     attributes.insert(keys::CSE_TYPE, identity.cse_type as i64);
@@ -571,9 +586,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
     attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
-    let is_current =
-        existing.as_ref().is_some_and(|base| base.attributes == attributes && base.name == identity.cse_name);
-    if is_current {
+    if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
     let base = Resource {

@@ -53,7 +53,7 @@ pub(crate) enum Resolved {
     /// All members of a group, with the rest of the address.
     FanOut(Arc<Node>, Option<Text>),
     /// A virtual resource that this CSE only knows by name.
-    Other(Arc<Node>, Virtual),
+    Other(Virtual),
 }
 
 impl<Q: Source> View<'_, Q> {
@@ -85,7 +85,7 @@ impl<Q: Source> View<'_, Q> {
             return Ok(match point {
                 Virtual::Latest => Resolved::Latest(node),
                 Virtual::Oldest => Resolved::Oldest(node),
-                other => Resolved::Other(node, other),
+                other => Resolved::Other(other),
             });
         }
         self.plain(local).await?.map(Resolved::Resource).ok_or_else(not_found)

@@ -39,6 +39,7 @@ struct Inner {
 
 struct Entry {
     node: Arc<Node>,
+    /// Of the node and of what is known of its children.
     bytes: usize,
     subscriptions: Option<Arc<[Arc<Node>]>>,
     /// The newest instance; `None` when not known.
@@ -79,6 +80,12 @@ impl Cache {
 
     pub(crate) fn get(&self, seq: Seq) -> Option<Arc<Node>> {
         self.inner.lock().entries.get(&seq).map(|entry| Arc::clone(&entry.node))
+    }
+
+    /// The nodes of those numbers, under one lock.
+    pub(crate) fn get_all(&self, seqs: &[Seq]) -> Vec<Option<Arc<Node>>> {
+        let mut inner = self.inner.lock();
+        seqs.iter().map(|seq| inner.entries.get(seq).map(|entry| Arc::clone(&entry.node))).collect()
     }
 
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Node>> {
@@ -126,7 +133,11 @@ impl Cache {
             && let Some(entry) = inner.entries.peek_mut(&parent)
             && entry.subscriptions.is_none()
         {
+            let bytes = bytes_of(Some(list));
             entry.subscriptions = Some(Arc::clone(list));
+            entry.bytes += bytes;
+            inner.bytes += bytes;
+            inner.shrink(self.bytes_max);
         }
     }
 
@@ -165,7 +176,9 @@ impl Cache {
         for parent in committed.subscriptions {
             inner.recent.insert(parent, epoch);
             if let Some(entry) = inner.entries.peek_mut(&parent) {
-                entry.subscriptions = None;
+                let bytes = bytes_of(entry.subscriptions.take().as_ref());
+                entry.bytes -= bytes.min(entry.bytes);
+                inner.bytes -= bytes.min(inner.bytes);
             }
         }
         for (parent, newest) in committed.newest {
@@ -192,8 +205,9 @@ impl Inner {
         let bytes = node.resource.approximate_bytes() + 2 * node.path.len() + 128;
         if let Some(entry) = self.entries.get_mut(&node.seq) {
             let newest = entry.newest.as_ref().map_or(0, |node| node.resource.approximate_bytes());
-            self.bytes = self.bytes + bytes + newest - entry.bytes.min(self.bytes);
-            entry.bytes = bytes + newest;
+            let bytes = bytes + newest + bytes_of(entry.subscriptions.as_ref());
+            self.bytes = self.bytes + bytes - entry.bytes.min(self.bytes);
+            entry.bytes = bytes;
             entry.node = node;
             return;
         }
@@ -227,6 +241,11 @@ impl Inner {
             self.forget(&entry);
         }
     }
+}
+
+/// Bytes that a list of subscriptions holds, roughly: what they are compiled to takes about as much as themselves.
+fn bytes_of(list: Option<&Arc<[Arc<Node>]>>) -> usize {
+    list.map_or(0, |list| list.iter().map(|node| 2 * node.resource.approximate_bytes()).sum())
 }
 
 /// Whether a type's newest child is kept with its parent.

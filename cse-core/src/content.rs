@@ -1,5 +1,10 @@
 //! What an answer contains (`pc`): resources as trees, addresses and lists of them (TS-0004 §7.5.2).
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::id::Seq;
 use crate::node::Node;
 use crate::resource::Resource;
 use crate::schema::{Ty, TypeDef, by_root, keys, type_def};
@@ -59,26 +64,52 @@ pub(crate) fn attribute(resource: &Resource, key: &str) -> Option<Value> {
     }
 }
 
+/// The address of a resource in the form that `drt` asks for.
+pub(crate) fn address_of(node: &Node, unstructured: bool) -> Text {
+    if unstructured { node.id.clone() } else { node.path.clone() }
+}
+
 /// A reference to a resource, as in child references and discovery results with `rcn` 6.
-pub(crate) fn reference(node: &Node, address: Text) -> Value {
+pub(crate) fn reference(name: Text, ty: Ty, address: Text) -> Value {
     let mut map = Map::with_capacity(3);
-    map.push("nm", node.name.clone());
-    map.push("typ", node.ty.0);
+    map.push("nm", name);
+    map.push("typ", ty.0);
     map.push("val", address);
     Value::Map(map)
+}
+
+/// A resource with its place in a nested content.
+pub(crate) struct Placed {
+    pub(crate) node: Arc<Node>,
+    /// With all attributes; else it only says which it is, for what is below it.
+    pub(crate) in_full: bool,
+}
+
+impl Placed {
+    fn attributes(&self, now: Timestamp) -> Map {
+        if self.in_full {
+            return attributes_of(&self.node, now);
+        }
+        let mut map = Map::with_capacity(4);
+        map.push(Name::new_static(keys::RESOURCE_NAME), self.node.name.clone());
+        map.push(Name::new_static(keys::RESOURCE_TYPE), self.node.ty.0);
+        map.push(Name::new_static(keys::RESOURCE_ID), self.node.id.clone());
+        map.push(Name::new_static(keys::PARENT_ID), self.node.parent_id.clone());
+        map
+    }
 }
 
 /// Puts resources below their parents: each under its root element, in lists.
 ///
 /// Parents come before their children; resources whose parent is not among them are left out. `root` is the number of the
 /// resource whose children the outermost ones are.
-pub(crate) fn nest(mut map: Map, root: crate::id::Seq, nodes: &[std::sync::Arc<Node>], now: Timestamp) -> Map {
+pub(crate) fn nest(mut map: Map, root: Seq, nodes: &[Placed], now: Timestamp) -> Map {
     // From the last to the first, so that each is complete before it goes into its parent.
-    let mut trees: Vec<Option<Map>> = nodes.iter().map(|node| Some(attributes_of(node, now))).collect();
-    let index: rustc_hash::FxHashMap<crate::id::Seq, usize> =
-        nodes.iter().enumerate().map(|(index, node)| (node.seq, index)).collect();
+    let mut trees: Vec<Option<Map>> = nodes.iter().map(|placed| Some(placed.attributes(now))).collect();
+    let index: FxHashMap<Seq, usize> =
+        nodes.iter().enumerate().map(|(index, placed)| (placed.node.seq, index)).collect();
     let mut outermost = Vec::new();
-    for (at, node) in nodes.iter().enumerate().rev() {
+    for (at, Placed { node, .. }) in nodes.iter().enumerate().rev() {
         if node.parent == Some(root) {
             outermost.push(at);
             continue;
@@ -94,7 +125,7 @@ pub(crate) fn nest(mut map: Map, root: crate::id::Seq, nodes: &[std::sync::Arc<N
     }
     for at in outermost {
         if let Some(tree) = trees[at].take() {
-            put_child(&mut map, root_of(&nodes[at]), tree);
+            put_child(&mut map, root_of(&nodes[at].node), tree);
         }
     }
     reverse_children(&mut map);
@@ -127,7 +158,7 @@ fn reverse_children(map: &mut Map) {
 ///
 /// # Errors
 /// [`crate::error::Error::InvalidContent`] when the content is not one resource of that type.
-pub(crate) fn typed<'a>(content: &'a Map, ty: Ty) -> Result<(&'static TypeDef, &'a Map), crate::error::Error> {
+pub(crate) fn typed(content: &Map, ty: Ty) -> Result<(&'static TypeDef, &Map), crate::error::Error> {
     use crate::error::Error;
     let expected = type_def(ty).map_or("", |def| def.root);
     let Some((root, value)) = content.only() else {

@@ -10,20 +10,27 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
+use crate::access::policy::Access;
 use crate::address::Target;
 use crate::cache::Cache;
+use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
-use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, Snapshot, Store, StoreError, WriteTransaction};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResponseType, ResultContent};
+use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::primitive::{
+    Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
+};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
@@ -65,8 +72,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) due_changed: Notify,
     /// Updates of resources with a blocking subscription, one at a time each.
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
+    under_way: UnderWay,
     delayed: Arc<Semaphore>,
-    group_requests: Mutex<LruCache<(Text, Seq), ()>>,
+    group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
     requests_made: AtomicU64,
 }
@@ -77,6 +85,16 @@ pub enum StartError {
     /// The store failed.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// The tree in the store has another root; a resource never changes its name.
+    #[error(
+        "the CSEBase in the store is named '{found}', not '{wanted}' (--cse-name); names of resources never change"
+    )]
+    Renamed {
+        /// The name in the store.
+        found: Text,
+        /// The name that is configured.
+        wanted: Text,
+    },
 }
 
 impl<S: Store> Shared<S> {
@@ -114,7 +132,7 @@ impl<S: Store> Cse<S> {
         outbound: Arc<dyn Outbound>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
-        let (outbox, outbox_inbox) = outbox::handle(&settings);
+        let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
@@ -132,6 +150,7 @@ impl<S: Store> Cse<S> {
             next_due: AtomicI64::new(i64::MAX),
             due_changed: Notify::new(),
             leases: Mutex::new(FxHashMap::default()),
+            under_way: UnderWay::default(),
             delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
             group_requests: Mutex::new(LruCache::new(group_requests)),
             requests_made: AtomicU64::new(0),
@@ -178,6 +197,11 @@ impl<S: Store> Cse<S> {
 
     /// Carries out a request that is valid as a primitive.
     pub(crate) async fn handle(&self, request: Request) -> Result<Response, Error> {
+        self.handle_through(request, Through::default()).await
+    }
+
+    /// Carries out a request that came directly or through groups of this CSE.
+    pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
         let mut request = request;
@@ -189,13 +213,24 @@ impl<S: Store> Cse<S> {
         if cx.target.contains("/fopt") {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
-                return self.fan_out(request, cx, group, rest).await;
+                return self.fan_out(request, cx, group, rest, through).await;
             }
         }
         match request.operation {
             Operation::Retrieve => self.retrieve(&request, &cx).await,
-            Operation::Notify => self.notify(request, &cx).await,
-            Operation::Create | Operation::Update | Operation::Delete => self.change(request, cx).await,
+            Operation::Notify => {
+                let result = self.notify(request, &cx).await;
+                let mut view = self.0.view();
+                if let Ok(Some(node)) = view.plain(&cx.target).await {
+                    let subscriptions = view.subscriptions(&node).await?;
+                    self.observe(&subscriptions, &node, &cx, Operation::Notify, Access::NOTIFY, false);
+                }
+                result
+            }
+            Operation::Create | Operation::Update | Operation::Delete => {
+                let answers = Answers { verified: through.verified.to_vec(), ..Answers::default() };
+                self.change(request, cx, answers).await
+            }
         }
     }
 
@@ -237,6 +272,9 @@ impl<S: Store> Cse<S> {
             return Err(Error::parameter("to", "must not be empty"));
         }
         let target = Target::of(&request.to, &settings.identity);
+        if matches!(target, Target::Local(_, Some(_))) && request.operation != Operation::Retrieve {
+            return Err(Error::parameter("to", "can name an attribute (#) only in RETRIEVE"));
+        }
         Ok(Located { requester, release: request.release_version, deadline, target })
     }
 
@@ -269,65 +307,115 @@ impl<S: Store> Cse<S> {
 
     async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
         let mut view = self.0.view();
-        let (response, node) = op::retrieve::answer_to(&mut view, cx, request).await?;
-        let subscriptions = view.subscriptions(&node).await?;
-        if !subscriptions.is_empty() {
-            self.observe(&subscriptions, &node, request, cx);
+        let result = op::retrieve::answer_to(&mut view, cx, request).await;
+        // Refused attempts can be monitored, too.
+        let (result, node) = match result {
+            Ok((response, node)) => (Ok(response), Some(node)),
+            Err(error) => (Err(error), view.plain(&cx.target).await?),
+        };
+        if let Some(node) = node {
+            let subscriptions = view.subscriptions(&node).await?;
+            let access = if request.is_discovery() { Access::DISCOVERY } else { Access::RETRIEVE };
+            let without_instance = result.is_ok() && finds_no_instance(request, &node);
+            self.observe(&subscriptions, &node, cx, Operation::Retrieve, access, without_instance);
         }
-        Ok(response)
+        result
     }
 
-    /// Tells the writer of a read that a subscription wants to know of.
-    fn observe(&self, subscriptions: &[Arc<Node>], node: &Node, request: &Request, cx: &Cx) {
+    /// Tells the writer of an access that a subscription wants to know of.
+    fn observe(
+        &self,
+        subscriptions: &[Arc<Node>],
+        node: &Node,
+        cx: &Cx,
+        operation: Operation,
+        access: Access,
+        without_instance: bool,
+    ) {
         use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
-        let any = |wants: &dyn Fn(&crate::behaviour::subscription::Subscription) -> bool| {
-            subscriptions.iter().filter_map(|node| node.subscription()).any(wants)
-        };
-        let lists_children = matches!(
-            request.result_content,
-            Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
-        );
-        let without_instance = lists_children
-            && node.ty == Ty::CONTAINER
-            && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
-            && any(&|subscription| subscription.wants(RetrieveOfContainerWithoutInstance));
-        if !without_instance && !any(&|subscription| subscription.has_monitors()) {
+        let mut subscriptions = subscriptions.iter().filter_map(|node| node.subscription());
+        let is_wanted = subscriptions.any(|subscription| {
+            subscription.monitors(&cx.requester.originator, access)
+                || (without_instance && subscription.wants(RetrieveOfContainerWithoutInstance))
+        });
+        if !is_wanted {
             return;
         }
-        let observed = Observed {
-            resource: node.seq,
-            requester: cx.requester.clone(),
-            operation: request.operation,
-            without_instance,
-        };
+        let requester = cx.requester.clone();
+        let observed = Observed { resource: node.seq, requester, operation, access, without_instance };
         if self.0.jobs.try_send(Job::Observed(observed)).is_err() {
             self.0.metrics.observations_dropped.increment();
         }
     }
 
+    /// Makes a change, once however often the request is delivered.
+    async fn change(&self, request: Request, cx: Cx, answers: Answers) -> Result<Response, Error> {
+        if request.context.redelivery == Redelivery::Never {
+            return self.change_now(request, cx, answers, None).await;
+        }
+        let key = digest::of(&request);
+        if request.context.redelivery != Redelivery::New {
+            self.0.under_way.wait(key).await;
+        }
+        let _place = self.0.under_way.begin(key);
+        self.change_now(request, cx, answers, Some(key)).await
+    }
+
     /// Has the writer make a change; asks the network where the writer wants that first.
-    async fn change(&self, request: Request, cx: Cx) -> Result<Response, Error> {
-        let mut change = (request, cx, Answers::default());
+    async fn change_now(
+        &self,
+        request: Request,
+        cx: Cx,
+        answers: Answers,
+        key: Option<ReplyKey>,
+    ) -> Result<Response, Error> {
+        let deadline = cx.deadline;
+        let mut change = (request, cx, answers);
         let mut lease = None;
         for _ in 0..ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
-            let job = Job::Change(Box::new(Change { request, cx, answers, reply }));
-            self.0.jobs.send(job).await.map_err(|_| Error::Busy("it is shutting down"))?;
+            let job = Job::Change(Box::new(Change { request, cx, answers, key, span: Span::current(), reply }));
+            self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
                 Outcome::Done(response) => return Ok(response),
                 Outcome::Ask(question, back) => {
                     change = *back;
-                    if let op::Question::Block { resource, .. } = &question
-                        && lease.is_none()
-                    {
-                        lease = Some(self.lease(*resource).lock_owned().await);
+                    let asking = async {
+                        if let op::Question::Block { resource, .. } = &question
+                            && lease.is_none()
+                        {
+                            lease = Some(self.lease(*resource).lock_owned().await);
+                        }
+                        self.ask(question, &mut change.2).await
+                    };
+                    // What waits for an answer, or for others that do, must not wait beyond its own time.
+                    let time_left = self.0.clock.sleep(deadline.since(self.0.clock.now()));
+                    tokio::select! {
+                        biased;
+                        asked = asking => asked?,
+                        () = time_left => {
+                            return Err(Error::Expired("the request expired while another entity was asked"));
+                        }
                     }
-                    self.ask(question, &mut change.2).await?;
                 }
             }
         }
         Err(Error::Busy("the subscriptions of the resource keep changing"))
+    }
+
+    /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
+    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+        let job = match self.0.jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let clock = &self.0.clock;
+        tokio::select! {
+            sent = self.0.jobs.send(job) => sent.map_err(|_| Error::Busy("it is shutting down")),
+            () = clock.sleep(deadline.since(clock.now())) => Err(Error::Busy("too many changes wait to be carried out")),
+        }
     }
 
     fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
@@ -337,10 +425,68 @@ impl<S: Store> Cse<S> {
         Arc::clone(leases.entry(resource).or_default())
     }
 
-    /// Notes a group request; `false` when it was seen at this group before.
-    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq) -> bool {
-        self.0.group_requests.lock().put((identifier.clone(), group), ()).is_none()
+    /// Notes a group request; `false` when another one with that identifier was seen at this group before. The
+    /// same one again is a redelivery: what comes round through nested groups is another one.
+    pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
+        let mut seen = self.0.group_requests.lock();
+        *seen.get_or_insert((identifier.clone(), group), || key) == key
     }
+}
+
+/// Remembered requests that are being carried out: a redelivery waits for the answer to the first.
+#[derive(Default)]
+struct UnderWay {
+    counts: Mutex<FxHashMap<ReplyKey, usize>>,
+    ended: Notify,
+}
+
+impl UnderWay {
+    /// Waits until no equal request is being carried out.
+    async fn wait(&self, key: ReplyKey) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if !self.counts.lock().contains_key(&key) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// One more is carried out, until the returned place is dropped.
+    fn begin(&self, key: ReplyKey) -> Place<'_> {
+        *self.counts.lock().entry(key).or_default() += 1;
+        Place { under_way: self, key }
+    }
+}
+
+/// See [`UnderWay::begin`].
+struct Place<'a> {
+    under_way: &'a UnderWay,
+    key: ReplyKey,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.under_way.counts.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+                self.under_way.ended.notify_waiters();
+            }
+        }
+    }
+}
+
+/// Whether a read lists the children of a container that has no instance.
+fn finds_no_instance(request: &Request, node: &Node) -> bool {
+    let lists_children = matches!(
+        request.result_content,
+        Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
+    );
+    lists_children && node.ty == Ty::CONTAINER && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
 }
 
 /// What is known of a request before its target is looked at.
@@ -392,7 +538,15 @@ impl<S: Store> Dispatch for Cse<S> {
         metrics.requests[request.operation as usize - 1].increment();
         let request_identifier = request.request_identifier.clone();
         let release_version = request.release_version;
-        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().await;
+        let span = tracing::info_span!(
+            "request",
+            rqi = request_identifier.as_str(),
+            originator = request.from.as_deref(),
+            operation = request.operation.name(),
+            target = request.to.as_str(),
+        );
+        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().instrument(span.clone()).await;
+        let _in_request = span.enter();
         let mut response = match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
@@ -405,6 +559,9 @@ impl<S: Store> Dispatch for Cse<S> {
         response.release_version = release_version;
         if !response.is_success() {
             metrics.refused.increment();
+            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
+        } else {
+            tracing::debug!(status = %response.status, "answered");
         }
         response
     }
@@ -415,6 +572,11 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     let mut transaction = store.begin().await?;
     let existing = transaction.resource(Seq::CSE_BASE).await?;
     let identity = &settings.identity;
+    if let Some(base) = &existing
+        && base.name != identity.cse_name
+    {
+        return Err(StartError::Renamed { found: base.name.clone(), wanted: identity.cse_name.clone() });
+    }
     let mut attributes = existing.as_ref().map(|base| base.attributes.clone()).unwrap_or_default();
     let supported = crate::schema::types().filter(|def| def.implemented).map(|def| Value::from(def.ty.0));
     attributes.insert(keys::CSE_TYPE, identity.cse_type as i64);
@@ -424,9 +586,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
     attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
-    let is_current =
-        existing.as_ref().is_some_and(|base| base.attributes == attributes && base.name == identity.cse_name);
-    if is_current {
+    if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
     let base = Resource {

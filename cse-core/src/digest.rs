@@ -69,7 +69,7 @@ mod tests {
     fn any_difference_makes_another_request() {
         let request = Request::new(Operation::Create, "cse-in", "Ca", "1");
         let same = of(&request);
-        assert_eq!(of(&request.clone()), same);
+        assert_eq!(of(&request), same);
         let mut other = request.clone();
         other.content = Some(Map::single("m2m:cin", Map::single("con", "1")));
         assert_ne!(of(&other), same);

@@ -11,8 +11,6 @@ mod range;
 
 pub(crate) use event::EventFilter;
 
-use std::sync::Arc;
-
 use crate::error::Error;
 use crate::ports::Clause;
 use crate::primitive::{AttributeCondition, FilterCriteria, FilterOperation};
@@ -29,14 +27,29 @@ pub(crate) struct Candidate<'a> {
     pub(crate) resource: &'a Resource,
     /// Its parent; needed if [`Filter::needs_parent`].
     pub(crate) parent: Option<&'a Resource>,
-    /// Its children; needed if [`Filter::needs_children`].
-    pub(crate) children: Option<&'a [Arc<Resource>]>,
+    /// What its children satisfy; needed if there are conditions on children.
+    pub(crate) children: SeenChildren,
+}
+
+/// Which conditions on children hold for some child, as far as children were seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SeenChildren {
+    has_type: bool,
+    has_label: bool,
+    has_attribute: bool,
 }
 
 impl<'a> Candidate<'a> {
     /// For filters that look at the resource only.
     pub(crate) fn alone(resource: &'a Resource) -> Self {
-        Self { resource, parent: None, children: None }
+        Self { resource, parent: None, children: SeenChildren::default() }
+    }
+}
+
+impl SeenChildren {
+    /// Whether there was one of a wanted type.
+    pub(crate) fn has_type(self) -> bool {
+        self.has_type
     }
 }
 
@@ -72,12 +85,15 @@ impl<'c> Filter<'c> {
         })
     }
 
-    /// Whether a candidate must come with its children.
-    pub(crate) fn needs_children(&self) -> bool {
-        let criteria = self.criteria;
-        !criteria.child_labels.is_empty()
-            || !criteria.child_resource_type.is_empty()
-            || !criteria.child_attribute.is_empty()
+    /// The types of which a candidate must have a child, if that is a condition.
+    pub(crate) fn child_types(&self) -> Option<&'c [Ty]> {
+        let types = self.criteria.child_resource_type.as_slice();
+        (!types.is_empty()).then_some(types)
+    }
+
+    /// Whether there are conditions on what is in the children.
+    pub(crate) fn looks_into_children(&self) -> bool {
+        !self.criteria.child_labels.is_empty() || !self.criteria.child_attribute.is_empty()
     }
 
     /// Whether a candidate must come with its parent.
@@ -88,13 +104,37 @@ impl<'c> Filter<'c> {
             || !criteria.parent_attribute.is_empty()
     }
 
+    /// Notes what a child satisfies.
+    pub(crate) fn see_child(&self, seen: &mut SeenChildren, child: &Resource) {
+        let criteria = self.criteria;
+        seen.has_type |= has_type(child, &criteria.child_resource_type);
+        seen.has_label |= has_label(child, &criteria.child_labels);
+        seen.has_attribute = seen.has_attribute || has_attribute(child, &criteria.child_attribute);
+    }
+
     /// Whether the resource satisfies the conditions; without any it does.
     pub(crate) fn matches(&self, candidate: &Candidate<'_>) -> bool {
-        let Candidate { resource, parent, children } = *candidate;
+        let (criteria, seen) = (self.criteria, candidate.children);
+        let mut verdict = self.judge_without_children(candidate);
+        verdict.alternatives(&criteria.child_resource_type, |_| seen.has_type);
+        verdict.alternatives(&criteria.child_labels, |_| seen.has_label);
+        verdict.alternatives(&criteria.child_attribute, |_| seen.has_attribute);
+        verdict.result()
+    }
+
+    /// Whether the resource satisfies the conditions, if that is clear whatever else its children are. Their types
+    /// come first.
+    pub(crate) fn verdict_so_far(&self, candidate: &Candidate<'_>, saw_types: bool) -> Option<bool> {
+        let mut verdict = self.judge_without_children(candidate);
+        if saw_types {
+            verdict.alternatives(&self.criteria.child_resource_type, |_| candidate.children.has_type);
+        }
+        verdict.decided
+    }
+
+    fn judge_without_children(&self, candidate: &Candidate<'_>) -> Verdict {
+        let Candidate { resource, parent, .. } = *candidate;
         let criteria = self.criteria;
-        let of_a_child = |holds: &dyn Fn(&Resource) -> bool| {
-            children.is_some_and(|children| children.iter().any(|child| holds(child)))
-        };
         let mut verdict = Verdict::new(criteria.operation);
         verdict.alternatives(&criteria.resource_type, |types| has_type(resource, types));
         self.ranges.judge(resource, &mut verdict);
@@ -108,12 +148,7 @@ impl<'c> Filter<'c> {
         verdict.alternatives(&criteria.parent_attribute, |conditions| {
             parent.is_some_and(|parent| has_attribute(parent, conditions))
         });
-        verdict.alternatives(&criteria.child_resource_type, |types| of_a_child(&|child| has_type(child, types)));
-        verdict.alternatives(&criteria.child_labels, |labels| of_a_child(&|child| has_label(child, labels)));
-        verdict.alternatives(&criteria.child_attribute, |conditions| {
-            of_a_child(&|child| has_attribute(child, conditions))
-        });
-        verdict.result()
+        verdict
     }
 
     /// What a store may evaluate: every resource that matches satisfies all of these clauses.

@@ -24,6 +24,7 @@ mod overlay;
 pub mod ports;
 pub mod primitive;
 pub mod resource;
+#[cfg_attr(not(test), expect(dead_code, reason = "starts and ends are for schedules of subscriptions"))]
 mod schedule;
 pub mod schema;
 pub mod settings;

@@ -271,7 +271,7 @@ impl Snapshot for MemorySnapshot {
     }
 
     async fn outbox(&mut self, after: Seq, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        Ok(self.0.outbox.values().filter(|entry| entry.seq > after).take(limit).cloned().collect())
+        Ok(self.0.outbox.range(Seq(after.0 + 1)..).map(|(_, entry)| entry.clone()).take(limit).collect())
     }
 
     async fn held(&mut self, subscription: Seq, limit: usize) -> Result<Vec<Held>, StoreError> {

@@ -23,6 +23,9 @@ impl Counter {
     }
 }
 
+/// Name, help text, label and value of a counter.
+pub type Sample = (&'static str, &'static str, Option<(&'static str, &'static str)>, u64);
+
 /// Counters of a CSE.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -42,13 +45,15 @@ pub struct Metrics {
     pub notifications_retried: Counter,
     /// Notifications that were given up.
     pub notifications_given_up: Counter,
+    /// Notifications that were never stored, because too many waited already.
+    pub notifications_dropped: Counter,
     /// Observations of reads that were dropped because the writer was behind.
     pub observations_dropped: Counter,
 }
 
 impl Metrics {
-    /// Name, help text and value of each counter, for a metrics page; requests once per operation.
-    pub fn snapshot(&self) -> Vec<(&'static str, &'static str, Option<(&'static str, &'static str)>, u64)> {
+    /// Each counter, for a metrics page; requests once per operation.
+    pub fn snapshot(&self) -> Vec<Sample> {
         let operations = ["create", "retrieve", "update", "delete", "notify"];
         let mut all: Vec<_> = operations
             .iter()
@@ -63,6 +68,7 @@ impl Metrics {
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
             ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
+            ("notifications_dropped", "Notifications dropped because too many waited", &self.notifications_dropped),
             ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
         ] {
             all.push((name, help, None, counter.get()));

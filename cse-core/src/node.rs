@@ -30,7 +30,7 @@ pub(crate) enum Compiled {
     /// An access control policy.
     Policy(Box<Policies>),
     /// A subscription.
-    Subscription(Box<Subscription>),
+    Subscription(Arc<Subscription>),
 }
 
 /// The two rule sets of an access control policy.
@@ -56,7 +56,7 @@ impl Node {
                     self_privileges: rules(keys::SELF_PRIVILEGES),
                 }))
             }
-            Ty::SUBSCRIPTION => Compiled::Subscription(Box::new(Subscription::compile(&resource, identity))),
+            Ty::SUBSCRIPTION => Compiled::Subscription(Arc::new(Subscription::compile(&resource, identity))),
             _ => Compiled::Plain,
         };
         Self { resource: Arc::new(resource), path, compiled }
@@ -65,6 +65,15 @@ impl Node {
     /// The same resource changed; the path cannot change.
     pub(crate) fn changed(&self, resource: Resource, identity: &CseIdentity) -> Self {
         Self::new(resource, self.path.clone(), identity)
+    }
+
+    /// The same subscription with other counters (`exc`, `nsi`), on which nothing that was worked out depends.
+    pub(crate) fn counted(&self, resource: Resource) -> Self {
+        let compiled = match &self.compiled {
+            Compiled::Subscription(subscription) => Compiled::Subscription(Arc::clone(subscription)),
+            _ => Compiled::Plain,
+        };
+        Self { resource: Arc::new(resource), path: self.path.clone(), compiled }
     }
 
     /// The compiled rules, of an access control policy.
@@ -76,16 +85,11 @@ impl Node {
     }
 
     /// The compiled subscription, of a subscription.
-    pub(crate) fn subscription(&self) -> Option<&Subscription> {
+    pub(crate) fn subscription(&self) -> Option<&Arc<Subscription>> {
         match &self.compiled {
             Compiled::Subscription(subscription) => Some(subscription),
             _ => None,
         }
-    }
-
-    /// Path of the parent.
-    pub(crate) fn parent_path(&self) -> &str {
-        self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
     }
 }
 

@@ -1,32 +1,36 @@
-//! From an event to what is sent: which subscriptions it concerns, what their policies make of it, and what goes
-//! to the outbox (TS-0004 §7.5.1.2).
+//! From an event to what is sent: which subscriptions it concerns and what they are told (TS-0004 §7.5.1.2).
+//!
+//! What their policies make of it is decided in [`policies`]; groups that collect for their members are in
+//! [`collect`].
 
-use std::num::NonZeroUsize;
+mod collect;
+mod pacing;
+mod policies;
+
+pub(crate) use pacing::Pacing;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-
-use lru::LruCache;
 
 use crate::access::authorize::Requester;
 use crate::access::policy::Access;
-use crate::behaviour::subscription::{self, ContentType, EventType, RateLimit, Subscription};
+use crate::behaviour::subscription::{ContentType, EventType};
 use crate::content;
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
 use crate::node::Node;
-use crate::overlay::{Effects, Gone};
-use crate::ports::{Deadline, DeadlineKind, Held, OutboxEntry, Snapshot};
+use crate::op;
+use crate::overlay::Effects;
+use crate::ports::{BoxFuture, Clause, DeadlineKind, OutboxEntry, Search};
 use crate::primitive::Operation;
-use crate::resource::Resource;
 use crate::schema::{Ty, keys};
-use crate::time::Timestamp;
-use crate::value::{Map, Name, Text, Value};
-use crate::view::{Source, View, failed};
+use crate::value::{Map, Name, Text};
+use crate::view::{Source, View};
 
 /// `ec` of a notification of which only the newest counts.
-const LATEST: u32 = 4;
-/// Held events that go out in one aggregated notification.
-const HELD_MAX: usize = 1_000;
+pub(crate) const LATEST: u32 = 4;
+/// Events before a subscription that it can ask for.
+const PAST_MAX: u64 = 1_000;
 
 /// Something that happened to a resource.
 pub(crate) struct Happening<'a> {
@@ -70,24 +74,28 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<(), Error> {
         let subscriptions = self.subscriptions(subscribed).await?;
         for node in subscriptions.iter() {
-            let node = effects.current(node.seq).unwrap_or(node);
-            let is_usable = !effects.deletes(node.seq) && !node.is_expired(self.now);
+            let node = Arc::clone(effects.current(node.seq).unwrap_or(node));
+            // A subscription does not tell of its own end; its subscriber learns of that otherwise.
+            let is_usable = node.seq != happening.subject.seq
+                && !effects.deletes(node.seq)
+                && !effects.exhausts(node.seq)
+                && !node.is_expired(self.now);
             let Some(subscription) = node.subscription().filter(|_| is_usable) else {
                 continue;
             };
             if subscription.matches(happening.event, happening.subject, happening.modified) {
-                let node = Arc::clone(node);
-                let representation = self.representation(&node, happening);
+                let representation = self.representation(subscription.content_type, happening);
                 let sgn = notification(self.identity(), &node, happening.event, representation);
-                self.dispose(&node, sgn, effects).await?;
+                // Nothing can be sent later when the subscription goes together with the resource.
+                let is_last = happening.event == EventType::DeleteOfResource;
+                self.dispose(&node, sgn, is_last, effects).await?;
             }
         }
-        Ok(())
+        self.remove_exhausted(effects).await
     }
 
-    fn representation(&self, node: &Node, happening: &Happening<'_>) -> Map {
+    fn representation(&self, content_type: ContentType, happening: &Happening<'_>) -> Map {
         let subject = happening.subject;
-        let content_type = node.subscription().map_or(ContentType::AllAttributes, |sub| sub.content_type);
         match (content_type, happening.modified) {
             (ContentType::ModifiedAttributes, Some(modified)) => {
                 Map::single(Name::new_static(content::root_of(subject)), modified.clone())
@@ -105,27 +113,32 @@ impl<Q: Source> View<'_, Q> {
         node: &Arc<Node>,
         requester: &Requester,
         operation: Operation,
+        access: Access,
         effects: &mut Effects,
     ) -> Result<(), Error> {
-        let access = Access::from(operation);
         let subscriptions = self.subscriptions(node).await?;
         for sub in subscriptions.iter() {
-            let sub = effects.current(sub.seq).unwrap_or(sub);
-            let is_usable = !effects.deletes(sub.seq) && !sub.is_expired(self.now);
+            let sub = Arc::clone(effects.current(sub.seq).unwrap_or(sub));
+            // The attempt may have been one to delete the resource, with its subscriptions.
+            let is_usable = (!effects.deletes(sub.seq) || effects.deletes(node.seq))
+                && !effects.exhausts(sub.seq)
+                && !sub.is_expired(self.now);
             let Some(subscription) = sub.subscription().filter(|_| is_usable) else {
                 continue;
             };
             if subscription.monitors(&requester.originator, access) {
-                let sub = Arc::clone(sub);
                 let mut om = Map::single("op", operation as i64);
                 om.push("or", &requester.originator);
-                let mut nev = Map::single("rep", content::representation(node, self.now));
+                let event = EventType::UpdateOfResource;
+                let happening = Happening { event, subject: node, modified: None };
+                let mut nev = Map::single("rep", self.representation(subscription.content_type, &happening));
                 nev.push("om", om);
                 let sgn = with_event(self.identity(), &sub, nev);
-                self.dispose(&sub, sgn, effects).await?;
+                let is_last = effects.deletes(sub.seq);
+                self.dispose(&sub, sgn, is_last, effects).await?;
             }
         }
-        Ok(())
+        self.remove_exhausted(effects).await
     }
 
     /// A new subscription may ask for events before it (`psn`): the newest instances that are there.
@@ -135,42 +148,51 @@ impl<Q: Source> View<'_, Q> {
         node: &Arc<Node>,
         effects: &mut Effects,
     ) -> Result<(), Error> {
-        let wanted = node.attributes.unsigned(keys::PRE_SUBSCRIPTION_NOTIFY).unwrap_or(0);
+        let wanted = node.attributes.unsigned(keys::PRE_SUBSCRIPTION_NOTIFY).unwrap_or(0).min(PAST_MAX);
         let Some(subscription) = node.subscription() else {
             return Ok(());
         };
-        if wanted == 0 || subscribed.ty != Ty::CONTAINER || !subscription.wants(EventType::CreateOfDirectChild) {
+        let event = EventType::CreateOfDirectChild;
+        if wanted == 0 || subscribed.ty != Ty::CONTAINER || !subscription.wants(event) {
             return Ok(());
         }
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(HELD_MAX);
-        let mut past = std::collections::VecDeque::new();
-        let mut after = Seq::START;
-        loop {
-            let page = self.children(subscribed, &[Ty::CONTENT_INSTANCE], after, HELD_MAX).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            let full = page.len() == HELD_MAX;
-            for instance in page {
-                if past.len() == wanted {
-                    past.pop_front();
-                }
-                past.push_back(instance);
-            }
-            if !full {
-                break;
-            }
-        }
-        for instance in past {
-            let node = effects.current(node.seq).map_or_else(|| Arc::clone(node), Arc::clone);
-            let event = EventType::CreateOfDirectChild;
-            if !effects.deletes(node.seq) && subscription.matches(event, &instance, None) {
+        for instance in self.newest_instances(subscribed, usize::try_from(wanted).unwrap_or(usize::MAX)).await? {
+            let node = Arc::clone(effects.current(node.seq).unwrap_or(node));
+            if !effects.exhausts(node.seq) && subscription.matches(event, &instance, None) {
                 let happening = Happening { event, subject: &instance, modified: None };
-                let representation = self.representation(&node, &happening);
+                let representation = self.representation(subscription.content_type, &happening);
                 let sgn = notification(self.identity(), &node, event, representation);
-                self.dispose(&node, sgn, effects).await?;
+                self.dispose(&node, sgn, false, effects).await?;
             }
         }
-        Ok(())
+        self.remove_exhausted(effects).await
+    }
+
+    /// The newest instances of a container, oldest of them first, without reading those before.
+    async fn newest_instances(&mut self, container: &Arc<Node>, wanted: usize) -> Result<VecDeque<Arc<Node>>, Error> {
+        let Some(newest) = self.newest(container).await? else {
+            return Ok(VecDeque::new());
+        };
+        let mut search = Search {
+            root: container.seq,
+            levels: Some(1),
+            clauses: vec![Clause::Types(vec![Ty::CONTENT_INSTANCE])],
+            after: Seq::START,
+            limit: wanted,
+        };
+        // Between two numbers: after the first there are at least as many as wanted, after the second fewer.
+        let (mut enough, mut too_few) = (container.seq.0, newest.seq.0);
+        while too_few - enough > 1 {
+            search.after = Seq(enough + (too_few - enough) / 2);
+            if self.search(&search).await?.len() >= wanted {
+                enough = search.after.0;
+            } else {
+                too_few = search.after.0;
+            }
+        }
+        search.after = Seq(enough);
+        let found = self.search(&search).await?;
+        Ok(self.nodes(&found).await?.into())
     }
 
     /// A subscription goes: its subscriber is told, held events are dropped.
@@ -181,185 +203,40 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<(), Error> {
         effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
         effects.deadlines_clear.push((DeadlineKind::RateWindow, node.seq));
-        if let Some(subscriber) = node.subscription().and_then(|sub| sub.subscriber.clone()) {
-            let mut sgn = Map::single(Name::new_static("sud"), true);
-            sgn.push(Name::new_static("sur"), self.identity().sp_relative(&node.id));
-            let content = Arc::new(single(sgn));
-            self.enqueue(node.seq, subscriber, content, None, effects)?;
-        }
-        Ok(())
-    }
-
-    /// Counts an event and lets the policies of the subscription decide when it goes out.
-    async fn dispose(&mut self, node: &Arc<Node>, sgn: Map, effects: &mut Effects) -> Result<(), Error> {
         let Some(subscription) = node.subscription() else {
             return Ok(());
         };
-        let mut changed: Option<Resource> = None;
-        let remaining = subscription.expiration_counter.map(|counter| counter.saturating_sub(1));
-        if let Some(remaining) = remaining {
-            let resource = changed.get_or_insert_with(|| Resource::clone(&node.resource));
-            resource.attributes.insert(keys::EXPIRATION_COUNTER, remaining);
-        }
-        if subscription.statistics {
-            let resource = changed.get_or_insert_with(|| Resource::clone(&node.resource));
-            for target in &subscription.targets {
-                subscription::count(&mut resource.attributes, target, keys::NOTIFICATION_EVENT_COUNT, 1);
-            }
-        }
-        if let Some(resource) = changed {
-            effects.update(Arc::new(node.changed(resource, self.identity())));
-        }
-        self.schedule(node.seq, subscription, sgn, effects).await?;
-        if remaining == Some(0) {
-            self.release_held(node, effects, usize::MAX).await?;
-            effects.deleted.push(Gone::of(node));
-            self.notify_of_subscription_deletion(node, effects).await?;
-        }
-        Ok(())
-    }
-
-    async fn schedule(
-        &mut self,
-        seq: Seq,
-        subscription: &Subscription,
-        sgn: Map,
-        effects: &mut Effects,
-    ) -> Result<(), Error> {
-        if let Some(batch) = subscription.batch {
-            let held = self.held_count(seq, effects).await?;
-            self.hold(seq, sgn, effects)?;
-            if batch.number.is_some_and(|number| held + 1 >= number) {
-                return self.send_batch(seq, subscription, effects).await;
-            }
-            if held == 0
-                && let Some(duration) = batch.duration
-            {
-                let at = self.now.plus(duration);
-                effects.deadlines_set.push(Deadline { kind: DeadlineKind::Batch, resource: seq, at });
-            }
+        if subscription.deletion_targets.is_empty() {
             return Ok(());
         }
-        if let Some(limit) = subscription.rate_limit {
-            match self.source.admit(seq, limit, self.now) {
-                Admission::Now => {}
-                Admission::Later(at) => {
-                    effects.deadlines_set.push(Deadline { kind: DeadlineKind::RateWindow, resource: seq, at });
-                    return self.hold(seq, sgn, effects);
-                }
-            }
-        }
-        self.send(seq, subscription, single(sgn), subscription.event_category, effects)
-    }
-
-    fn hold(&mut self, seq: Seq, sgn: Map, effects: &mut Effects) -> Result<(), Error> {
-        let number = self.source.next_number()?;
-        let held = Held { seq: number, subscription: seq, notification: Arc::new(sgn), at: self.now };
-        effects.held.push(held);
-        Ok(())
-    }
-
-    async fn held_count(&mut self, seq: Seq, effects: &Effects) -> Result<u64, Error> {
-        let stored = self.source.settled().await.map_err(failed)?.held_count(seq).await.map_err(failed)?;
-        Ok(stored + effects.held.iter().filter(|held| held.subscription == seq).count() as u64)
-    }
-
-    /// Takes up to `limit` held events of a subscription, oldest first.
-    async fn take_held(&mut self, seq: Seq, limit: usize, effects: &mut Effects) -> Result<Vec<Arc<Map>>, Error> {
-        let limit = limit.min(HELD_MAX);
-        let stored = self.source.settled().await.map_err(failed)?.held(seq, limit).await.map_err(failed)?;
-        let mut taken = Vec::with_capacity(stored.len());
-        for held in stored {
-            if !effects.held_delete.contains(&held.seq) {
-                effects.held_delete.push(held.seq);
-                taken.push(held.notification);
-            }
-        }
-        effects.held.retain(|held| {
-            let take = held.subscription == seq && taken.len() < limit;
-            if take {
-                taken.push(Arc::clone(&held.notification));
-            }
-            !take
-        });
-        Ok(taken)
-    }
-
-    async fn send_batch(&mut self, seq: Seq, subscription: &Subscription, effects: &mut Effects) -> Result<(), Error> {
-        let mut taken = self.take_held(seq, HELD_MAX, effects).await?;
-        effects.deadlines_clear.push((DeadlineKind::Batch, seq));
-        let mut category = subscription.event_category;
-        if subscription.latest_only {
-            taken.drain(..taken.len().saturating_sub(1));
-            category = Some(LATEST);
-        }
-        if taken.is_empty() {
-            return Ok(());
-        }
-        let list = taken.into_iter().map(|sgn| Value::Map(Map::clone(&sgn))).collect();
-        let content = Map::single("m2m:agn", Map::single("m2m:sgn", Value::List(list)));
-        self.send(seq, subscription, content, category, effects)
-    }
-
-    /// Sends held events: as a batch where the subscription wants batches, one by one else.
-    pub(crate) async fn release_held(
-        &mut self,
-        node: &Arc<Node>,
-        effects: &mut Effects,
-        limit: usize,
-    ) -> Result<(), Error> {
-        let Some(subscription) = node.subscription() else {
-            return Ok(());
-        };
-        if subscription.batch.is_some() {
-            return self.send_batch(node.seq, subscription, effects).await;
-        }
-        for sgn in self.take_held(node.seq, limit, effects).await? {
-            let content = single(Map::clone(&sgn));
-            self.send(node.seq, subscription, content, subscription.event_category, effects)?;
+        let mut sgn = Map::single(Name::new_static("sud"), true);
+        sgn.push(Name::new_static("sur"), self.identity().sp_relative(&node.id));
+        let content = Arc::new(single(sgn));
+        for target in &subscription.deletion_targets {
+            self.enqueue(node.seq, target.clone(), Arc::clone(&content), None, effects);
         }
         Ok(())
     }
 
-    /// A rate window has ended: as many held events go out as the next one admits.
-    pub(crate) async fn next_rate_window(&mut self, node: &Arc<Node>, effects: &mut Effects) -> Result<(), Error> {
-        effects.deadlines_clear.push((DeadlineKind::RateWindow, node.seq));
-        let Some(subscription) = node.subscription() else {
-            return Ok(());
-        };
-        let Some(limit) = subscription.rate_limit else {
-            return self.release_held(node, effects, usize::MAX).await;
-        };
-        let held = self.held_count(node.seq, effects).await?;
-        for _ in 0..held.min(HELD_MAX as u64) {
-            match self.source.admit(node.seq, limit, self.now) {
-                Admission::Now => self.release_held(node, effects, 1).await?,
-                Admission::Later(at) => {
-                    effects.deadlines_clear.pop();
-                    effects.deadlines_set.push(Deadline { kind: DeadlineKind::RateWindow, resource: node.seq, at });
-                    return Ok(());
-                }
+    /// Deletes the subscriptions whose expiration counter came to its end.
+    pub(crate) fn remove_exhausted<'v>(&'v mut self, effects: &'v mut Effects) -> BoxFuture<'v, Result<(), Error>> {
+        // Boxed, because their deletion is an event, too, and leads here again; what that exhausts is removed by
+        // the loop that runs already, or a thousand of them would nest as deep.
+        Box::pin(async move {
+            if effects.removes_exhausted {
+                return Ok(());
             }
-        }
-        Ok(())
+            effects.removes_exhausted = true;
+            while let Some(node) = effects.exhausted.get(effects.exhausted_removed).cloned() {
+                effects.exhausted_removed += 1;
+                op::delete::remove(self, &node, effects).await?;
+            }
+            effects.removes_exhausted = false;
+            Ok(())
+        })
     }
 
-    fn send(
-        &mut self,
-        seq: Seq,
-        subscription: &Subscription,
-        content: Map,
-        category: Option<u32>,
-        effects: &mut Effects,
-    ) -> Result<(), Error> {
-        let category = if subscription.latest_only { Some(LATEST) } else { category };
-        let content = Arc::new(content);
-        for target in &subscription.targets {
-            self.enqueue(seq, target.clone(), Arc::clone(&content), category, effects)?;
-        }
-        Ok(())
-    }
-
+    /// Leaves a notification for one target, if there is room.
     fn enqueue(
         &mut self,
         subscription: Seq,
@@ -367,8 +244,15 @@ impl<Q: Source> View<'_, Q> {
         content: Arc<Map>,
         event_category: Option<u32>,
         effects: &mut Effects,
-    ) -> Result<(), Error> {
-        let seq = self.source.next_number()?;
+    ) {
+        if !self.source.admits_notification(effects.outbox.len()) {
+            return;
+        }
+        // The change itself must not fail because so many are to be told of it.
+        let Ok(seq) = self.source.next_number() else {
+            tracing::warn!(%target, "a notification is dropped; too many events at once");
+            return;
+        };
         let (created, next_try) = (self.now, self.now);
         effects.outbox.push(OutboxEntry {
             seq,
@@ -380,42 +264,5 @@ impl<Q: Source> View<'_, Q> {
             next_try,
             attempts: 0,
         });
-        Ok(())
-    }
-}
-
-/// Whether a notification fits in a rate window.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Admission {
-    /// Yes.
-    Now,
-    /// No; the next window begins then.
-    Later(Timestamp),
-}
-
-/// The current rate windows of subscriptions. After a restart each begins anew.
-pub(crate) struct Rates(LruCache<Seq, (Timestamp, u64), rustc_hash::FxBuildHasher>);
-
-/// Subscriptions whose rate window is remembered.
-const RATES_MAX: usize = 10_000;
-
-impl Rates {
-    pub(crate) fn new() -> Self {
-        let capacity = NonZeroUsize::new(RATES_MAX).unwrap_or(NonZeroUsize::MIN);
-        Self(LruCache::with_hasher(capacity, rustc_hash::FxBuildHasher))
-    }
-
-    pub(crate) fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission {
-        // A window of no length would never end.
-        let length = limit.window.max(Duration::from_millis(1));
-        let entry = self.0.get_or_insert_mut(subscription, || (now, 0));
-        if now >= entry.0.plus(length) {
-            *entry = (now, 0);
-        }
-        if entry.1 < limit.number {
-            entry.1 += 1;
-            return Admission::Now;
-        }
-        Admission::Later(entry.0.plus(length))
     }
 }

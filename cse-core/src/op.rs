@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod discover;
 pub(crate) mod fan_out;
+mod find;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
 pub(crate) mod update;
@@ -14,7 +15,7 @@ use crate::error::{Error, Rsc};
 use crate::id::{Originator, Seq};
 use crate::overlay::Effects;
 use crate::primitive::{ReleaseVersion, Request, Response, ResultContent};
-use crate::schema::{Ty, TypeDef};
+use crate::schema::Ty;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
 
@@ -36,7 +37,6 @@ pub(crate) struct Cx {
 /// A resource about to be created.
 pub(crate) struct Draft {
     pub(crate) ty: Ty,
-    pub(crate) def: &'static TypeDef,
     pub(crate) seq: Seq,
     pub(crate) id: Text,
     pub(crate) name: Text,

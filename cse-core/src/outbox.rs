@@ -1,106 +1,67 @@
 //! Delivers what committed transactions left behind: at least once, in order per target, with back-off.
 //!
-//! New notifications come from the writer in the order of commits. When they come faster than they leave, they
-//! stay in the store and are read again later, so memory is bounded. Each target has a lane: a window of
-//! notifications under way and the rest behind them.
+//! New notifications come from the writer in the order of commits. When they come faster than they are taken
+//! in, they are read from the store instead. Each target has a [`Lane`]: notifications under way and those
+//! that wait behind them. What waits for long is kept without its content, so that targets that cannot be
+//! reached cost little memory and never keep others from being served. Work is done only for lanes in which
+//! something can start (`ready`) or whose pause is over (`pauses`), however many lanes there are.
 
-use std::collections::VecDeque;
+mod delivery;
+mod handle;
+mod lane;
+mod thinning;
+
+pub(crate) use handle::{Inbox, OutboxHandle, handle};
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use rustc_hash::FxHashMap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::cse::Cse;
 use crate::id::Seq;
 use crate::ports::{BoxFuture, OutboxEntry, SendError, Sent, Snapshot, Store, StoreError};
-use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::value::Text;
 use crate::writer::{Delivered, DeliveryResult, Job};
+use delivery::{Attempt, deliver};
+use lane::{Lane, Waiting};
 
-/// Handovers of the writer that wait; more make the outbox read the store.
-const HANDOVERS_MAX: usize = 256;
-/// Notifications in memory; more stay in the store until these are gone.
-const WAITING_MAX: usize = 20_000;
+/// Notifications known in memory; more stay in the store until there are fewer.
+const WAITING_MAX: usize = 1_000_000;
+/// Notifications whose content is in memory; others are read from the store when their turn comes.
+const LOADED_MAX: usize = 20_000;
 /// Notifications read from the store in one step.
 const PAGE: usize = 500;
 /// Results that are told the writer at once.
 const RESULTS_MAX: usize = 512;
 /// Notifications under way, all targets together.
-const UNDER_WAY_MAX: usize = 1_024;
-/// `ec` of a notification of which only the newest counts.
-const LATEST: u32 = 4;
-
-/// Where the writer leaves notifications.
-pub(crate) struct OutboxHandle {
-    sender: mpsc::Sender<Vec<OutboxEntry>>,
-    /// Set when a handover found no room: the store has to be read.
-    behind: Arc<AtomicBool>,
-    wake: Arc<tokio::sync::Notify>,
-    waiting: Arc<AtomicUsize>,
-}
-
-/// What the outbox task reads from.
-pub(crate) struct Inbox {
-    receiver: mpsc::Receiver<Vec<OutboxEntry>>,
-    behind: Arc<AtomicBool>,
-    wake: Arc<tokio::sync::Notify>,
-    waiting: Arc<AtomicUsize>,
-}
-
-/// Both ends.
-pub(crate) fn handle(_settings: &Settings) -> (OutboxHandle, Inbox) {
-    let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
-    // What an earlier process left is in the store.
-    let behind = Arc::new(AtomicBool::new(true));
-    let wake = Arc::new(tokio::sync::Notify::new());
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let handle =
-        OutboxHandle { sender, behind: Arc::clone(&behind), wake: Arc::clone(&wake), waiting: Arc::clone(&waiting) };
-    (handle, Inbox { receiver, behind, wake, waiting })
-}
-
-impl OutboxHandle {
-    /// Hands committed notifications over.
-    pub(crate) fn added(&self, entries: Vec<OutboxEntry>) {
-        if entries.is_empty() {
-            return;
-        }
-        // While the outbox reads the store, it finds these there.
-        if self.behind.load(Ordering::Acquire) || self.sender.try_send(entries).is_err() {
-            self.behind.store(true, Ordering::Release);
-            self.wake.notify_one();
-        }
-    }
-
-    /// Notifications in memory.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-}
-
-/// Notifications to one target.
-#[derive(Default)]
-struct Lane {
-    queue: VecDeque<OutboxEntry>,
-    under_way: usize,
-    /// Not before then, after a failure.
-    not_before: Option<Timestamp>,
-    failures: u32,
-}
+const UNDER_WAY_MAX: usize = 4_096;
+/// How long stopping waits for notifications under way.
+const FINISH_MAX: Duration = Duration::from_secs(2);
 
 struct Outbox<S: Store> {
     cse: Cse<S>,
     inbox: Inbox,
     lanes: FxHashMap<Text, Lane>,
+    /// Lanes in which something can start, in turn.
+    ready: VecDeque<Text>,
+    /// When lanes may try again; entries of lanes that no longer pause are passed over.
+    pauses: BinaryHeap<Reverse<(Timestamp, Text)>>,
+    /// Lanes in which the policies for what waits have to be applied.
+    to_thin: Vec<Text>,
     /// The newest that was taken in; the store has nothing older that is not here.
     last: Seq,
+    /// Notifications in memory, and those of them with content that do not travel yet.
     count: usize,
-    under_way: FuturesUnordered<BoxFuture<'static, (OutboxEntry, Result<Sent, SendError>)>>,
+    loaded: usize,
+    under_way: FuturesUnordered<BoxFuture<'static, (Text, Waiting, Attempt)>>,
     results: Vec<Delivered>,
 }
 
@@ -110,8 +71,12 @@ pub(crate) async fn run<S: Store>(cse: Cse<S>, inbox: Inbox, mut stop: watch::Re
         cse,
         inbox,
         lanes: FxHashMap::default(),
+        ready: VecDeque::new(),
+        pauses: BinaryHeap::new(),
+        to_thin: Vec::new(),
         last: Seq::START,
         count: 0,
+        loaded: 0,
         under_way: FuturesUnordered::new(),
         results: Vec::new(),
     };
@@ -127,16 +92,20 @@ pub(crate) async fn run<S: Store>(cse: Cse<S>, inbox: Inbox, mut stop: watch::Re
 impl<S: Store> Outbox<S> {
     /// Waits for the next thing to do and does it; `false` when the writer is gone.
     async fn step(&mut self) -> bool {
-        if self.inbox.behind.load(Ordering::Acquire) && self.count < WAITING_MAX / 2 {
+        if self.inbox.behind.load(Ordering::Acquire) && self.count <= WAITING_MAX / 2 {
             self.catch_up().await;
         }
-        let next_try = self.start_due();
+        self.end_pauses();
+        while let Some(target) = self.to_thin.pop() {
+            self.thin(&target).await;
+        }
+        self.start_ready();
         if !self.report().await {
             return false;
         }
         self.inbox.waiting.store(self.count, Ordering::Relaxed);
-        let pause = next_try.map(|time| time.since(self.cse.0.clock.now()));
         let clock = Arc::clone(&self.cse.0.clock);
+        let pause = self.pauses.peek().map(|Reverse((until, _))| until.since(clock.now()));
         let sleep = async {
             match pause {
                 Some(pause) => clock.sleep(pause.max(Duration::from_millis(1))).await,
@@ -144,12 +113,12 @@ impl<S: Store> Outbox<S> {
             }
         };
         tokio::select! {
-            Some((entry, result)) = self.under_way.next(), if !self.under_way.is_empty() => {
-                self.finished(entry, result);
+            Some((target, waiting, attempt)) = self.under_way.next(), if !self.under_way.is_empty() => {
+                self.finished(&target, waiting, attempt);
                 // Whatever else is there already.
                 while self.results.len() < RESULTS_MAX {
-                    match futures_util::FutureExt::now_or_never(self.under_way.next()) {
-                        Some(Some((entry, result))) => self.finished(entry, result),
+                    match self.under_way.next().now_or_never() {
+                        Some(Some((target, waiting, attempt))) => self.finished(&target, waiting, attempt),
                         _ => break,
                     }
                 }
@@ -209,89 +178,160 @@ impl<S: Store> Outbox<S> {
                 continue;
             }
             self.last = entry.seq;
-            self.count += 1;
-            let lane = self.lanes.entry(entry.target.clone()).or_default();
-            lane.queue.push_back(entry);
+            self.take_in_one(entry);
         }
     }
 
-    /// Starts what may start now; returns when to look again.
-    fn start_due(&mut self) -> Option<Timestamp> {
+    fn take_in_one(&mut self, entry: OutboxEntry) {
         let now = self.cse.0.clock.now();
-        let window = self.cse.0.settings.notification_window.max(1);
-        let mut next: Option<Timestamp> = None;
-        let mut given_up = Vec::new();
-        for lane in self.lanes.values_mut() {
-            given_up.extend(lane.shorten(&self.cse.0.settings, now));
-            if let Some(not_before) = lane.not_before.filter(|time| *time > now) {
-                if !lane.queue.is_empty() {
-                    next = Some(next.map_or(not_before, |next| next.min(not_before)));
-                }
-                continue;
-            }
-            // After a failure one tries the way for all.
-            let window = if lane.failures > 0 { 1 } else { window };
-            while lane.under_way < window && self.under_way.len() < UNDER_WAY_MAX {
-                let Some(entry) = lane.queue.pop_front() else { break };
-                lane.under_way += 1;
-                let cse = self.cse.clone();
-                self.under_way.push(Box::pin(async move {
-                    let result = deliver(&cse, &entry).await;
-                    (entry, result)
-                }));
-            }
+        let bound = self.cse.0.settings.notifications_per_target_max;
+        let target = entry.target.clone();
+        let lane = self.lanes.entry(target.clone()).or_default();
+        if entry.attempts > 0 && entry.next_try > now && lane.failures == 0 {
+            // It was failing before the restart.
+            lane.failures = entry.attempts;
+            lane.pause_until(entry.next_try, &target, &mut self.pauses);
         }
-        self.count -= given_up.len().min(self.count);
-        self.cse.0.metrics.notifications_given_up.add(given_up.len() as u64);
-        self.results.extend(given_up.iter().map(|entry| delivered(entry, DeliveryResult::GivenUp)));
-        next
+        let mut waiting = Waiting::new(entry);
+        if self.loaded >= LOADED_MAX || lane.failures > 0 {
+            waiting.content = None;
+        }
+        self.count += 1;
+        self.loaded += usize::from(waiting.content.is_some());
+        let replaced = lane.put(waiting);
+        if lane.is_too_long(bound) && !lane.is_to_thin {
+            lane.is_to_thin = true;
+            self.to_thin.push(target.clone());
+        }
+        if let Some(replaced) = replaced {
+            self.drop_waiting(&target, &replaced);
+        }
+        self.start(&target);
     }
 
-    fn finished(&mut self, entry: OutboxEntry, result: Result<Sent, SendError>) {
+    /// Has lanes try again whose pause is over.
+    fn end_pauses(&mut self) {
+        let now = self.cse.0.clock.now();
+        while let Some(Reverse((until, _))) = self.pauses.peek()
+            && *until <= now
+        {
+            let Some(Reverse((_, target))) = self.pauses.pop() else { return };
+            if let Some(lane) = self.lanes.get_mut(&target)
+                && lane.paused_until.is_some_and(|until| until <= now)
+            {
+                lane.paused_until = None;
+                // Much of what has piled up in the pause may be out of date.
+                lane.is_to_thin = true;
+                self.to_thin.push(target.clone());
+                self.make_ready(&target);
+            }
+        }
+    }
+
+    fn make_ready(&mut self, target: &Text) {
+        if let Some(lane) = self.lanes.get_mut(target)
+            && !lane.is_ready
+        {
+            lane.is_ready = true;
+            self.ready.push_back(target.clone());
+        }
+    }
+
+    fn start_ready(&mut self) {
+        while self.under_way.len() < UNDER_WAY_MAX {
+            let Some(target) = self.ready.pop_front() else { return };
+            if let Some(lane) = self.lanes.get_mut(&target) {
+                lane.is_ready = false;
+            }
+            self.start(&target);
+        }
+    }
+
+    /// Starts what a lane can start now.
+    fn start(&mut self, target: &Text) {
+        let settings = &self.cse.0.settings;
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        if lane.paused_until.is_some() || lane.is_to_thin {
+            return;
+        }
+        let window = lane.window(settings);
+        while lane.under_way < window && self.under_way.len() < UNDER_WAY_MAX {
+            let Some(waiting) = lane.take_first() else { break };
+            self.loaded -= usize::from(waiting.content.is_some());
+            lane.under_way += 1;
+            let timeout = lane.timeout(settings);
+            let cse = self.cse.clone();
+            let target = target.clone();
+            self.under_way.push(Box::pin(async move {
+                let attempt = deliver(&cse, &target, &waiting, timeout).await;
+                (target, waiting, attempt)
+            }));
+        }
+        let could_start_more = lane.under_way < window && !lane.is_empty();
+        if could_start_more {
+            self.make_ready(target);
+        } else if lane.is_over() {
+            self.lanes.remove(target);
+        }
+    }
+
+    fn finished(&mut self, target: &Text, mut waiting: Waiting, attempt: Attempt) {
         let metrics = &self.cse.0.metrics;
         let settings = &self.cse.0.settings;
         let now = self.cse.0.clock.now();
-        let target = entry.target.clone();
-        let Some(lane) = self.lanes.get_mut(&target) else {
+        let Some(lane) = self.lanes.get_mut(target) else {
             return;
         };
         lane.under_way -= 1;
-        match result {
-            Ok(sent) => {
-                lane.failures = 0;
-                lane.not_before = None;
+        match attempt {
+            Attempt::Made(Ok(sent)) => {
+                if lane.recovered() {
+                    lane.is_to_thin = true;
+                    self.to_thin.push(target.clone());
+                }
                 self.count -= 1;
                 metrics.notifications_delivered.increment();
                 let result = match sent {
                     Sent::Answered(_) => DeliveryResult::Answered,
-                    Sent::Unanswered => DeliveryResult::Unanswered,
+                    Sent::Unanswered | Sent::Unanswerable => DeliveryResult::Unanswered,
                 };
-                self.results.push(delivered(&entry, result));
+                lane.note_answer(result == DeliveryResult::Answered);
+                self.results.push(delivered(target, &waiting, result));
             }
-            Err(SendError::Unreachable(problem)) if entry.created.plus(settings.notification_lifetime) > now => {
-                tracing::debug!(target = %entry.target, problem, "a notification is tried again later");
+            Attempt::Made(Err(SendError::Unreachable(problem)))
+                if waiting.created.plus(settings.notification_lifetime) > now =>
+            {
+                tracing::debug!(%target, problem, "a notification is tried again later");
                 metrics.notifications_retried.increment();
-                if lane.not_before.is_none_or(|time| time <= now) {
-                    let factor = 2_u32.saturating_pow(lane.failures.min(16));
-                    let pause = settings.notification_retry_first.saturating_mul(factor);
-                    lane.failures += 1;
-                    lane.not_before = Some(now.plus(pause.min(settings.notification_retry_max)));
+                let until = lane.failed(settings, now);
+                lane.pause_until(until, target, &mut self.pauses);
+                waiting.attempts += 1;
+                waiting.content = None;
+                self.results.push(delivered(target, &waiting, DeliveryResult::Again(until, waiting.attempts)));
+                self.loaded -= lane.unload();
+                if let Some(replaced) = lane.put(waiting) {
+                    self.drop_waiting(target, &replaced);
                 }
-                let at = lane.not_before.unwrap_or(now);
-                let attempts = entry.attempts + 1;
-                self.results.push(delivered(&entry, DeliveryResult::Again(at, attempts)));
-                lane.put_back(OutboxEntry { attempts, next_try: at, ..entry });
             }
-            Err(problem) => {
-                tracing::info!(target = %entry.target, %problem, "a notification is given up");
+            Attempt::Made(Err(problem)) => {
+                tracing::info!(%target, %problem, "a notification is given up");
                 metrics.notifications_given_up.increment();
                 self.count -= 1;
-                self.results.push(delivered(&entry, DeliveryResult::GivenUp));
+                self.results.push(delivered(target, &waiting, DeliveryResult::GivenUp));
+            }
+            Attempt::Gone => {
+                self.count -= 1;
+                self.results.push(delivered(target, &waiting, DeliveryResult::GivenUp));
             }
         }
-        if lane.queue.is_empty() && lane.under_way == 0 && lane.failures == 0 {
-            self.lanes.remove(&target);
-        }
+        self.make_ready(target);
+    }
+
+    /// Forgets a notification that waits no more in its lane.
+    fn drop_waiting(&mut self, target: &Text, waiting: &Waiting) {
+        self.count -= 1;
+        self.loaded -= usize::from(waiting.content.is_some());
+        self.results.push(delivered(target, waiting, DeliveryResult::GivenUp));
     }
 
     /// Tells the writer what became of notifications; `false` when it is gone.
@@ -309,7 +349,7 @@ impl<S: Store> Outbox<S> {
         loop {
             tokio::select! {
                 next = self.under_way.next() => match next {
-                    Some((entry, result)) => self.finished(entry, result),
+                    Some((target, waiting, attempt)) => self.finished(&target, waiting, attempt),
                     None => break,
                 },
                 () = &mut timeout => break,
@@ -319,55 +359,6 @@ impl<S: Store> Outbox<S> {
     }
 }
 
-/// How long stopping waits for notifications under way.
-const FINISH_MAX: Duration = Duration::from_secs(2);
-
-impl Lane {
-    /// Gives up what is too old, what a newer one replaces, and what exceeds the bound.
-    fn shorten(&mut self, settings: &Settings, now: Timestamp) -> Vec<OutboxEntry> {
-        let mut given_up = Vec::new();
-        while let Some(oldest) = self.queue.front()
-            && oldest.created.plus(settings.notification_lifetime) <= now
-        {
-            given_up.extend(self.queue.pop_front());
-        }
-        while self.queue.len() > settings.notifications_per_target_max {
-            given_up.extend(self.queue.pop_front());
-        }
-        if self.failures > 0 && self.queue.iter().any(|entry| entry.event_category == Some(LATEST)) {
-            // Of what could not be delivered, only the newest of each subscription counts.
-            let mut newest: FxHashMap<Seq, Seq> = FxHashMap::default();
-            for entry in &self.queue {
-                newest.insert(entry.subscription, entry.seq);
-            }
-            let is_kept = |entry: &OutboxEntry| {
-                entry.event_category != Some(LATEST) || newest.get(&entry.subscription) == Some(&entry.seq)
-            };
-            let (kept, replaced): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(is_kept);
-            self.queue = kept.into();
-            given_up.extend(replaced);
-        }
-        given_up
-    }
-
-    /// Puts one back where it was in the order.
-    fn put_back(&mut self, entry: OutboxEntry) {
-        let at = self.queue.iter().position(|other| other.seq > entry.seq).unwrap_or(self.queue.len());
-        self.queue.insert(at, entry);
-    }
-}
-
-fn delivered(entry: &OutboxEntry, result: DeliveryResult) -> Delivered {
-    Delivered { seq: entry.seq, subscription: entry.subscription, target: entry.target.clone(), result }
-}
-
-/// One attempt.
-async fn deliver<S: Store>(cse: &Cse<S>, entry: &OutboxEntry) -> Result<Sent, SendError> {
-    let route = match cse.route(&entry.target).await {
-        Ok(Some(route)) => route,
-        Ok(None) => return Err(SendError::Unreachable("no registered, reachable AE of that name".into())),
-        Err(error) => return Err(SendError::Unreachable(error.to_string())),
-    };
-    let request = cse.notify_request((*entry.content).clone(), entry.event_category);
-    cse.send_along(route, request, cse.0.settings.notification_timeout).await
+fn delivered(target: &Text, waiting: &Waiting, result: DeliveryResult) -> Delivered {
+    Delivered { seq: waiting.seq, subscription: waiting.subscription, target: target.clone(), result }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::access::authorize::Permit;
 use crate::cache::{Committed, newest_type};
 use crate::id::Seq;
 use crate::node::{Node, is_instance};
@@ -17,7 +18,8 @@ use crate::time::Timestamp;
 use crate::value::Text;
 
 /// What one request does to the tree. Made by a decision, applied as a whole or not at all.
-#[derive(Default)]
+///
+/// The only way into the store, and made with a [`Permit`] only: what nobody allowed cannot be written.
 pub(crate) struct Effects {
     pub(crate) inserted: Vec<Arc<Node>>,
     pub(crate) updated: Vec<Arc<Node>>,
@@ -30,6 +32,14 @@ pub(crate) struct Effects {
     pub(crate) deadlines_set: Vec<Deadline>,
     pub(crate) deadlines_clear: Vec<(DeadlineKind, Seq)>,
     pub(crate) forget_replies_before: Option<Timestamp>,
+    /// Subscriptions whose expiration counter has come to its end.
+    pub(crate) exhausted: Vec<Arc<Node>>,
+    /// How many of these have been taken care of.
+    pub(crate) exhausted_removed: usize,
+    /// Whether they are being removed now.
+    pub(crate) removes_exhausted: bool,
+    /// Private, so that nothing but [`Effects::new`] makes one.
+    _permit: Permit,
 }
 
 /// A resource that goes.
@@ -47,6 +57,27 @@ impl Gone {
 }
 
 impl Effects {
+    /// No effects yet, of something that is allowed.
+    pub(crate) fn new(permit: Permit) -> Self {
+        Self {
+            inserted: Vec::new(),
+            updated: Vec::new(),
+            deleted: Vec::new(),
+            outbox: Vec::new(),
+            outbox_retry: Vec::new(),
+            outbox_delete: Vec::new(),
+            held: Vec::new(),
+            held_delete: Vec::new(),
+            deadlines_set: Vec::new(),
+            deadlines_clear: Vec::new(),
+            forget_replies_before: None,
+            exhausted: Vec::new(),
+            exhausted_removed: 0,
+            removes_exhausted: false,
+            _permit: permit,
+        }
+    }
+
     /// The version of a resource that these effects lead to, if they change it.
     pub(crate) fn current(&self, seq: Seq) -> Option<&Arc<Node>> {
         self.updated.iter().chain(&self.inserted).find(|node| node.seq == seq)
@@ -63,6 +94,11 @@ impl Effects {
     /// Whether a resource goes.
     pub(crate) fn deletes(&self, seq: Seq) -> bool {
         self.deleted.iter().any(|gone| gone.seq == seq)
+    }
+
+    /// Whether the expiration counter of a subscription comes to its end.
+    pub(crate) fn exhausts(&self, seq: Seq) -> bool {
+        self.exhausted.iter().any(|node| node.seq == seq)
     }
 
     /// The earliest expiration time among what is inserted or changed.
@@ -85,7 +121,11 @@ pub(crate) struct Overlay {
     insert: BTreeMap<Seq, Arc<Resource>>,
     update: BTreeMap<Seq, Arc<Resource>>,
     delete: BTreeSet<Seq>,
+    /// What became of deadlines, `None` for those that are done with: the last word counts.
+    deadlines: FxHashMap<(DeadlineKind, Seq), Option<Timestamp>>,
     rest: ChangeSet,
+    /// Whether changes were taken for the database, so that there is something to commit.
+    was_taken: bool,
     /// Earliest expiration or deadline that the group adds.
     pub(crate) earliest_deadline: Option<Timestamp>,
     /// Notifications that the group adds.
@@ -122,7 +162,12 @@ impl Overlay {
 
     /// Whether there is anything to commit.
     pub(crate) fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.rest.is_empty()
+        !self.was_taken && self.nodes.is_empty() && !self.has_unwritten_rest()
+    }
+
+    /// Whether the group adds, changes or deletes subscriptions of a resource.
+    pub(crate) fn changes_subscriptions(&self, parent: Seq) -> bool {
+        self.subscription_parents.contains(&parent)
     }
 
     /// Takes over what a request does.
@@ -147,10 +192,15 @@ impl Overlay {
                 Some(pending) => *pending = Arc::clone(&node.resource),
                 None => drop(self.update.insert(node.seq, Arc::clone(&node.resource))),
             }
+            if is_instance(node.ty)
+                && let Some(parent) = node.parent
+            {
+                let newest = self.newest.entry(parent).or_insert(None);
+                if newest.as_ref().is_some_and(|newest| newest.seq == node.seq) {
+                    *newest = Some(Arc::clone(&node));
+                }
+            }
             self.nodes.insert(node.seq, Some(node));
-        }
-        for gone in effects.deleted {
-            self.remove(gone, windows);
         }
         self.outbox.extend(effects.outbox.iter().cloned());
         self.rest.outbox_insert.extend(effects.outbox);
@@ -158,9 +208,13 @@ impl Overlay {
         self.rest.outbox_delete.extend(effects.outbox_delete);
         self.rest.held_insert.extend(effects.held);
         self.rest.held_delete.extend(effects.held_delete);
-        self.rest.deadlines_set.extend(effects.deadlines_set);
-        self.rest.deadlines_clear.extend(effects.deadlines_clear);
+        let set = effects.deadlines_set.into_iter();
+        self.deadlines.extend(set.map(|deadline| ((deadline.kind, deadline.resource), Some(deadline.at))));
+        self.deadlines.extend(effects.deadlines_clear.into_iter().map(|done| (done, None)));
         self.rest.forget_replies_before = self.rest.forget_replies_before.max(effects.forget_replies_before);
+        for gone in effects.deleted {
+            self.remove(gone, windows);
+        }
     }
 
     /// Remembers an answer.
@@ -202,9 +256,11 @@ impl Overlay {
         if newest_type(gone.ty).is_some() {
             windows.forget(gone.seq);
         }
-        // What was never written needs no deletion.
+        // What was never written needs no deletion, and nothing that hangs on it must be written.
         if self.insert.remove(&gone.seq).is_none() {
             self.delete.insert(gone.seq);
+        } else if gone.ty == Ty::SUBSCRIPTION {
+            self.rest.held_insert.retain(|held| held.subscription != gone.seq);
         }
         self.update.remove(&gone.seq);
         self.nodes.insert(gone.seq, None);
@@ -212,8 +268,15 @@ impl Overlay {
 
     /// What has to be written now; afterwards the database, seen through the transaction, knows as much as this.
     pub(crate) fn take_changes(&mut self) -> ChangeSet {
+        self.was_taken = true;
         let mut changes = std::mem::take(&mut self.rest);
         self.replies.clear();
+        for ((kind, resource), at) in self.deadlines.drain() {
+            match at {
+                Some(at) => changes.deadlines_set.push(Deadline { kind, resource, at }),
+                None => changes.deadlines_clear.push((kind, resource)),
+            }
+        }
         changes.insert = std::mem::take(&mut self.insert).into_values().collect();
         changes.update = std::mem::take(&mut self.update).into_values().collect();
         changes.delete = std::mem::take(&mut self.delete).into_iter().collect();
@@ -227,7 +290,7 @@ impl Overlay {
 
     /// Whether the database lacks changes of side tables.
     pub(crate) fn has_unwritten_rest(&self) -> bool {
-        !self.rest.is_empty()
+        !(self.rest.is_empty() && self.deadlines.is_empty())
     }
 
     /// What the cache has to know after the commit.

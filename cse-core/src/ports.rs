@@ -74,6 +74,9 @@ pub enum Sent {
     Answered(Box<Response>),
     /// The message was taken over by the peer's side (acknowledged by the broker), but no answer came in time.
     Unanswered,
+    /// The message was taken over by the peer's side, and no answer to it is possible or wanted: a topic of free
+    /// form leads nowhere back.
+    Unanswerable,
 }
 
 /// Why a request could not be sent.

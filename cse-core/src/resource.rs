@@ -3,7 +3,7 @@
 use crate::id::{Originator, Seq};
 use crate::schema::Ty;
 use crate::time::Timestamp;
-use crate::value::{Map, Text};
+use crate::value::{Map, Text, Value};
 
 /// A resource: what every type has as fields, all other attributes by short name in [`Resource::attributes`].
 #[derive(Clone, Debug, PartialEq)]
@@ -49,17 +49,21 @@ impl Resource {
 
     /// Bytes of memory that it holds, roughly; for bounding caches.
     pub fn approximate_bytes(&self) -> usize {
-        fn of(value: &crate::value::Value) -> usize {
-            use crate::value::Value;
-            32 + match value {
-                Value::Text(text) => text.len(),
-                Value::List(list) => list.iter().map(of).sum(),
-                Value::Map(map) => map.iter().map(|(_, value)| 24 + of(value)).sum(),
-                _ => 0,
-            }
-        }
-        256 + self.id.len() + self.name.len() + self.attributes.iter().map(|(_, value)| 24 + of(value)).sum::<usize>()
+        256 + self.id.len() + self.name.len() + approximate_bytes(&self.attributes)
     }
+}
+
+/// Bytes of memory that an object holds, roughly.
+pub(crate) fn approximate_bytes(map: &Map) -> usize {
+    fn of(value: &Value) -> usize {
+        32 + match value {
+            Value::Text(text) => text.len(),
+            Value::List(list) => list.iter().map(of).sum(),
+            Value::Map(map) => approximate_bytes(map),
+            _ => 0,
+        }
+    }
+    map.iter().map(|(_, value)| 24 + of(value)).sum()
 }
 
 /// The resource identifier that the CSE gives: short name of the type and the number.

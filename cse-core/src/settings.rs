@@ -34,7 +34,8 @@ pub struct Settings {
     pub ae_may_create_policies: bool,
     /// Most changes carried out in one commit.
     pub group_size_max: usize,
-    /// Most changes that wait for the writer; further ones are answered 5000 with a text that says busy.
+    /// Most changes that wait for the writer; further ones wait before the queue, and are answered 5000 with a text
+    /// that says so when their time is up.
     pub write_queue_max: usize,
     /// Bytes of structure (everything but instances) that are kept in memory, roughly.
     pub cache_bytes_max: usize,

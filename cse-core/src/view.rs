@@ -2,16 +2,18 @@
 //!
 //! Decisions are written once over a [`View`], whether they read a snapshot or prepare a change.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::behaviour::subscription::RateLimit;
+use rustc_hash::FxHashMap;
+
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
+use crate::metrics::Metrics;
 use crate::node::{Node, is_instance};
-use crate::notify::{Admission, Rates};
+use crate::notify::Pacing;
+use crate::outbox::OutboxHandle;
 use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
 use crate::ports::{Search, Snapshot, Store, StoreError, WriteTransaction};
 use crate::resource::{Resource, seq_of_generated_id};
@@ -41,8 +43,14 @@ pub(crate) trait Source: Send {
     /// The next number for a resource or an event.
     fn next_number(&mut self) -> Result<Seq, Error>;
 
-    /// Whether one more notification fits in the subscription's rate window; counts it if so.
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission;
+    /// What the writer remembers of rate windows and held events.
+    fn pacing(&mut self) -> Option<&mut Pacing>;
+
+    /// Whether one more notification may be left, besides so many of the same request; counts it as dropped if not.
+    fn admits_notification(&mut self, of_request: usize) -> bool;
+
+    /// Counts notifications that were dropped.
+    fn notifications_dropped(&mut self, count: usize);
 
     /// The known oldest instances of a container, at least `count` or all.
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>>;
@@ -94,9 +102,15 @@ impl<S: Store> Source for ReadSource<'_, S> {
         Err(Error::Internal)
     }
 
-    fn admit(&mut self, _subscription: Seq, _limit: RateLimit, _now: Timestamp) -> Admission {
-        Admission::Now
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        None
     }
+
+    fn admits_notification(&mut self, _of_request: usize) -> bool {
+        false
+    }
+
+    fn notifications_dropped(&mut self, _count: usize) {}
 
     fn window(&mut self, _parent: Seq, _count: usize) -> Option<Vec<(Seq, u64)>> {
         None
@@ -112,7 +126,9 @@ pub(crate) struct WriteSource<'a, S: Store> {
     pub(crate) transaction: &'a mut Option<S::Write>,
     pub(crate) overlay: &'a mut Overlay,
     pub(crate) windows: &'a mut Windows,
-    pub(crate) rates: &'a mut Rates,
+    pub(crate) pacing: &'a mut Pacing,
+    pub(crate) outbox: &'a OutboxHandle,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) numbers: &'a mut Numbers,
     /// Set when the database failed, so that nothing of the group can be kept.
     pub(crate) broken: &'a mut bool,
@@ -121,7 +137,10 @@ pub(crate) struct WriteSource<'a, S: Store> {
 impl<S: Store> WriteSource<'_, S> {
     /// Takes over what a decision comes to.
     pub(crate) fn apply(&mut self, effects: Effects) {
+        // Half of a change must not be committed, should this panic.
+        let was_broken = std::mem::replace(self.broken, true);
         self.overlay.apply(effects, self.windows);
+        *self.broken = was_broken;
     }
 }
 
@@ -147,14 +166,10 @@ impl<S: Store> Source for WriteSource<'_, S> {
     async fn settled(&mut self) -> Result<&mut S::Write, StoreError> {
         if self.overlay.has_unwritten_resources() || self.overlay.has_unwritten_rest() {
             let changes = self.overlay.take_changes();
-            let written = match self.query().await {
-                Ok(transaction) => transaction.write(&changes).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                *self.broken = true;
-                return Err(error);
-            }
+            // Until these are written they are nowhere, whatever happens in between.
+            *self.broken = true;
+            self.query().await?.write(&changes).await?;
+            *self.broken = false;
         }
         self.query().await
     }
@@ -163,8 +178,20 @@ impl<S: Store> Source for WriteSource<'_, S> {
         self.numbers.take()
     }
 
-    fn admit(&mut self, subscription: Seq, limit: RateLimit, now: Timestamp) -> Admission {
-        self.rates.admit(subscription, limit, now)
+    fn pacing(&mut self) -> Option<&mut Pacing> {
+        Some(self.pacing)
+    }
+
+    fn admits_notification(&mut self, of_request: usize) -> bool {
+        let admits = self.outbox.admits(self.overlay.outbox.len() + of_request);
+        if !admits {
+            self.notifications_dropped(1);
+        }
+        admits
+    }
+
+    fn notifications_dropped(&mut self, count: usize) {
+        self.metrics.notifications_dropped.add(count as u64);
     }
 
     fn window(&mut self, parent: Seq, count: usize) -> Option<Vec<(Seq, u64)>> {
@@ -184,7 +211,9 @@ pub(crate) struct View<'a, Q: Source> {
     /// The time of the request.
     pub(crate) now: Timestamp,
     /// Answers of policies to the same question, for requests that touch many resources.
-    pub(crate) verdicts: HashMap<(Seq, bool, u8), bool>,
+    pub(crate) verdicts: FxHashMap<(Seq, bool, u8), bool>,
+    /// Policies by the address in `acpi`, for the same reason.
+    pub(crate) policies: FxHashMap<Text, Option<Arc<Node>>>,
 }
 
 /// The database failed: the text goes to the log, the originator learns that it failed.
@@ -195,7 +224,7 @@ pub(crate) fn failed(error: StoreError) -> Error {
 
 impl<'a, Q: Source> View<'a, Q> {
     pub(crate) fn new(settings: &'a Settings, cache: &'a Cache, source: Q, now: Timestamp) -> Self {
-        Self { settings, cache, source, now, verdicts: HashMap::new() }
+        Self { settings, cache, source, now, verdicts: FxHashMap::default(), policies: FxHashMap::default() }
     }
 
     pub(crate) fn identity(&self) -> &'a CseIdentity {
@@ -235,8 +264,12 @@ impl<'a, Q: Source> View<'a, Q> {
         }
     }
 
-    /// Makes a node of a loaded resource; `None` when an ancestor is gone.
+    /// Makes a node of a loaded resource; `None` when it or an ancestor is gone.
     pub(crate) async fn adopt(&mut self, resource: Resource) -> Result<Option<Arc<Node>>, Error> {
+        // What the group has changed is not committed yet, so it must not reach the cache.
+        if let Some(changed) = self.source.overlay().and_then(|overlay| overlay.node(resource.seq)) {
+            return Ok(changed);
+        }
         // Up to the first ancestor that is known, then down again.
         let mut chain = vec![resource];
         let mut ancestor: Option<Arc<Node>> = None;
@@ -263,7 +296,7 @@ impl<'a, Q: Source> View<'a, Q> {
             self.cache.add(&node, epoch);
             ancestor = Some(node);
         }
-        Ok(ancestor.and_then(|node| self.current(node)))
+        Ok(ancestor)
     }
 
     /// The resource of that resource identifier.
@@ -276,12 +309,11 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(node) = self.cache.by_id(id) {
             return Ok(self.current(node));
         }
-        if let Some(seq) = seq_of_generated_id(id) {
-            if let Some(node) = self.node(seq).await?
-                && node.id == id
-            {
-                return Ok(Some(node));
-            }
+        if let Some(seq) = seq_of_generated_id(id)
+            && let Some(node) = self.node(seq).await?
+            && node.id == id
+        {
+            return Ok(Some(node));
         }
         let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
         match resource {
@@ -353,8 +385,8 @@ impl<'a, Q: Source> View<'a, Q> {
 
     /// The subscriptions of a resource.
     pub(crate) async fn subscriptions(&mut self, parent: &Node) -> Result<Arc<[Arc<Node>]>, Error> {
-        // Instances are not in the cache, so the database would be asked in vain for each that is read.
         if is_instance(parent.ty) {
+            // They cannot have any, and there are many of them.
             return Ok(Arc::default());
         }
         let base = match self.cache.subscriptions(parent.seq) {
@@ -372,7 +404,9 @@ impl<'a, Q: Source> View<'a, Q> {
                     Arc::new(Node::new(resource, path, identity))
                 };
                 let list: Arc<[Arc<Node>]> = resources.into_iter().map(node).collect();
-                self.cache.add_subscriptions(parent.seq, &list, epoch);
+                if self.source.overlay().is_none_or(|overlay| !overlay.changes_subscriptions(parent.seq)) {
+                    self.cache.add_subscriptions(parent.seq, &list, epoch);
+                }
                 list
             }
         };
@@ -422,15 +456,31 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(node)
     }
 
-    /// The oldest instance below a container.
+    /// The oldest instance below a container. With a maximum age the oldest expire first, so those are passed over.
     pub(crate) async fn oldest(&mut self, parent: &Node) -> Result<Option<Arc<Node>>, Error> {
         let Some(ty) = newest_type(parent.ty) else {
             return Ok(None);
         };
         let resource = self.source.settled().await.map_err(failed)?.oldest(parent.seq, ty).await.map_err(failed)?;
-        match resource {
-            Some(resource) => self.adopt(resource).await,
-            None => Ok(None),
+        let Some(resource) = resource else {
+            return Ok(None);
+        };
+        let mut after = resource.seq;
+        let oldest = self.adopt(resource).await?.filter(|node| !node.is_expired(self.now));
+        if oldest.is_some() {
+            return Ok(oldest);
+        }
+        let mut limit = 1;
+        loop {
+            limit = (limit * 4).min(EXPIRED_PAGE_MAX);
+            let page = self.children(parent, &[ty], after, limit).await?;
+            let Some(last) = page.last() else {
+                return Ok(None);
+            };
+            after = last.seq;
+            if let Some(node) = page.into_iter().find(|node| !node.is_expired(self.now)) {
+                return Ok(Some(node));
+            }
         }
     }
 
@@ -476,8 +526,9 @@ impl<'a, Q: Source> View<'a, Q> {
     pub(crate) async fn nodes(&mut self, seqs: &[Seq]) -> Result<Vec<Arc<Node>>, Error> {
         let mut nodes: Vec<Arc<Node>> = Vec::with_capacity(seqs.len());
         let mut missing = Vec::new();
-        for seq in seqs {
-            match self.known(*seq) {
+        let cached = self.cache.get_all(seqs);
+        for (seq, cached) in seqs.iter().zip(cached) {
+            match self.source.overlay().and_then(|overlay| overlay.node(*seq)).or(cached.map(Some)) {
                 Some(node) => nodes.extend(node),
                 None => missing.push(*seq),
             }
@@ -491,31 +542,10 @@ impl<'a, Q: Source> View<'a, Q> {
         }
         Ok(nodes)
     }
-
-    /// Whether the resource is `ancestor` or below it.
-    pub(crate) async fn is_within(&mut self, node: &Node, ancestor: Seq) -> Result<bool, Error> {
-        let mut current = node.seq;
-        let mut parent = node.parent;
-        loop {
-            if current == ancestor {
-                return Ok(true);
-            }
-            let Some(next) = parent else {
-                return Ok(false);
-            };
-            let Some(node) = self.node(next).await? else {
-                return Ok(false);
-            };
-            current = node.seq;
-            parent = node.parent;
-        }
-    }
-
-    /// The text of an address in the form that `drt` asks for.
-    pub(crate) fn address_of(&self, node: &Node, unstructured: bool) -> Text {
-        if unstructured { node.id.clone() } else { node.path.clone() }
-    }
 }
+
+/// Instances that are read in one step, looking for one that has not expired.
+const EXPIRED_PAGE_MAX: usize = 256;
 
 /// Most subscriptions of one resource.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000;

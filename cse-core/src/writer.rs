@@ -5,27 +5,31 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{Instrument, Span};
 
-use crate::access::authorize::Requester;
+use crate::access::authorize::{Permit, Requester};
+use crate::access::policy::Access;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
-use crate::digest;
-use crate::error::Error;
+use crate::error::{Error, Rsc};
 use crate::id::Seq;
+use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::notify::{Happening, Rates};
+use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::overlay::{Effects, Overlay, Windows};
-use crate::ports::{DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
+use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::resource::Resource;
 use crate::schema::keys;
 use crate::time::Timestamp;
 use crate::view::{Source, View, WriteSource, failed};
 
-/// Numbers that are reserved at once, and how many must be left before a group begins.
+/// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
+/// the group: more than one change may need.
 const NUMBERS_RESERVED: u32 = 65_536;
 const NUMBERS_LEFT_MIN: i64 = 32_768;
+const NUMBERS_PER_CHANGE_MAX: i64 = 16_384;
 /// Resources that expire in one step.
 const EXPIRED_MAX: usize = 256;
 /// Deadlines that are served in one step.
@@ -50,6 +54,10 @@ pub(crate) struct Change {
     pub(crate) request: Request,
     pub(crate) cx: Cx,
     pub(crate) answers: Answers,
+    /// Under which the answer is remembered, if it is.
+    pub(crate) key: Option<ReplyKey>,
+    /// Of the request, for the log.
+    pub(crate) span: Span,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
@@ -66,6 +74,7 @@ pub(crate) struct Observed {
     pub(crate) resource: Seq,
     pub(crate) requester: Requester,
     pub(crate) operation: Operation,
+    pub(crate) access: Access,
     /// Whether a container was found without instances.
     pub(crate) without_instance: bool,
 }
@@ -91,6 +100,13 @@ pub(crate) enum DeliveryResult {
     Again(Timestamp, u32),
 }
 
+impl DeliveryResult {
+    /// Whether nothing more will become of it.
+    fn is_final(self) -> bool {
+        !matches!(self, Self::Again(..))
+    }
+}
+
 /// Numbers that no other resource has had.
 pub(crate) struct Numbers {
     next: i64,
@@ -98,10 +114,14 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    fn left(&self) -> i64 {
+        self.end - self.next
+    }
+
     /// The next one.
     ///
     /// # Errors
-    /// [`Error::Busy`] when one group used up all that were reserved for it.
+    /// [`Error::Busy`] when one change needs more than there are for it.
     pub(crate) fn take(&mut self) -> Result<Seq, Error> {
         if self.next >= self.end {
             return Err(Error::Busy("too many changes at once"));
@@ -115,7 +135,7 @@ impl Numbers {
 struct Writer<S: Store> {
     shared: Arc<Shared<S>>,
     windows: Windows,
-    rates: Rates,
+    pacing: Pacing,
     numbers: Numbers,
     /// Answers known to be stored, so that forgetting them is asked for now and then only.
     replies_since_pruning: u32,
@@ -127,12 +147,16 @@ type Waiting = (oneshot::Sender<Outcome>, Response);
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
     let numbers = Numbers { next: 0, end: 0 };
-    let mut writer = Writer { shared, windows: Windows::new(), rates: Rates::new(), numbers, replies_since_pruning: 0 };
+    let mut writer =
+        Writer { shared, windows: Windows::new(), pacing: Pacing::new(), numbers, replies_since_pruning: 0 };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
     loop {
-        let received = if stopping {
+        let received = if !group.is_empty() {
+            // What the group before left.
+            group.len()
+        } else if stopping {
             jobs.recv_many(&mut group, size_max).await
         } else {
             tokio::select! {
@@ -161,6 +185,7 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
 }
 
 impl<S: Store> Writer<S> {
+    /// Carries out a group in one commit; leaves those jobs in it that must wait for the next.
     async fn run_group(&mut self, group: &mut Vec<Job>) {
         let shared = Arc::clone(&self.shared);
         if let Err(error) = self.reserve_numbers().await {
@@ -173,7 +198,10 @@ impl<S: Store> Writer<S> {
         let mut broken = false;
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
         let mut dues = Vec::new();
-        for job in group.drain(..) {
+        // Notifications that the outbox needs no more.
+        let mut settled = 0;
+        let mut jobs = std::mem::take(group).into_iter();
+        for job in jobs.by_ref() {
             let now = shared.clock.now();
             let source = WriteSource {
                 store: &shared.store,
@@ -181,7 +209,9 @@ impl<S: Store> Writer<S> {
                 transaction: &mut transaction,
                 overlay: &mut overlay,
                 windows: &mut self.windows,
-                rates: &mut self.rates,
+                pacing: &mut self.pacing,
+                outbox: &shared.outbox,
+                metrics: &shared.metrics,
                 numbers: &mut self.numbers,
                 broken: &mut broken,
             };
@@ -189,19 +219,29 @@ impl<S: Store> Writer<S> {
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
-                    Job::Change(change) => change.run(&mut view, &mut waiting).await,
+                    Job::Change(change) => {
+                        let span = change.span.clone();
+                        change.run(&mut view, &shared.metrics, &mut waiting).instrument(span).await;
+                    }
                     Job::Due(done) => {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
                     }
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
-                    Job::Delivered(results) => report(delivered(&mut view, results).await),
+                    Job::Delivered(results) => {
+                        settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
+                        report(delivered(&mut view, results).await);
+                    }
                 }
             };
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                 tracing::error!("a change made the CSE panic");
             }
+            if self.numbers.left() < NUMBERS_PER_CHANGE_MAX {
+                break;
+            }
         }
+        group.extend(jobs);
         self.prune_replies(&mut overlay, waiting.len());
         if !broken
             && !overlay.is_empty()
@@ -212,6 +252,7 @@ impl<S: Store> Writer<S> {
         }
         if broken {
             self.windows.clear();
+            self.pacing.clear();
             for (reply, response) in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
                 drop(reply.send(Outcome::Done(failed)));
@@ -226,6 +267,7 @@ impl<S: Store> Writer<S> {
             // Whoever asked may be gone; the change stands.
             drop(reply.send(Outcome::Done(response)));
         }
+        shared.outbox.settled(settled);
         shared.outbox.added(outbox);
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
@@ -233,7 +275,7 @@ impl<S: Store> Writer<S> {
     }
 
     async fn reserve_numbers(&mut self) -> Result<(), crate::ports::StoreError> {
-        if self.numbers.end - self.numbers.next < NUMBERS_LEFT_MIN {
+        if self.numbers.left() < NUMBERS_LEFT_MIN {
             let first = self.shared.store.reserve_numbers(NUMBERS_RESERVED).await?.0;
             self.numbers = Numbers { next: first, end: first + i64::from(NUMBERS_RESERVED) };
         }
@@ -249,7 +291,8 @@ impl<S: Store> Writer<S> {
             let lifetime = self.shared.settings.reply_lifetime;
             let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
             let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
-            let effects = Effects { forget_replies_before: Some(before), ..Effects::default() };
+            let mut effects = Effects::new(Permit::internal("forgetting old answers"));
+            effects.forget_replies_before = Some(before);
             overlay.apply(effects, &mut self.windows);
         }
     }
@@ -282,12 +325,16 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
 
 impl Change {
     /// Decides the change and takes over its effects.
-    async fn run<S: Store>(mut self: Box<Self>, view: &mut View<'_, WriteSource<'_, S>>, waiting: &mut Vec<Waiting>) {
-        let remember = !matches!(self.request.context.redelivery, Redelivery::Never);
-        let key = remember.then(|| digest::of(&self.request));
-        if let Some(key) = key {
+    async fn run<S: Store>(
+        mut self: Box<Self>,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        metrics: &Metrics,
+        waiting: &mut Vec<Waiting>,
+    ) {
+        if let Some(key) = self.key {
             match earlier_answer(view, key, &self.request).await {
                 Ok(Some(response)) => {
+                    metrics.redeliveries.increment();
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
                     waiting.push((self.reply, response));
                     return;
@@ -310,11 +357,10 @@ impl Change {
                 Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
             }
         };
+        let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
             Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => {
-                (Effects::default(), Response::error(self.request.request_identifier.clone(), &error))
-            }
+            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
             Err(Refusal::Ask(question)) => {
                 let change = *self;
                 let back = Box::new((change.request, change.cx, change.answers));
@@ -323,12 +369,14 @@ impl Change {
             }
         };
         if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
-            effects = Effects::default();
+            effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
         let at = view.now;
         view.source.apply(effects);
-        if let Some(key) = key {
+        // What failed here may go well the next time.
+        let is_final = response.status != Rsc::InternalServerError;
+        if let Some(key) = self.key.filter(|_| is_final) {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push((self.reply, response));
@@ -347,9 +395,10 @@ async fn observe<Q: Source>(
     };
     let subscriptions = view.subscriptions(&node).await?;
     let is_monitored =
-        subscriptions.iter().any(|node| node.subscription().is_some_and(subscription::Subscription::has_monitors));
+        subscriptions.iter().any(|node| node.subscription().is_some_and(|subscription| subscription.has_monitors()));
     if is_monitored {
-        view.notify_of_attempt(&node, &cx.requester, request.operation, effects).await?;
+        let access = Access::from(request.operation);
+        view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await?;
     }
     Ok(())
 }
@@ -363,6 +412,8 @@ async fn earlier_answer<Q: Source>(
     let window = match request.context.redelivery {
         Redelivery::Never | Redelivery::New => return Ok(None),
         Redelivery::Possible => view.settings.reply_lifetime,
+        // Two devices that ask for an identity in the same words must not get the same one.
+        Redelivery::PossibleWithin(_) if is_anonymous(request) => return Ok(None),
         Redelivery::PossibleWithin(window) => window.min(view.settings.reply_lifetime),
     };
     let known = match view.source.overlay().and_then(|overlay| overlay.reply(key)) {
@@ -373,6 +424,11 @@ async fn earlier_answer<Q: Source>(
         return Ok(None);
     };
     Response::from_map(reply.response).map(Some)
+}
+
+/// Whether the originator has no identifier of its own yet.
+fn is_anonymous(request: &Request) -> bool {
+    request.from.as_deref().is_none_or(|from| matches!(from, "" | "C" | "S" | "/C" | "/S"))
 }
 
 fn report(result: Result<(), Error>) {
@@ -391,12 +447,13 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
     };
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("a monitored read"));
     if observed.without_instance {
         let event = EventType::RetrieveOfContainerWithoutInstance;
         view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
     }
-    view.notify_of_attempt(&node, &observed.requester, observed.operation, &mut effects).await?;
+    let Observed { requester, operation, access, .. } = observed;
+    view.notify_of_attempt(&node, requester, *operation, *access, &mut effects).await?;
     view.source.apply(effects);
     Ok(())
 }
@@ -407,21 +464,32 @@ async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shar
     let expired = view.source.settled().await.map_err(failed)?.expired(now, EXPIRED_MAX).await.map_err(failed)?;
     let full = expired.len() == EXPIRED_MAX;
     for seq in expired {
-        let Some(node) = expired_node(view, seq).await? else {
-            continue;
-        };
-        if !node.is_expired(view.now) {
-            continue;
+        // One that cannot be deleted must not keep the others alive.
+        match expire_one(view, seq).await {
+            Ok(true) => shared.metrics.expired.increment(),
+            Ok(false) => {}
+            Err(error) if *view.source.broken => return Err(error),
+            Err(error) => tracing::error!(%error, resource = %seq, "an expired resource cannot be deleted"),
         }
-        let mut effects = Effects::default();
-        op::delete::remove(view, &node, &mut effects).await?;
-        shared.metrics.expired.increment();
-        view.source.apply(effects);
     }
     if full {
         shared.deadline_added(now);
     }
     Ok(())
+}
+
+/// Deletes a resource if it has expired.
+async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<bool, Error> {
+    let Some(node) = expired_node(view, seq).await? else {
+        return Ok(false);
+    };
+    if !node.is_expired(view.now) {
+        return Ok(false);
+    }
+    let mut effects = Effects::new(Permit::internal("expiration"));
+    op::delete::remove(view, &node, &mut effects).await?;
+    view.source.apply(effects);
+    Ok(true)
 }
 
 /// An expired resource; one whose parent is gone already is just cleared away.
@@ -431,7 +499,7 @@ async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Se
     }
     let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
     if let Some(stray) = stray {
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Permit::internal("expiration"));
         effects.deleted.push(crate::overlay::Gone::of(&stray));
         view.source.apply(effects);
     }
@@ -444,23 +512,12 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
     let full = due.len() == DEADLINES_MAX;
     for deadline in due {
-        let mut effects = Effects::default();
-        match deadline.kind {
-            DeadlineKind::Purge => {
-                if op::delete::purge(view, deadline.resource, &mut effects).await? {
-                    shared.deadline_added(now);
-                }
-            }
-            DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
-                Some(node) if deadline.kind == DeadlineKind::Batch => {
-                    effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
-                    view.release_held(&node, &mut effects, usize::MAX).await?;
-                }
-                Some(node) => view.next_rate_window(&node, &mut effects).await?,
-                None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
-            },
+        match serve_deadline(view, deadline).await {
+            Ok(true) => shared.deadline_added(now),
+            Ok(false) => {}
+            Err(error) if *view.source.broken => return Err(error),
+            Err(error) => tracing::error!(%error, resource = %deadline.resource, "what is due cannot be done"),
         }
-        view.source.apply(effects);
     }
     if full {
         shared.deadline_added(now);
@@ -468,9 +525,27 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     Ok(())
 }
 
+/// Does what is due at one deadline; returns whether something is left to do at once.
+async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadline: Deadline) -> Result<bool, Error> {
+    let mut effects = Effects::new(Permit::internal("deadline"));
+    let mut more = false;
+    match deadline.kind {
+        DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
+            Some(node) if deadline.kind == DeadlineKind::Batch => {
+                view.batch_due(&node, &mut effects).await?;
+            }
+            Some(node) => view.next_rate_window(&node, &mut effects).await?,
+            None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
+        },
+    }
+    view.source.apply(effects);
+    Ok(more)
+}
+
 /// Takes note of what became of notifications.
 async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(Permit::internal("delivery of notifications"));
     for delivered in results {
         let Delivered { seq, subscription, target, result } = delivered;
         match result {
@@ -490,7 +565,7 @@ async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: V
             if result == DeliveryResult::Answered {
                 subscription::count(&mut resource.attributes, &target, keys::RESPONSES_RECEIVED, 1);
             }
-            effects.update(Arc::new(node.changed(resource, view.identity())));
+            effects.update(Arc::new(node.counted(resource)));
         }
     }
     view.source.apply(effects);

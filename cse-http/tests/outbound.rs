@@ -41,7 +41,7 @@ fn outgoing(url: String, request: Request, timeout: Duration) -> OutgoingRequest
 
 async fn answered(sender: &HttpOutbound, request: OutgoingRequest) -> Response {
     match soon("an answer", sender.send(request)).await {
-        Ok(Sent::Answered(response)) => response,
+        Ok(Sent::Answered(response)) => *response,
         other => panic!("{other:?}"),
     }
 }

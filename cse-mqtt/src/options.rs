@@ -25,7 +25,7 @@ pub struct BindingOptions {
     /// Whether the policy of the embedded broker has proven who a client is when it gives it a name. Default: no.
     pub broker_proves_identities: bool,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
-    /// Default 5 s; `None`: never.
+    /// Default `None`: never.
     ///
     /// Brokers and clients send a limited number of messages (20, often) that are not acknowledged. Requests that
     /// wait for an answer which comes the same way (a verification of a subscription, say) would otherwise
@@ -53,7 +53,7 @@ impl Default for BindingOptions {
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,
             broker_proves_identities: false,
-            acknowledge_after: Some(Duration::from_secs(5)),
+            acknowledge_after: None,
             pending_requests_max: 10_000,
             other_brokers_max: 64,
             other_brokers_idle: Duration::from_secs(5 * 60),

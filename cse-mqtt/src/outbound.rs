@@ -103,7 +103,7 @@ impl Inner {
             }
             Progress::NoReceiver => return Err(SendError::Unreachable("nobody is subscribed to the topic".into())),
             Progress::Lost => return Err(SendError::Unreachable("the broker could not take the message".into())),
-            Progress::TakenOver | Progress::Received if !expects_answer => return Ok(Sent::Unanswered),
+            Progress::TakenOver | Progress::Received if !expects_answer => return Ok(Sent::Unanswerable),
             Progress::TakenOver | Progress::Received => {}
         }
         match timeout_at(deadline, &mut waiting.answer).await {

@@ -30,11 +30,17 @@ CREATE INDEX resource_child ON resource (parent, ty, seq, cs);
 CREATE UNIQUE INDEX resource_name ON resource (parent, name) WHERE name IS NOT NULL;
 CREATE UNIQUE INDEX resource_id ON resource (id) WHERE id IS NOT NULL;
 CREATE INDEX resource_expiration ON resource (et) WHERE et IS NOT NULL;
--- Everything but instances (which have no children and are almost all rows): by type, and by parent for descent.
+-- Everything but instances (which are almost all rows and hardly ever have children): by type, and by parent for
+-- descent.
 CREATE INDEX resource_structure_type ON resource (ty)
     WHERE ty NOT IN (4, 30, 58, 10004, 10030, 10058);
 CREATE INDEX resource_structure_child ON resource (parent)
     WHERE ty NOT IN (4, 30, 58, 10004, 10030, 10058);
+
+-- What descent would miss: resources that are no instances but children of one.
+CREATE TABLE below_instance (
+    seq INTEGER PRIMARY KEY
+) STRICT;
 
 CREATE TABLE label (
     label TEXT NOT NULL,

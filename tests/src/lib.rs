@@ -1,1 +1,18 @@
-//! x
+//! What the behaviour tests share: the real binary, real brokers and clients over real sockets.
+//!
+//! Each test starts what it needs on ports of its own and ends it when it is dropped, so all of them may run at the
+//! same time. Nothing here sleeps in the hope that something has happened: [`wait`] looks until it has.
+
+pub mod binary;
+pub mod curl;
+pub mod http;
+pub mod mosquitto;
+pub mod mqtt;
+pub mod packets;
+pub mod paho;
+pub mod port;
+pub mod process;
+pub mod receiver;
+pub mod scenarios;
+pub mod server;
+pub mod wait;

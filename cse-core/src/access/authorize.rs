@@ -58,7 +58,8 @@ impl<Q: Source> View<'_, Q> {
         self.decide(requester, access, node, None).await
     }
 
-    /// Decides the creation of a child of a type.
+    /// Decides the creation of a child of a type. Registration of an AE asks no policy: the settings say who may
+    /// (TS-0004 §7.4.5.2.1).
     ///
     /// # Errors
     /// [`Error::NoPrivilege`].
@@ -68,6 +69,9 @@ impl<Q: Source> View<'_, Q> {
         parent: &Node,
         child: Ty,
     ) -> Result<Permit, Error> {
+        if child == Ty::AE && parent.ty == Ty::CSE_BASE {
+            return Ok(Permit(()));
+        }
         self.decide(requester, Access::CREATE, parent, Some(child)).await
     }
 
@@ -152,14 +156,23 @@ impl<Q: Source> View<'_, Q> {
         question: &AccessQuestion<'_>,
     ) -> Result<bool, Error> {
         for id in ids.texts() {
-            if let Some(policy) = self.local_resource(id).await?
-                && policy.ty == Ty::ACCESS_CONTROL_POLICY
+            if let Some(policy) = self.policy(id).await?
                 && self.policy_allows(&policy, by_self_privileges, question).await?
             {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The policy at an address.
+    async fn policy(&mut self, address: &str) -> Result<Option<Arc<Node>>, Error> {
+        if let Some(known) = self.policies.get(address) {
+            return Ok(known.clone());
+        }
+        let policy = self.local_resource(address).await?.filter(|node| node.ty == Ty::ACCESS_CONTROL_POLICY);
+        self.policies.insert(address.into(), policy.clone());
+        Ok(policy)
     }
 
     async fn policy_allows(

@@ -115,6 +115,7 @@ impl Policy {
     }
 
     /// Whether no rule can ever match.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
+use crate::access::authorize::{Permit, Requester};
+use crate::access::policy::Access;
+use crate::cache::newest_type;
 use crate::error::Error;
 use crate::id::Seq;
 use crate::node::Node;
 use crate::op::Draft;
 use crate::overlay::{Effects, Gone};
+use crate::ports::{Clause, Search};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
+use crate::time::Timestamp;
 use crate::value::{Map, Value};
 use crate::view::{Source, View};
 
@@ -99,7 +106,13 @@ async fn evict<Q: Source>(
 ) -> Result<Evicted, Error> {
     let mut wanted = usize::try_from(excess).unwrap_or(usize::MAX).max(1);
     loop {
-        let oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted).await?;
+        // What goes anyway is counted already.
+        let going = effects.deleted.iter().filter(|gone| gone.parent == Some(container.seq)).count();
+        let mut oldest = view.oldest_sizes(container, Ty::CONTENT_INSTANCE, wanted + going).await?;
+        let all = oldest.len() < wanted + going;
+        if going > 0 {
+            oldest.retain(|(seq, _)| !effects.deletes(*seq));
+        }
         let mut evicted = Evicted::default();
         let mut done = false;
         for (_, size) in &oldest {
@@ -112,7 +125,7 @@ async fn evict<Q: Source>(
             evicted.bytes += size;
         }
         let fits = bytes.is_none_or(|(total, max)| total - evicted.bytes.min(total) <= max);
-        if done || (evicted.count >= excess && fits) || oldest.len() < wanted {
+        if done || (evicted.count >= excess && fits) || all {
             let gone = oldest.iter().take(usize::try_from(evicted.count).unwrap_or(usize::MAX));
             effects.deleted.extend(gone.map(|(seq, _)| instance_gone(*seq, container.seq)));
             return Ok(evicted);
@@ -136,7 +149,7 @@ pub(crate) async fn before_update<Q: Source>(
     let limits = Limits::of(attributes);
     let count = attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
     let bytes = attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);
-    let was_disabled = node.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
+    let was_disabled = has_retrieval_disabled(node);
     let is_disabled = attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true);
     let (excess, target_bytes) = if was_disabled && !is_disabled {
         (count, None)
@@ -160,7 +173,7 @@ pub(crate) async fn before_update<Q: Source>(
     Ok(())
 }
 
-/// Instances that are changed in one step when `mia` is lowered.
+/// Instances that are read in one step.
 const PAGE: usize = 1_000;
 
 /// Gives the instances of a container the expiration that a new maximum age means; returns those that are too old.
@@ -170,6 +183,7 @@ async fn shorten_lives<Q: Source>(
     age: u64,
     effects: &mut Effects,
 ) -> Result<Evicted, Error> {
+    let evicted_before: FxHashSet<Seq> = effects.deleted.iter().map(|gone| gone.seq).collect();
     let mut evicted = Evicted::default();
     let mut after = Seq::START;
     loop {
@@ -179,7 +193,7 @@ async fn shorten_lives<Q: Source>(
         };
         after = last.seq;
         for node in &page {
-            if effects.deletes(node.seq) {
+            if evicted_before.contains(&node.seq) {
                 continue;
             }
             let latest = node.creation_time.plus(Duration::from_secs(age));
@@ -190,7 +204,8 @@ async fn shorten_lives<Q: Source>(
             } else if node.expiration_time.is_none_or(|time| time > latest) {
                 let mut changed = Resource::clone(&node.resource);
                 changed.expiration_time = Some(latest);
-                effects.update(Arc::new(node.changed(changed, view.identity())));
+                // Each instance is met once, so there is no earlier change to look for among the many.
+                effects.updated.push(Arc::new(node.changed(changed, view.identity())));
             }
         }
         if page.len() < PAGE {
@@ -225,14 +240,69 @@ pub(crate) async fn after_instance_gone<Q: Source>(
     Ok(())
 }
 
-/// The newest or oldest instance, for the virtual resources.
+/// The end of a container that a virtual resource stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum End {
+    /// `la`
+    Newest,
+    /// `ol`
+    Oldest,
+}
+
+/// The newest or oldest instance, for an originator that has the privilege on the container: that and disabled
+/// retrieval count before emptiness (TS-0004 §7.4.27, §7.4.28).
 pub(crate) async fn instance<Q: Source>(
     view: &mut View<'_, Q>,
+    requester: &Requester,
+    access: Access,
     container: &Arc<Node>,
-    newest: bool,
-) -> Result<Arc<Node>, Error> {
-    let node = if newest { view.newest(container).await? } else { view.oldest(container).await? };
-    node.filter(|node| !node.is_expired(view.now)).ok_or_else(|| Error::NoInstance(container.path.to_string()))
+    end: End,
+) -> Result<(Permit, Arc<Node>), Error> {
+    let permit = view.authorize(requester, access, container).await?;
+    check_enabled(container, access.name())?;
+    let node = match end {
+        End::Newest => view.newest(container).await?,
+        End::Oldest => view.oldest(container).await?,
+    };
+    let node = match node {
+        Some(node) if node.is_expired(view.now) => unexpired(view, container, end).await?,
+        node => node,
+    };
+    Ok((permit, node.ok_or_else(|| Error::NoInstance(container.path.to_string()))?))
+}
+
+/// The newest or oldest instance among those that have not expired, while expired ones wait to be deleted.
+async fn unexpired<Q: Source>(
+    view: &mut View<'_, Q>,
+    container: &Arc<Node>,
+    end: End,
+) -> Result<Option<Arc<Node>>, Error> {
+    let later_than_now = Timestamp::from_micros(view.now.micros() + 1);
+    let mut search = Search {
+        root: container.seq,
+        levels: Some(1),
+        clauses: vec![
+            Clause::Types(newest_type(container.ty).into_iter().collect()),
+            Clause::Expires(Some(later_than_now), None),
+        ],
+        after: Seq::START,
+        limit: PAGE,
+    };
+    let mut found = None;
+    loop {
+        let seqs = view.search(&search).await?;
+        let last_page = seqs.len() < search.limit;
+        // A store may find more than what the clauses say.
+        let nodes = view.nodes(&seqs).await?.into_iter().filter(|node| !node.is_expired(view.now));
+        match end {
+            End::Oldest => found = found.or_else(|| nodes.into_iter().next()),
+            End::Newest => found = nodes.last().or(found),
+        }
+        match seqs.last() {
+            Some(last) if !last_page && (end == End::Newest || found.is_none()) => search.after = *last,
+            _ => return Ok(found),
+        }
+    }
 }
 
 /// Instances of a container with `disableRetrieval` can only be created.
@@ -241,11 +311,23 @@ pub(crate) async fn check_retrievable<Q: Source>(
     node: &Node,
     operation: &'static str,
 ) -> Result<(), Error> {
-    if node.ty == Ty::CONTENT_INSTANCE
-        && let Some(parent) = view.parent(node).await?
-        && parent.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true)
-    {
-        let target = format!("instances of '{}', whose retrieval is disabled", parent.path);
+    match container_of(view, node).await? {
+        Some(container) => check_enabled(&container, operation),
+        None => Ok(()),
+    }
+}
+
+async fn container_of<Q: Source>(view: &mut View<'_, Q>, node: &Node) -> Result<Option<Arc<Node>>, Error> {
+    if node.ty == Ty::CONTENT_INSTANCE { view.parent(node).await } else { Ok(None) }
+}
+
+fn has_retrieval_disabled(container: &Node) -> bool {
+    container.attributes.bool(keys::DISABLE_RETRIEVAL) == Some(true)
+}
+
+fn check_enabled(container: &Node, operation: &'static str) -> Result<(), Error> {
+    if has_retrieval_disabled(container) {
+        let target = format!("instances of '{}', whose retrieval is disabled", container.path);
         return Err(Error::OperationNotAllowed { operation, target });
     }
     Ok(())

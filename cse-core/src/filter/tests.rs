@@ -149,11 +149,8 @@ fn members_combine_by_the_filter_operation() {
 fn relatives_are_looked_at() {
     let container = resource(Ty::CONTAINER, "{}");
     let parent = resource(Ty::AE, r#"{"lbl":["home"],"api":"N.a"}"#);
-    let children = [
-        Arc::new(resource(Ty::CONTENT_INSTANCE, r#"{"con":"off"}"#)),
-        Arc::new(resource(Ty::SUBSCRIPTION, r#"{"lbl":["watch"]}"#)),
-    ];
-    let candidate = Candidate { resource: &container, parent: Some(&parent), children: Some(&children) };
+    let children =
+        [resource(Ty::CONTENT_INSTANCE, r#"{"con":"off"}"#), resource(Ty::SUBSCRIPTION, r#"{"lbl":["watch"]}"#)];
     for (json, holds, of_parent, of_children) in [
         (r#"{"pty":[2]}"#, true, true, false),
         (r#"{"pty":[3]}"#, false, true, false),
@@ -171,9 +168,13 @@ fn relatives_are_looked_at() {
     ] {
         let criteria = criteria(json);
         let filter = Filter::compile(&criteria).expect("valid");
+        let mut candidate = Candidate { parent: Some(&parent), ..Candidate::alone(&container) };
+        for child in &children {
+            filter.see_child(&mut candidate.children, child);
+        }
         assert_eq!(filter.matches(&candidate), holds, "{json}");
         assert_eq!(filter.needs_parent(), of_parent, "{json}");
-        assert_eq!(filter.needs_children(), of_children, "{json}");
+        assert_eq!(filter.child_types().is_some() || filter.looks_into_children(), of_children, "{json}");
         assert!(!filter.matches(&Candidate::alone(&container)), "{json} without relatives");
     }
 }

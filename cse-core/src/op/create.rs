@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Cx, Decided, Draft, Refusal, answer, expiration_time, result_content};
+use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, result_content};
+use crate::access::authorize::Permit;
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::behaviour::{self, ae, subscription::EventType};
+use crate::cache::newest_type;
 use crate::content;
 use crate::error::{Error, Rsc};
 use crate::id::{CseType, Originator, Seq, is_resource_name};
-use crate::node::Node;
+use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
 use crate::primitive::{Request, ResultContent};
-use crate::resource::{Resource, generated_id};
+use crate::resource::{Resource, generated_id, seq_of_generated_id};
 use crate::schema::{self, Ty, TypeDef, Virtual, keys, type_def};
 use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
@@ -27,6 +29,9 @@ const RESULT_CONTENTS: [ResultContent; 5] = [
     ResultContent::ModifiedAttributes,
 ];
 
+/// Levels of the tree. Trees are walked, and written into answers, level by level within each other.
+const LEVELS_MAX: usize = 100;
+
 /// Decides a CREATE.
 pub(crate) async fn decide<Q: Source>(
     view: &mut View<'_, Q>,
@@ -37,15 +42,16 @@ pub(crate) async fn decide<Q: Source>(
     let ty = request.resource_type.ok_or(Error::MissingParameter("ty"))?;
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     let parent = parent_of(view, cx).await?;
-    let def = authorize(view, cx, &parent, ty).await?;
+    let (permit, def) = authorize(view, cx, &parent, ty).await?;
     let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
     if ty == Ty::AE {
         ae::supplement_release_1(&mut content, cx.release);
     }
     let (typed, sent) = content::typed(&content, ty)?;
     let def = if typed.ty == ty { typed } else { def };
-    let mut draft = draft(view, cx, &parent, def, sent, answers).await?;
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(permit);
+    let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
+    let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
@@ -67,7 +73,7 @@ async fn parent_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Nod
         Resolved::Latest(_) => Err(on_virtual("la")),
         Resolved::Oldest(_) => Err(on_virtual("ol")),
         Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(_, point) => Err(on_virtual(point.short_name())),
+        Resolved::Other(point) => Err(on_virtual(point.short_name())),
     }
 }
 
@@ -77,14 +83,11 @@ async fn authorize<Q: Source>(
     cx: &Cx,
     parent: &Arc<Node>,
     ty: Ty,
-) -> Result<&'static TypeDef, Error> {
+) -> Result<(Permit, &'static TypeDef), Error> {
     let def = type_def(ty);
-    let is_registration = ty == Ty::AE && parent.ty == Ty::CSE_BASE;
-    if !is_registration {
-        let _permit = view.authorize_create(&cx.requester, parent, ty).await?;
-        if ty == Ty::SUBSCRIPTION {
-            let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
-        }
+    let permit = view.authorize_create(&cx.requester, parent, ty).await?;
+    if ty == Ty::SUBSCRIPTION {
+        let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
     }
     let def = def.ok_or_else(|| Error::parameter("ty", format!("{ty} is no resource type")))?;
     if matches!(ty, Ty::CSE_BASE | Ty::REQUEST) {
@@ -107,7 +110,11 @@ async fn authorize<Q: Source>(
         }
         return Err(Error::InvalidChildType { child: def.name.into(), parent: parent_name.into() });
     }
-    Ok(def)
+    if parent.path.split('/').count() >= LEVELS_MAX {
+        let problem = format!("resources are at most {LEVELS_MAX} levels deep, '{}' is at the last", parent.name);
+        return Err(Error::TooLarge(problem));
+    }
+    Ok((permit, def))
 }
 
 /// Checks what was sent and gives the new resource number, identifier, name and times.
@@ -118,6 +125,7 @@ async fn draft<Q: Source>(
     def: &'static TypeDef,
     sent: &Map,
     answers: &mut Answers,
+    effects: &mut Effects,
 ) -> Result<Draft, Error> {
     let mut attributes = schema::check_create(def, sent)?;
     let wanted_expiration = take_expiration(&mut attributes, view.now)?;
@@ -130,20 +138,18 @@ async fn draft<Q: Source>(
         None => *answers.seq.insert(view.source.next_number()?),
     };
     let id = match def.ty {
-        Ty::AE => registration_id(view, cx, seq).await?,
+        Ty::AE => registration_id(view, cx, seq, effects).await?,
         _ => generated_id(def.short, seq),
     };
     let name = match attributes.remove(keys::RESOURCE_NAME) {
         Some(Value::Text(name)) => {
-            check_name(view, parent, &name).await?;
+            check_name(view, parent, &name, seq, effects).await?;
             name
         }
-        _ if def.ty == Ty::AE && view.child(parent, &id).await?.is_some() => generated_id(def.short, seq),
-        _ => id.clone(),
+        _ => free_name(view, parent, def.ty, &id).await?,
     };
     Ok(Draft {
         ty: def.ty,
-        def,
         seq,
         id,
         name,
@@ -175,7 +181,13 @@ pub(super) fn drop_announcement(attributes: &mut Map) {
     attributes.remove(keys::ANNOUNCE_TO);
 }
 
-async fn check_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, name: &str) -> Result<(), Error> {
+async fn check_name<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Node,
+    name: &str,
+    seq: Seq,
+    effects: &mut Effects,
+) -> Result<(), Error> {
     if !is_resource_name(name) {
         return Err(Error::attribute(
             keys::RESOURCE_NAME,
@@ -185,20 +197,76 @@ async fn check_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, name: &str
     if Virtual::from_short_name(name).is_some() {
         return Err(Error::attribute(keys::RESOURCE_NAME, format!("'{name}' is the name of a virtual resource")));
     }
-    if view.child(parent, name).await?.is_some() {
+    if is_reserved_for_instance(parent, name, seq) {
+        let problem = format!("'{name}' is kept for an instance to come, which this CSE names so");
+        return Err(Error::attribute(keys::RESOURCE_NAME, problem));
+    }
+    let sibling = view.child(parent, name).await?;
+    if is_in_the_way(view, sibling, effects).await? {
         return Err(Error::NameConflict(name.to_owned()));
     }
     Ok(())
 }
 
+/// Whether a later instance would be given that name. Instances come in too great numbers to look for a free name
+/// for each.
+fn is_reserved_for_instance(parent: &Node, name: &str, seq: Seq) -> bool {
+    let instance = newest_type(parent.ty).and_then(type_def);
+    let number = seq_of_generated_id(name).filter(|number| *number > seq);
+    instance.zip(number).is_some_and(|(instance, number)| generated_id(instance.short, number) == name)
+}
+
+/// The name of a resource that came without one: its identifier, if no sibling was given that as a name.
+async fn free_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, ty: Ty, id: &Text) -> Result<Text, Error> {
+    let mut name = id.clone();
+    let mut number = 0;
+    while !is_instance(ty) && view.child(parent, &name).await?.is_some() {
+        number += 1;
+        name = smol_str::format_smolstr!("{id}-{number}");
+    }
+    Ok(name)
+}
+
+/// Whether the holder of a name or an identifier keeps it; one that has expired is deleted now.
+async fn is_in_the_way<Q: Source>(
+    view: &mut View<'_, Q>,
+    holder: Option<Arc<Node>>,
+    effects: &mut Effects,
+) -> Result<bool, Error> {
+    match holder {
+        Some(holder) if effects.deletes(holder.seq) => Ok(false),
+        Some(holder) if holder.is_expired(view.now) => {
+            delete::remove(view, &holder, effects).await?;
+            Ok(false)
+        }
+        Some(_) => Ok(true),
+        None => Ok(false),
+    }
+}
+
 /// The AE-ID stem of a new registration.
-async fn registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, seq: Seq) -> Result<Text, Error> {
+async fn registration_id<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    seq: Seq,
+    effects: &mut Effects,
+) -> Result<Text, Error> {
     let settings = view.settings;
     let sent = Some(cx.requester.originator.as_str()).filter(|text| !text.is_empty());
     let stem = match ae::Wanted::of(sent, settings)? {
-        ae::Wanted::Any(letter) => smol_str::format_smolstr!("{letter}AE{seq}"),
+        ae::Wanted::Any(letter) => {
+            let mut stem = smol_str::format_smolstr!("{letter}AE{seq}");
+            let mut number = 0;
+            // Somebody may have asked for that very stem; nobody is given the identity of another.
+            while is_taken(view, &stem).await? {
+                number += 1;
+                stem = smol_str::format_smolstr!("{letter}AE{seq}-{number}");
+            }
+            stem
+        }
         ae::Wanted::Stem(stem) => {
-            if view.by_id(&stem).await?.is_some() {
+            let holder = view.by_id(&stem).await?;
+            if stem == settings.identity.cse_name || is_in_the_way(view, holder, effects).await? {
                 return Err(Error::AlreadyRegistered(stem.to_string()));
             }
             stem
@@ -209,6 +277,11 @@ async fn registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, seq: Seq) -
         return Err(Error::RegistrationNotAllowed(stem.to_string()));
     }
     Ok(stem)
+}
+
+async fn is_taken<Q: Source>(view: &mut View<'_, Q>, stem: &str) -> Result<bool, Error> {
+    // An address that begins with the name of the CSEBase leads there.
+    Ok(stem == view.identity().cse_name || view.by_id(stem).await?.is_some())
 }
 
 fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
@@ -236,7 +309,7 @@ fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
 }
 
 fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
-    let address = || view.address_of(node, false);
+    let address = || content::address_of(node, false);
     match wanted {
         ResultContent::Nothing => None,
         ResultContent::HierarchicalAddress => Some(Map::single("m2m:uri", address())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Cx, Decided, Refusal, answer, discover, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
-use crate::behaviour::{self, container, subscription::EventType};
+use crate::behaviour::{self, container, container::End, subscription::EventType};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::node::{Node, is_instance};
@@ -33,23 +33,26 @@ const PAGE: usize = 500;
 /// Decides a DELETE.
 pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: &Request) -> Result<Decided, Refusal> {
     let wanted = result_content(request, ResultContent::Nothing, &RESULT_CONTENTS)?;
-    let node = match view.resolve(&cx.target).await? {
-        Resolved::Resource(node) => node,
-        Resolved::Latest(parent) => container::instance(view, &parent, true).await?,
-        Resolved::Oldest(parent) => container::instance(view, &parent, false).await?,
+    let (permit, node) = match view.resolve(&cx.target).await? {
+        Resolved::Resource(node) => (view.authorize(&cx.requester, Access::DELETE, &node).await?, node),
+        Resolved::Latest(parent) => {
+            container::instance(view, &cx.requester, Access::DELETE, &parent, End::Newest).await?
+        }
+        Resolved::Oldest(parent) => {
+            container::instance(view, &cx.requester, Access::DELETE, &parent, End::Oldest).await?
+        }
         Resolved::FanOut(..) => return Err(Error::Internal.into()),
-        Resolved::Other(_, point) => {
+        Resolved::Other(point) => {
             return Err(Error::NotImplemented(format!("virtual resource '{}'", point.short_name())).into());
         }
     };
-    let _permit = view.authorize(&cx.requester, Access::DELETE, &node).await?;
     if node.ty == Ty::CSE_BASE {
         return Err(Error::OperationNotAllowed { operation: "DELETE", target: "the CSEBase".into() }.into());
     }
     container::check_retrievable(view, &node, "DELETE").await?;
     discover::check_condition(view, request, &node).await?;
     let content = discover::tree_content(view, cx, request, wanted, &node).await?.content;
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(permit);
     remove(view, &node, &mut effects).await?;
     Ok(Decided { effects, response: answer(request, Rsc::Deleted, content) })
 }

@@ -3,36 +3,26 @@
 
 use std::sync::Arc;
 
-use super::Cx;
+use rustc_hash::FxHashSet;
+
+use super::find::{Hidden, find, matches};
+use super::{Cx, result_content};
 use crate::access::policy::Access;
-use crate::content;
+use crate::address::Resolved;
+use crate::behaviour::container::{self, End};
+use crate::content::{self, Placed};
 use crate::error::Error;
-use crate::filter::{Candidate, Filter};
+use crate::filter::Filter;
 use crate::id::Seq;
 use crate::node::Node;
-use crate::ports::Search;
 use crate::primitive::{FilterCriteria, FilterUsage, Request, ResultContent};
-use crate::resource::Resource;
-use crate::schema::{Ty, keys};
+use crate::schema::Ty;
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
 
-/// Resources read in one step.
-const PAGE: usize = 256;
-/// Resources that one request may look at; the result of a request that would look at more is cut there.
-const LOOKED_AT_MAX: usize = 1_000_000;
-/// Children of one resource that conditions on children look at.
-const CHILDREN_MAX: usize = 1_000;
-
-/// A result that may have been cut.
-#[derive(Default)]
-pub(crate) struct Found {
-    /// In the order of creation.
-    pub(crate) nodes: Vec<Arc<Node>>,
-    /// Where to continue, if it was cut: the offset of the next result.
-    pub(crate) next_offset: Option<u64>,
-}
-
+/// Result contents of discovery; 1, the default of other operations, is taken as if it was absent.
+const RESULT_CONTENTS: [ResultContent; 3] =
+    [ResultContent::DiscoveryResultReferences, ResultContent::Attributes, ResultContent::ChildReferences];
 /// Content with its completeness.
 #[derive(Default)]
 pub(crate) struct Shaped {
@@ -59,106 +49,21 @@ pub(crate) async fn check_condition<Q: Source>(
         let operation = request.operation;
         return Err(Error::parameter("fc/fu", format!("1 (discovery) does not go with {operation}")));
     }
-    if criteria.has_conditions() && !matches(view, &filter, node).await? {
+    if criteria.has_conditions() && !matches(view, &filter, node, &mut 0).await? {
         return Err(Error::NoMatch);
     }
     Ok(())
 }
 
-/// Whether a resource satisfies the conditions.
-async fn matches<Q: Source>(view: &mut View<'_, Q>, filter: &Filter<'_>, node: &Arc<Node>) -> Result<bool, Error> {
-    let parent = if filter.needs_parent() { view.parent(node).await? } else { None };
-    let children: Option<Vec<Arc<Resource>>> = if filter.needs_children() {
-        let children = view.children(node, &[], Seq::START, CHILDREN_MAX).await?;
-        Some(children.iter().map(|child| Arc::clone(&child.resource)).collect())
-    } else {
-        None
-    };
-    let candidate = Candidate {
-        resource: node,
-        parent: parent.as_ref().map(|parent| &*parent.resource),
-        children: children.as_deref(),
-    };
-    Ok(filter.matches(&candidate))
+/// What a discovery tells of a resource.
+struct Hit {
+    name: Text,
+    ty: Ty,
+    path: Text,
+    address: Text,
 }
 
-/// Finds resources below `root` that satisfy the criteria and that the originator may see.
-pub(crate) async fn find<Q: Source>(
-    view: &mut View<'_, Q>,
-    cx: &Cx,
-    root: &Arc<Node>,
-    criteria: &FilterCriteria,
-    access: Access,
-) -> Result<Found, Error> {
-    let limit = criteria.limit.unwrap_or(u64::MAX).min(view.settings.result_resources_max as u64);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let skip = criteria.offset.unwrap_or(1) - 1;
-    let filter = Filter::compile(criteria)?;
-    let mut search = Search {
-        root: root.seq,
-        levels: criteria.level.map(|level| u32::try_from(level).unwrap_or(u32::MAX)),
-        clauses: filter.clauses(),
-        after: Seq::START,
-        limit: PAGE,
-    };
-    let has_conditions = criteria.has_conditions();
-    let mut found = Found::default();
-    let mut passed = 0;
-    let mut looked_at = 0;
-    let mut bytes = 0;
-    loop {
-        let seqs = view.search(&search).await?;
-        let full = seqs.len() == search.limit;
-        let Some(last) = seqs.last() else {
-            return Ok(found);
-        };
-        search.after = *last;
-        looked_at += seqs.len();
-        for node in view.nodes(&seqs).await? {
-            if node.is_expired(view.now)
-                || (has_conditions && !matches(view, &filter, &node).await?)
-                || !view.allows(&cx.requester, access, &node, None).await?
-                || (access == Access::DISCOVERY && is_hidden(view, &node, root).await?)
-            {
-                continue;
-            }
-            passed += 1;
-            if passed <= skip {
-                continue;
-            }
-            bytes += node.resource.approximate_bytes();
-            if found.nodes.len() >= limit || (bytes > view.settings.result_bytes_max && !found.nodes.is_empty()) {
-                found.next_offset = Some(passed);
-                return Ok(found);
-            }
-            found.nodes.push(node);
-        }
-        if !full {
-            return Ok(found);
-        }
-        if looked_at >= LOOKED_AT_MAX {
-            found.next_offset = Some(passed + 1);
-            return Ok(found);
-        }
-    }
-}
-
-/// Whether a resource is, or is below, a registration that is marked inactive (`regs`).
-async fn is_hidden<Q: Source>(view: &mut View<'_, Q>, node: &Arc<Node>, root: &Node) -> Result<bool, Error> {
-    let mut current = Arc::clone(node);
-    while current.seq != root.seq {
-        if current.ty == Ty::AE {
-            return Ok(current.attributes.int(keys::REGISTRATION_STATUS) == Some(2));
-        }
-        match view.parent(&current).await? {
-            Some(parent) => current = parent,
-            None => break,
-        }
-    }
-    Ok(false)
-}
-
-/// Discovery: addresses or references of what is found.
+/// Discovery: addresses or references of what is found (TS-0004 §7.3.3.14).
 pub(crate) async fn discover<Q: Source>(
     view: &mut View<'_, Q>,
     cx: &Cx,
@@ -166,37 +71,92 @@ pub(crate) async fn discover<Q: Source>(
     criteria: &FilterCriteria,
     root: &Arc<Node>,
 ) -> Result<Shaped, Error> {
-    let references = match request.result_content {
-        None | Some(ResultContent::DiscoveryResultReferences | ResultContent::Attributes) => false,
-        Some(ResultContent::ChildReferences) => true,
-        Some(ResultContent::SemanticContent) => {
-            return Err(Error::NotImplemented("result content 10 (semantic content)".into()));
-        }
-        Some(other) => return Err(Error::parameter("rcn", format!("cannot be {} for discovery", other.code()))),
+    let default = ResultContent::DiscoveryResultReferences;
+    let references = result_content(request, default, &RESULT_CONTENTS)? == ResultContent::ChildReferences;
+    let unstructured = request.unstructured_addresses;
+    let mut hits = Vec::new();
+    let mut take = |node: Arc<Node>| {
+        let address = content::address_of(&node, unstructured);
+        let bytes = address.len() + if references { node.name.len() + 64 } else { 16 };
+        hits.push(Hit { name: node.name.clone(), ty: node.ty, path: node.path.clone(), address });
+        bytes
     };
-    let found = find(view, cx, root, criteria, Access::DISCOVERY).await?;
-    let mut addresses: Vec<(Arc<Node>, Text)> = Vec::with_capacity(found.nodes.len());
-    for node in found.nodes {
-        match &criteria.apply_relative_path {
-            Some(relative) => {
-                let address = format!("{}/{relative}", node.path);
-                if view.resolve(&address).await.is_ok() {
-                    addresses.push((node, address.into()));
-                }
-            }
-            None => {
-                let address = view.address_of(&node, request.unstructured_addresses);
-                addresses.push((node, address));
-            }
-        }
+    let next_offset = find(view, cx, root, criteria, Access::DISCOVERY, &mut take).await?;
+    if let Some(relative) = &criteria.apply_relative_path {
+        hits = follow(view, cx, hits, relative, unstructured).await?;
     }
     let content = if references {
-        let list = addresses.into_iter().map(|(node, address)| content::reference(&node, address)).collect();
+        let list = hits.into_iter().map(|hit| content::reference(hit.name, hit.ty, hit.address)).collect();
         Map::single("m2m:rrl", Map::single("rrf", Value::List(list)))
     } else {
-        Map::single("m2m:uril", Value::text_list(addresses.into_iter().map(|(_, address)| address)))
+        Map::single("m2m:uril", Value::text_list(hits.into_iter().map(|hit| hit.address)))
     };
-    Ok(Shaped { content: Some(content), next_offset: found.next_offset, lists: true })
+    Ok(Shaped { content: Some(content), next_offset, lists: true })
+}
+
+/// What is at a path relative to each of the hits and may be discovered, each once (`arp`, TS-0004 §7.3.3.17.17).
+async fn follow<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    hits: Vec<Hit>,
+    relative: &str,
+    unstructured: bool,
+) -> Result<Vec<Hit>, Error> {
+    let base = view.base().await?;
+    let mut hidden = Hidden::new(&base, Access::DISCOVERY);
+    let mut known = FxHashSet::default();
+    let mut found = Vec::new();
+    for hit in hits {
+        let Some(path) = joined(&hit.path, relative) else { continue };
+        if !known.insert(path.clone()) {
+            continue;
+        }
+        let Some((node, point)) = at(view, cx, &path).await? else { continue };
+        if view.allows(&cx.requester, Access::DISCOVERY, &node, None).await? && !hidden.hides(view, &node).await? {
+            let address = match (point, unstructured) {
+                (None, _) => content::address_of(&node, unstructured),
+                (Some(point), true) => smol_str::format_smolstr!("{}/{point}", node.parent_id),
+                (Some(_), false) => path.into(),
+            };
+            let name = point.map_or_else(|| node.name.clone(), Text::new_static);
+            found.push(Hit { name, ty: node.ty, path: node.path.clone(), address });
+        }
+    }
+    Ok(found)
+}
+
+/// The resource at a path, and the name of the virtual resource that stands for it there.
+async fn at<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    path: &str,
+) -> Result<Option<(Arc<Node>, Option<&'static str>)>, Error> {
+    let (container, end, point) = match view.resolve(path).await {
+        Ok(Resolved::Resource(node)) => return Ok(Some((node, None))),
+        Ok(Resolved::Latest(container)) => (container, End::Newest, "la"),
+        Ok(Resolved::Oldest(container)) => (container, End::Oldest, "ol"),
+        // Other virtual resources are no resources that can be found.
+        Ok(Resolved::FanOut(..) | Resolved::Other(..)) | Err(Error::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match container::instance(view, &cx.requester, Access::DISCOVERY, &container, end).await {
+        Ok((_permit, node)) => Ok(Some((node, Some(point)))),
+        Err(Error::NoInstance(_) | Error::NoPrivilege { .. } | Error::OperationNotAllowed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A path and a relative one behind it, in which `..` is the parent; `None` above the root.
+fn joined(path: &str, relative: &str) -> Option<String> {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    for segment in relative.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            name => segments.push(name),
+        }
+    }
+    (!segments.is_empty()).then(|| segments.join("/"))
 }
 
 /// The content for a resource and, where the result content says so, what is below it.
@@ -221,25 +181,86 @@ pub(crate) async fn tree_content<Q: Source>(
         // References are those of children unless more levels are asked for.
         criteria.level = Some(1);
     }
-    let found = find(view, cx, node, &criteria, Access::RETRIEVE).await?;
     let root = content::root_of(node);
     let own = || content::attributes_of(node, view.now);
-    let references = |nodes: &[Arc<Node>]| {
-        let reference =
-            |node: &Arc<Node>| content::reference(node, view.address_of(node, request.unstructured_addresses));
-        Value::List(nodes.iter().map(reference).collect())
+    let mut attributes = match wanted {
+        ResultContent::AttributesAndChildResources | ResultContent::AttributesAndChildReferences => own(),
+        _ => Map::new(),
     };
+    if with_resources {
+        let mut nodes = Vec::new();
+        let mut take = |node: Arc<Node>| {
+            let bytes = node.resource.approximate_bytes();
+            nodes.push(node);
+            bytes
+        };
+        let next_offset = find(view, cx, node, &criteria, Access::RETRIEVE, &mut take).await?;
+        let placed = with_ancestors(view, node, nodes).await?;
+        let content = Map::single(root, content::nest(attributes, node.seq, &placed, view.now));
+        return Ok(Shaped { content: Some(content), next_offset, lists: true });
+    }
+    let unstructured = request.unstructured_addresses;
+    let mut references = Vec::new();
+    let mut take = |node: Arc<Node>| {
+        let address = content::address_of(&node, unstructured);
+        let bytes = address.len() + node.name.len() + 64;
+        references.push(content::reference(node.name.clone(), node.ty, address));
+        bytes
+    };
+    let next_offset = find(view, cx, node, &criteria, Access::RETRIEVE, &mut take).await?;
     let content = match wanted {
-        ResultContent::AttributesAndChildResources => {
-            Map::single(root, content::nest(own(), node.seq, &found.nodes, view.now))
-        }
-        ResultContent::ChildResources => Map::single(root, content::nest(Map::new(), node.seq, &found.nodes, view.now)),
         ResultContent::AttributesAndChildReferences => {
-            let mut attributes = own();
-            attributes.push("ch", references(&found.nodes));
+            attributes.push("ch", Value::List(references));
             Map::single(root, attributes)
         }
-        _ => Map::single("m2m:rrl", Map::single("rrf", references(&found.nodes))),
+        _ => Map::single("m2m:rrl", Map::single("rrf", Value::List(references))),
     };
-    Ok(Shaped { content: Some(content), next_offset: found.next_offset, lists: true })
+    Ok(Shaped { content: Some(content), next_offset, lists: true })
+}
+
+/// Adds, in few words, the ancestors that are not part of a result (because they do not satisfy the conditions, or
+/// came with an earlier part), so that everything has its place.
+async fn with_ancestors<Q: Source>(
+    view: &mut View<'_, Q>,
+    root: &Node,
+    nodes: Vec<Arc<Node>>,
+) -> Result<Vec<Placed>, Error> {
+    let mut known: FxHashSet<Seq> = nodes.iter().map(|node| node.seq).collect();
+    known.insert(root.seq);
+    let mut missing = Vec::new();
+    for node in &nodes {
+        let mut next = node.parent;
+        while let Some(seq) = next.filter(|seq| known.insert(*seq)) {
+            let Some(ancestor) = view.node(seq).await? else { break };
+            next = ancestor.parent;
+            missing.push(Placed { node: ancestor, in_full: false });
+        }
+    }
+    let mut placed: Vec<Placed> = nodes.into_iter().map(|node| Placed { node, in_full: true }).collect();
+    if !missing.is_empty() {
+        placed.append(&mut missing);
+        // Parents are older than their children.
+        placed.sort_unstable_by_key(|placed| placed.node.seq);
+    }
+    Ok(placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_are_joined() {
+        for (path, relative, joined_path) in [
+            ("cse/a/b", "la", Some("cse/a/b/la")),
+            ("cse/a/b", "../c/la", Some("cse/a/c/la")),
+            ("cse/a/b", "./c/", Some("cse/a/b/c")),
+            ("cse/a/b", "/c", Some("cse/a/b/c")),
+            ("cse/a", "..", Some("cse")),
+            ("cse/a", "../..", None),
+            ("cse/a", "../../../x", Some("x")),
+        ] {
+            assert_eq!(joined(path, relative).as_deref(), joined_path, "{path} {relative}");
+        }
+    }
 }

@@ -1,20 +1,54 @@
-//! `<fanOutPoint>`: the same request to all members of a group (TS-0004 §7.4.14.3).
+//! `<fanOutPoint>`: the same request to all members of a group (TS-0004 §7.4.14.2).
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{Cx, answer};
-use crate::access::authorize::AccessQuestion;
+use super::{Answers, Cx, Refusal, answer};
+use crate::access::authorize::{AccessQuestion, Requester};
 use crate::access::policy::Access;
+use crate::behaviour::group::{Addressee, addressees};
+use crate::behaviour::subscription;
 use crate::cse::Cse;
+use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::node::Node;
-use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Operation, Request, Response};
+use crate::ports::{BoxFuture, ReplyKey, Store};
+use crate::primitive::{Operation, Redelivery, Request, Response};
+use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys, type_def};
 use crate::value::{Map, Text, Value};
+
+/// Groups of groups that one request goes through.
+const NESTING_MAX: usize = 8;
+
+/// What a request brings along that a group of this CSE sends to a member.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Through {
+    /// So many groups it came through.
+    groups: usize,
+    /// Notification targets that have confirmed already.
+    pub(crate) verified: Arc<[Text]>,
+}
+
+/// Where the identifiers of the requests to members come from.
+#[derive(Clone, Copy)]
+enum Identifiers {
+    /// New ones each time.
+    New,
+    /// From the request, so that a redelivery asks the members the same, and each answers from its record.
+    Derived(ReplyKey),
+}
+
+impl Identifiers {
+    fn of(request: &Request, key: ReplyKey) -> Self {
+        match request.context.redelivery {
+            Redelivery::Never => Self::New,
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+        }
+    }
+}
 
 impl<S: Store> Cse<S> {
     /// Sends a request to all members and puts their answers together.
@@ -24,41 +58,110 @@ impl<S: Store> Cse<S> {
         cx: Cx,
         group: Arc<Node>,
         rest: Option<Text>,
+        through: Through,
     ) -> BoxFuture<'a, Result<Response, Error>> {
         Box::pin(async move {
             self.may_fan_out(&request, &cx, &group).await?;
-            let members = members_of(&group, &request)?;
+            if through.groups >= NESTING_MAX {
+                return Err(Error::NotImplemented(format!("a fan-out through more than {NESTING_MAX} nested groups")));
+            }
+            let wanted = request.group_request_target_members.as_deref();
+            let members = addressees(&mut self.0.view(), &group, wanted).await?;
             check_child_type(&group, &request, rest.as_ref())?;
+            let key = digest::of(&request);
+            let identifiers = Identifiers::of(&request, key);
             let identifier = match &request.group_request_identifier {
                 Some(identifier) => identifier.clone(),
-                None => self.0.new_request_identifier(),
+                None => self.identifier(identifiers, 0),
             };
-            if !self.note_group_request(&identifier, group.seq) {
+            if !self.note_group_request(&identifier, group.seq, key) {
                 return Err(Error::GroupRequestIdentifierExists(identifier.to_string()));
             }
             let now = self.0.clock.now();
             let until = request.result_expiration.map_or(cx.deadline, |time| time.at(now).min(cx.deadline));
-            let answers = self.ask_members(&request, members, rest.as_ref(), &identifier);
-            tokio::pin!(answers);
-            let mut collected = Vec::new();
             let timeout = self.0.clock.sleep(until.since(now));
             tokio::pin!(timeout);
+            let mut single = request.clone();
+            let through = tokio::select! {
+                biased;
+                collecting = self.collect_notifications(&mut single, &cx.requester, &group, through) => collecting?,
+                () = &mut timeout => return Err(Error::MembersNotResponded),
+            };
+            single.group_request_identifier = Some(identifier);
+            let answers = self.ask_members(single, members, rest, through, identifiers);
+            tokio::pin!(answers);
+            let mut collected = Vec::new();
             loop {
                 tokio::select! {
+                    // Time first: a member whose request ends at the same time has not answered before that.
                     biased;
+                    () = &mut timeout => break,
                     next = answers.next() => match next {
                         Some(answer) => collected.push(answer),
                         None => break,
                     },
-                    () = &mut timeout => break,
                 }
             }
             if collected.is_empty() {
                 return Err(Error::MembersNotResponded);
             }
-            let content = Map::single("m2m:agr", Map::single("m2m:rsp", Value::List(collected)));
-            Ok(answer(&request, Rsc::Ok, Some(content)))
+            collected.sort_unstable_by_key(|(at, _)| *at);
+            Ok(self.aggregate(&request, collected.into_iter().map(|(_, response)| response)))
         })
+    }
+
+    /// One answer of all: those contents that exceed the bound of a result are left out, and it says so.
+    fn aggregate(&self, request: &Request, responses: impl Iterator<Item = Response>) -> Response {
+        let mut bytes = 0;
+        let mut is_complete = true;
+        let list = responses.map(|mut response| {
+            let size = response.content.as_ref().map_or(0, approximate_bytes);
+            if bytes + size > self.0.settings.result_bytes_max && bytes > 0 {
+                response.content = None;
+                is_complete = false;
+            } else {
+                bytes += size;
+            }
+            Value::Map(response.into_map())
+        });
+        let list = Value::List(list.collect());
+        let mut response = answer(request, Rsc::Ok, Some(Map::single("m2m:agr", Map::single("m2m:rsp", list))));
+        if !is_complete {
+            response.content_complete = Some(false);
+        }
+        response
+    }
+
+    /// Puts the group in the place of the targets of a subscription that names who is notified through it (`nfu`),
+    /// once that target has confirmed (TS-0004 §7.4.14.2.3).
+    async fn collect_notifications(
+        &self,
+        request: &mut Request,
+        requester: &Requester,
+        group: &Arc<Node>,
+        through: Through,
+    ) -> Result<Through, Error> {
+        let groups = through.groups + 1;
+        let is_subscription = request.operation == Operation::Create && request.resource_type == Some(Ty::SUBSCRIPTION);
+        let attributes = request.content.as_mut().and_then(|content| content.get_mut("m2m:sub"));
+        let Some(Value::Map(attributes)) = attributes.filter(|_| is_subscription) else {
+            return Ok(Through { groups, ..through });
+        };
+        let forwarding = attributes.text(keys::NOTIFICATION_FORWARDING_URI).map(Text::from);
+        // A group within a group leaves it to the outer one, so that there is one notification of all.
+        let Some(forwarding) = forwarding.filter(|_| through.groups == 0) else {
+            return Ok(Through { groups, ..through });
+        };
+        let address = self.0.settings.identity.sp_relative(&group.id);
+        attributes.insert(keys::NOTIFICATION_URI, Value::text_list([address]));
+        let targets = vec![forwarding.clone()];
+        let confirmed = subscription::verify(&mut self.0.view(), requester, &group.id, targets, &[]).await;
+        match confirmed {
+            Ok(()) => {}
+            Err(Refusal::Error(error)) => return Err(error),
+            Err(Refusal::Ask(question)) => self.ask(question, &mut Answers::default()).await?,
+        }
+        Ok(Through { groups, verified: [forwarding].into() })
     }
 
     /// The group's own policies decide who may reach its members through it (`macp`, else `acpi`).
@@ -93,59 +196,50 @@ impl<S: Store> Cse<S> {
         Ok(())
     }
 
-    /// The members' answers, in their order, some of them asked at the same time.
+    fn identifier(&self, identifiers: Identifiers, place: usize) -> Text {
+        match identifiers {
+            Identifiers::New => self.0.new_request_identifier(),
+            Identifiers::Derived(ReplyKey(key)) => {
+                smol_str::format_smolstr!("{}-{key:x}-{place}", self.0.settings.identity.base_id())
+            }
+        }
+    }
+
+    /// The members' answers with their places, some asked at the same time.
     fn ask_members<'a>(
         &'a self,
-        request: &Request,
-        members: Vec<Text>,
-        rest: Option<&Text>,
-        identifier: &Text,
-    ) -> impl stream::Stream<Item = Value> + Send + use<'a, S> {
+        request: Request,
+        members: Vec<Addressee>,
+        rest: Option<Text>,
+        through: Through,
+        identifiers: Identifiers,
+    ) -> impl stream::Stream<Item = (usize, Response)> + Send + use<'a, S> {
         let width = self.0.settings.fan_out_width.max(1);
-        let requests: Vec<(Text, Request)> = members
-            .into_iter()
-            .map(|member| {
-                let mut single = request.clone();
-                single.to = match rest {
-                    Some(rest) => smol_str::format_smolstr!("{member}/{rest}"),
-                    None => member.clone(),
-                };
-                single.request_identifier = self.0.new_request_identifier();
-                single.group_request_identifier = Some(identifier.clone());
-                single.group_request_target_members = None;
-                (member, single)
-            })
-            .collect();
-        let of_request = request.request_identifier.clone();
-        stream::iter(requests)
-            .map(move |(member, single)| {
-                let of_request = of_request.clone();
-                let answer: BoxFuture<'a, Value> = Box::pin(async move {
-                    let result = self.handle(single).await;
-                    let mut response = result.unwrap_or_else(|error| Response::error(of_request.clone(), &error));
-                    response.request_identifier = of_request;
+        let request = Arc::new(request);
+        stream::iter(members.into_iter().enumerate())
+            .map(move |(at, addressee)| {
+                let (request, rest, through) = (Arc::clone(&request), rest.clone(), through.clone());
+                let answer: BoxFuture<'a, (usize, Response)> = Box::pin(async move {
+                    // Made only now, so that there are never more copies than members that are asked.
+                    let mut single = Request::clone(&request);
+                    let member = addressee.member;
+                    single.to = match rest {
+                        Some(rest) => smol_str::format_smolstr!("{member}/{rest}"),
+                        None => member.clone(),
+                    };
+                    single.request_identifier = self.identifier(identifiers, at + 1);
+                    single.group_request_target_members = addressee.of_nested;
+                    let result = self.handle_through(single, through).await;
+                    let identifier = request.request_identifier.clone();
+                    let mut response = result.unwrap_or_else(|error| Response::error(identifier.clone(), &error));
+                    response.request_identifier = identifier;
                     response.from = Some(member);
-                    Value::Map(response.into_map())
+                    (at, response)
                 });
                 answer
             })
-            .buffered(width)
+            .buffer_unordered(width)
     }
-}
-
-/// The members that are meant: all, or those that the request names (`grtm`).
-fn members_of(group: &Node, request: &Request) -> Result<Vec<Text>, Error> {
-    let members: Vec<Text> = group.attributes.texts(keys::MEMBER_IDS).map(Text::from).collect();
-    if members.is_empty() {
-        return Err(Error::NoMembers);
-    }
-    let Some(wanted) = &request.group_request_target_members else {
-        return Ok(members);
-    };
-    if let Some(unknown) = wanted.iter().find(|wanted| !members.contains(wanted)) {
-        return Err(Error::parameter("grtm", format!("names '{unknown}', which is no member")));
-    }
-    Ok(members.into_iter().filter(|member| wanted.contains(member)).collect())
 }
 
 /// What no member can have as a child need not be tried.

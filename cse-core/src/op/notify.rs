@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -11,7 +13,7 @@ use crate::error::{Error, Rsc};
 use crate::id::Originator;
 use crate::node::Node;
 use crate::notify::single;
-use crate::ports::{Destination, OutgoingRequest, SendError, Sent, Store};
+use crate::ports::{BoxFuture, Destination, OutgoingRequest, SendError, Sent, Store};
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Name, Text};
@@ -24,7 +26,7 @@ pub(crate) struct Route {
 
 impl<S: Store> Cse<S> {
     /// Answers a NOTIFY to a resource of this CSE.
-    pub(crate) async fn notify(&self, request: Request, cx: &Cx) -> Result<Response, Error> {
+    pub(crate) async fn notify(&self, mut request: Request, cx: &Cx) -> Result<Response, Error> {
         let shared = &self.0;
         let mut view = shared.view();
         let node = match view.resolve(&cx.target).await? {
@@ -42,9 +44,11 @@ impl<S: Store> Cse<S> {
         drop(view);
         let route = ae_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         let timeout = cx.deadline.since(shared.clock.now());
+        // Identifiers of different originators may be the same; towards the AE this CSE's are used.
+        request.request_identifier = shared.new_request_identifier();
         match self.send_along(route, request, timeout).await {
             Ok(Sent::Answered(response)) => Ok(*response),
-            Ok(Sent::Unanswered) => Err(Error::Expired("the AE did not answer in time")),
+            Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
             Err(error) => {
                 tracing::debug!(ae = %node.id, %error, "a notification cannot be passed on");
                 Err(Error::NotReachable(node.path.to_string()))
@@ -55,7 +59,8 @@ impl<S: Store> Cse<S> {
     /// Finds how a notification target is reached; `None` when there is no way now.
     pub(crate) async fn route(&self, target: &str) -> Result<Option<Route>, Error> {
         if target.contains("://") {
-            return Ok(Some(Route { destinations: vec![Destination::Url(target.into())], to: target.into() }));
+            let url = Text::from(without_serialization(target));
+            return Ok(Some(Route { destinations: vec![Destination::Url(url.clone())], to: url }));
         }
         let node = self.0.view().local_resource(target).await?;
         Ok(node.filter(|node| node.ty == Ty::AE).and_then(|node| ae_route(&node)))
@@ -99,10 +104,12 @@ impl<S: Store> Cse<S> {
     pub(crate) async fn ask(&self, question: Question, answers: &mut Answers) -> Result<(), Error> {
         match question {
             Question::Verify { subscription, creator, targets } => {
-                for target in targets {
-                    self.verify(&subscription, &creator, &target).await?;
-                    answers.verified.push(target);
+                let mut asked: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(targets.len());
+                for target in &targets {
+                    asked.push(Box::pin(self.verify(&subscription, &creator, target)));
                 }
+                stream::iter(asked).buffer_unordered(VERIFIED_AT_ONCE).try_collect::<()>().await?;
+                answers.verified.extend(targets);
                 Ok(())
             }
             Question::Block { subscription, target, notification, .. } => {
@@ -139,6 +146,8 @@ impl<S: Store> Cse<S> {
                 status if status.is_success() => Ok(()),
                 status => Err(failed(format!("it answered {status}"))),
             },
+            // Nobody can say yes there, and nobody no: that the broker takes such topics has to do.
+            Ok(Sent::Unanswerable) => Ok(()),
             Ok(Sent::Unanswered) => Err(failed("it did not answer in time".into())),
             Err(error) => Err(failed(error.to_string())),
         }
@@ -151,10 +160,20 @@ impl<S: Store> Cse<S> {
         let request = self.notify_request(single(notification), None);
         match self.send_along(route, request, self.0.settings.verification_timeout).await {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
+            Ok(Sent::Answered(response)) if response.status == Rsc::TargetNotReachable => Err(unreachable()),
             Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),
-            Ok(Sent::Unanswered) | Err(_) => Err(unreachable()),
+            Ok(Sent::Unanswered | Sent::Unanswerable) | Err(_) => Err(unreachable()),
         }
     }
+}
+
+/// Notification targets of one subscription that are asked at the same time.
+const VERIFIED_AT_ONCE: usize = 8;
+
+/// A notification URI without the serialization that it may ask for (TS-0004 §7.5.1.2.2).
+fn without_serialization(target: &str) -> &str {
+    let stripped = ["?ct=json", "?ct=xml", "?ct=cbor"].iter().find_map(|suffix| target.strip_suffix(suffix));
+    stripped.unwrap_or(target)
 }
 
 /// How an AE is reached: by its points of access, and without any by its identifier over our own broker.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Cx, answer, discover, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
-use crate::behaviour::container;
+use crate::behaviour::container::{self, End};
 use crate::content;
 use crate::error::{Error, Rsc};
 use crate::node::Node;
@@ -30,10 +30,10 @@ pub(crate) async fn answer_to<Q: Source>(
 ) -> Result<(Response, Arc<Node>), Error> {
     let node = match view.resolve(&cx.target).await? {
         Resolved::Resource(node) => node,
-        Resolved::Latest(parent) => of_container(view, cx, &parent, true).await?,
-        Resolved::Oldest(parent) => of_container(view, cx, &parent, false).await?,
+        Resolved::Latest(parent) => of_container(view, cx, &parent, End::Newest).await?,
+        Resolved::Oldest(parent) => of_container(view, cx, &parent, End::Oldest).await?,
         Resolved::FanOut(..) => return Err(Error::Internal),
-        Resolved::Other(_, point) => {
+        Resolved::Other(point) => {
             return Err(Error::NotImplemented(format!("virtual resource '{}'", point.short_name())));
         }
     };
@@ -68,15 +68,14 @@ pub(crate) async fn answer_to<Q: Source>(
     Ok((respond(request, shaped), node))
 }
 
-/// The privilege counts before the emptiness of the container.
 async fn of_container<Q: Source>(
     view: &mut View<'_, Q>,
     cx: &Cx,
     parent: &Arc<Node>,
-    newest: bool,
+    end: End,
 ) -> Result<Arc<Node>, Error> {
-    let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
-    container::instance(view, parent, newest).await
+    let (_permit, node) = container::instance(view, &cx.requester, Access::RETRIEVE, parent, end).await?;
+    Ok(node)
 }
 
 fn respond(request: &Request, shaped: discover::Shaped) -> Response {

@@ -36,15 +36,16 @@ pub(crate) async fn decide<Q: Source>(
     let node = target_of(view, cx).await?;
     let content = request.content.as_ref().ok_or(Error::MissingParameter("pc"))?;
     let sent = content.only().and_then(|(_, value)| value.as_map());
-    if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
-        let _permit = view.authorize_policy_change(&cx.requester, &node).await?;
+    let permit = if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
+        let permit = view.authorize_policy_change(&cx.requester, &node).await?;
         if sent.is_some_and(|sent| sent.len() > 1) {
             let problem = "(accessControlPolicyIDs) must be the only attribute of an UPDATE";
             return Err(Error::attribute(keys::ACCESS_CONTROL_POLICY_IDS, problem).into());
         }
+        permit
     } else {
-        let _permit = view.authorize(&cx.requester, Access::UPDATE, &node).await?;
-    }
+        view.authorize(&cx.requester, Access::UPDATE, &node).await?
+    };
     check_updatable(&node)?;
     discover::check_condition(view, request, &node).await?;
     let (def, sent) = content::typed(content, node.ty)?;
@@ -60,7 +61,7 @@ pub(crate) async fn decide<Q: Source>(
             attributes.insert(name.clone(), value.clone());
         }
     }
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(permit);
     behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, &answers.verified, &mut effects)
         .await?;
     ask_blocking_subscription(view, &node, sent, answers).await?;
@@ -94,7 +95,7 @@ async fn target_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Nod
         Resolved::Latest(_) => Err(on_virtual("la")),
         Resolved::Oldest(_) => Err(on_virtual("ol")),
         Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(_, point) => Err(on_virtual(point.short_name())),
+        Resolved::Other(point) => Err(on_virtual(point.short_name())),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Ty, TypeDef, Virtual, types};
-use Support::{Ignored, NotImplemented, Supported};
+use Support::{Ignored, NotImplemented, Refused, Supported};
 
 /// How much of a function there is.
 #[derive(Clone, Copy)]
@@ -15,6 +15,8 @@ enum Support {
     Ignored,
     /// Requests with it are answered with NOT_IMPLEMENTED.
     NotImplemented,
+    /// Requests with it are answered with BAD_REQUEST.
+    Refused,
 }
 
 impl Support {
@@ -23,6 +25,7 @@ impl Support {
             Supported => "supported",
             Ignored => "accepted, no effect",
             NotImplemented => "answered with 5001",
+            Refused => "answered with 4000",
         }
     }
 }
@@ -43,7 +46,12 @@ const REQUEST_PARAMETERS: &[Row] = &[
     ("rqet", "Request Expiration Timestamp", Supported, ""),
     ("rset", "Result Expiration Timestamp", Supported, ""),
     ("oet", "Operation Execution Time", Supported, ""),
-    ("rt", "Response Type", Supported, "3 (blocking) only; 1, 2, 4 and 5 are answered with 5206 or 5001"),
+    (
+        "rt",
+        "Response Type",
+        Supported,
+        "3 (blocking), 4 (answered as 3) and 5 (no answer); 1 is answered with 5206, 2 with 5001",
+    ),
     ("rp", "Result Persistence", Ignored, ""),
     ("rcn", "Result Content", Supported, "see below"),
     ("ec", "Event Category", Ignored, ""),
@@ -108,13 +116,13 @@ const FILTER_CRITERIA: &[Row] = &[
 /// TS-0004 §6.3.4.2.7, §7.5.2.
 const RESULT_CONTENTS: &[Row] = &[
     ("0", "nothing", Supported, "CREATE, UPDATE, DELETE"),
-    ("1", "attributes", Supported, "CREATE, RETRIEVE, UPDATE, DELETE"),
+    ("1", "attributes", Supported, "CREATE, RETRIEVE, UPDATE, DELETE; discovery as if absent"),
     ("2", "hierarchical address", Supported, "CREATE"),
     ("3", "hierarchical address and attributes", Supported, "CREATE"),
     ("4", "attributes and child resources", Supported, "RETRIEVE, DELETE"),
     ("5", "attributes and child resource references", Supported, "RETRIEVE, DELETE"),
     ("6", "child resource references", Supported, "RETRIEVE, DELETE, discovery"),
-    ("7", "original resource", Supported, "RETRIEVE of announced resources"),
+    ("7", "original resource", Refused, "for announced resources, which this CSE does not host"),
     ("8", "child resources", Supported, "RETRIEVE, DELETE"),
     ("9", "modified attributes", Supported, "CREATE, UPDATE"),
     ("10", "semantic content", NotImplemented, "RETRIEVE"),

@@ -1,11 +1,15 @@
 //! Registration, containers, instances: the everyday path.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cse_core::cse::Cse;
 use cse_core::error::Rsc;
+use cse_core::id::{CseIdentity, CseType};
 use cse_core::schema::Ty;
+use cse_core::settings::Settings;
 
-use crate::harness::{Play, TestCse};
+use crate::harness::{Play, SharedClock, SharedNetwork, TestCse};
 
 #[tokio::test]
 async fn an_ae_registers_stores_and_reads() {
@@ -101,4 +105,15 @@ async fn discovery_finds_by_label_and_type() {
     assert_eq!(sensor.discover("cse-in", r#","lbl":["x"]"#).await, ["cse-in/sensor/a", "cse-in/sensor/c"]);
     assert_eq!(sensor.discover("cse-in", r#","ty":[2]"#).await, ["cse-in/sensor"]);
     assert_eq!(sensor.discover("cse-in", r#","ty":[3],"lim":1"#).await, ["cse-in/sensor/a"]);
+}
+
+#[tokio::test]
+async fn a_tree_keeps_the_name_of_its_root() {
+    let cse = TestCse::new().await;
+    let identity = CseIdentity::new("//cse.example", "/id-in", "renamed", CseType::In).unwrap();
+    let clock = Arc::new(SharedClock(Arc::clone(&cse.clock)));
+    let network = Arc::new(SharedNetwork(Arc::clone(&cse.network)));
+    let start = Cse::start(Settings::new(identity, "CAdmin"), cse.store.clone(), clock, network).await;
+    let Err(error) = start else { panic!("it starts") };
+    assert!(error.to_string().contains("--cse-name"), "{error}");
 }

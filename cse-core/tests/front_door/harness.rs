@@ -30,7 +30,7 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let now = Timestamp::parse("20260101T120000").expect("valid");
         Arc::new(Self { now: Mutex::new(now), turned: Notify::new() })
     }
@@ -74,6 +74,8 @@ pub enum Play {
     Answer(Rsc),
     Unanswered,
     Unreachable,
+    /// Neither an answer nor an end.
+    Hang,
 }
 
 /// A network that takes everything down.
@@ -83,6 +85,10 @@ pub struct TestNetwork {
     arrived: Notify,
     script: Mutex<VecDeque<Play>>,
     otherwise: Mutex<Option<Play>>,
+    /// Beginnings of destinations that cannot be reached, whatever is scripted.
+    cut: Mutex<Vec<String>>,
+    /// Destinations of requests that met a cut.
+    tried: Mutex<Vec<String>>,
 }
 
 impl TestNetwork {
@@ -94,6 +100,25 @@ impl TestNetwork {
     /// What requests meet when nothing is scripted.
     pub fn otherwise(&self, play: Play) {
         *self.otherwise.lock() = Some(play);
+    }
+
+    /// Cuts all destinations off that begin so; requests to them do not count as sent.
+    pub fn cut(&self, beginning: &str) {
+        self.cut.lock().push(beginning.to_owned());
+    }
+
+    /// Mends all cuts.
+    pub fn mend(&self) {
+        self.cut.lock().clear();
+    }
+
+    /// Destinations of requests that met a cut, so far.
+    pub fn tried(&self) -> Vec<String> {
+        self.tried.lock().clone()
+    }
+
+    fn is_cut(&self, destination: &str) -> bool {
+        self.cut.lock().iter().any(|beginning| destination.starts_with(beginning))
     }
 
     /// Waits until at least `count` requests were sent, and returns all so far.
@@ -136,6 +161,10 @@ impl Outbound for SharedNetwork {
     fn send(&self, outgoing: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>> {
         let network = Arc::clone(&self.0);
         Box::pin(async move {
+            if network.is_cut(outgoing.destination.as_str()) {
+                network.tried.lock().push(outgoing.destination.as_str().to_owned());
+                return Err(SendError::Unreachable("cut".into()));
+            }
             let play = network.script.lock().pop_front();
             let play = play.or_else(|| network.otherwise.lock().clone()).unwrap_or(Play::Answer(Rsc::Ok));
             let rqi = outgoing.request.request_identifier.clone();
@@ -144,6 +173,7 @@ impl Outbound for SharedNetwork {
             match play {
                 Play::Answer(status) => Ok(Sent::Answered(Box::new(Response::new(status, rqi)))),
                 Play::Unanswered => Ok(Sent::Unanswered),
+                Play::Hang => std::future::pending().await,
                 Play::Unreachable => Err(SendError::Unreachable("played".into())),
             }
         })
@@ -166,11 +196,17 @@ impl TestCse {
 
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Arc<Self> {
+        let mut settings = Self::settings();
+        change(&mut settings);
+        Self::on(MemoryStore::new(), settings, TestClock::new()).await
+    }
+
+    /// The settings of [`TestCse::new`].
+    pub fn settings() -> Settings {
         let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
         let mut settings = Settings::new(identity, "CAdmin");
         settings.points_of_access = vec!["mqtt://127.0.0.1:1883".into()];
-        change(&mut settings);
-        Self::on(MemoryStore::new(), settings, TestClock::new()).await
+        settings
     }
 
     /// On a store that may have been used before.

@@ -1,5 +1,24 @@
 //! The CSE through its front door: requests in, responses and notifications out, on the in-memory store.
-#![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
+mod access;
+mod addressing;
+mod attributes;
 mod basics;
+mod consistency;
+mod containers;
+mod discovery;
+mod faulty;
+mod filters;
+mod groups;
 mod harness;
+mod model;
+mod notifications;
+mod notified;
+mod outbox;
+mod policies_of_subscriptions;
+mod redelivery;
+mod registration;
+mod results;
+mod subscriptions;
+mod time;

@@ -311,7 +311,8 @@ async fn answers_to_our_requests_pass_waiting_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_request_is_acknowledged_early_and_answered_later() {
-    let mut bench = Bench::new();
+    let options = BindingOptions { acknowledge_after: Some(Duration::from_secs(5)), ..BindingOptions::default() };
+    let mut bench = Bench::with(options, FakePublisher::default(), None);
     bench.request("wait", "1").await;
     bench.until("taken", |bench| bench.stats.dispatched.get() == 1).await;
     tokio::time::sleep(Duration::from_millis(4900)).await;

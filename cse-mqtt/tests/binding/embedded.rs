@@ -187,7 +187,7 @@ async fn notifications_are_answered_taken_over_or_impossible() {
     }
     let free = Destination::Url("mqtt://in.example/free/topic".into());
     let sent = outbound.send(notification(free, "x", "n2", DEADLINE)).await;
-    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+    assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
     assert_eq!(client.next().await.0, "free/topic");
     let sent = outbound.send(notification(entity(), "Cx", "n3", Duration::from_millis(100))).await;
     assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");

@@ -315,7 +315,7 @@ async fn urls_lead_to_our_own_broker_and_to_others() {
         }
         let url = Destination::Url(format!("{base}/free/topic").into());
         let sent = running.outbound.send(notification(url, "x", "n1", DEADLINE)).await;
-        assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+        assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
         assert_eq!(client.next().await.0, "free/topic");
     }
     assert_eq!(running.stats.connections.get(), 2, "one for each broker");
@@ -336,7 +336,7 @@ async fn an_idle_connection_is_closed_and_its_session_ended() {
     let url = Destination::Url(format!("mqtt://127.0.0.1:{}/free/topic", other.port).into());
     for number in 1..=3 {
         let sent = running.outbound.send(notification(url.clone(), "x", &number.to_string(), DEADLINE)).await;
-        assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+        assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
         until("it is closed", || running.stats.other_brokers_closed.get() == number).await;
         assert_eq!(running.stats.connections.get(), 1 + number);
     }
@@ -416,7 +416,7 @@ async fn many_messages_survive_a_broker_that_comes_and_goes() {
     }
     let mut sent = 0;
     while let Some(result) = sending.join_next().await {
-        assert!(matches!(result.unwrap(), Ok(Sent::Unanswered)));
+        assert!(matches!(result.unwrap(), Ok(Sent::Unanswerable)));
         sent += 1;
     }
     assert_eq!(sent, COUNT);
@@ -496,7 +496,7 @@ async fn a_client_that_has_lost_count_is_rebuilt() {
     running.up().await;
     assert_eq!(running.stats.client_rebuilds.get(), 1);
     let sent = sending.await.unwrap();
-    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+    assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
     running.stop().await;
     stop.send(true).unwrap();
     serving.await.unwrap();
@@ -520,7 +520,7 @@ async fn connections_to_other_brokers_are_bounded() {
     assert!(waiting.await.unwrap_err().is_cancelled());
     // Idle, it makes room.
     let sent = running.outbound.send(notification(url(&two, "/free"), "x", "n3", DEADLINE)).await;
-    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+    assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
     until("the first is closed", || running.stats.other_brokers_closed.get() == 1).await;
     running.stop().await;
 }

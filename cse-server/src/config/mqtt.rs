@@ -37,7 +37,7 @@ pub(crate) struct MqttConfig {
     pub(crate) redelivery_window: Duration,
     /// Answers whose receipt is followed, to tell redeliveries (embedded broker). Default: 100,000.
     pub(crate) followed_answers_max: usize,
-    /// A request that takes longer is acknowledged before it is complete; 0 for never. Default: 5 s.
+    /// A request that takes longer is acknowledged before it is complete; 0 for never. Default: never.
     pub(crate) acknowledge_after: Duration,
     /// Requests at the same time; further ones wait. Default: 1,024.
     pub(crate) requests_max: usize,
@@ -80,7 +80,7 @@ impl MqttConfig {
             followed_answers_max: section.within("followed-answers-max", 100_000, 1..=10_000_000),
             acknowledge_after: section.within(
                 "acknowledge-after",
-                Duration::from_secs(5),
+                Duration::ZERO,
                 Duration::ZERO..=Duration::from_secs(3_600),
             ),
             requests_max: section.within("requests-max", 1_024, 1..=1_000_000),

@@ -31,7 +31,7 @@ pub(crate) struct StoreConfig {
     pub(crate) cache_bytes_max: Size,
     /// Most changes carried out in one commit. Default: 512.
     pub(crate) commit_changes_max: usize,
-    /// Most changes that wait for the writer; further ones are answered 5000 (busy). Default: 8,192.
+    /// Most changes that wait for the writer; further ones wait for a place, until they expire. Default: 8,192.
     pub(crate) write_queue_max: usize,
 }
 

@@ -12,8 +12,9 @@ use super::open::Durability;
 const WRITER_CACHE_KIB: u32 = 4096;
 /// Kibibytes of page cache of each reader; what is missing there is in the file cache of the system.
 const READER_CACHE_KIB: u32 = 1024;
-/// Pages in the write-ahead log at which a commit moves them to the database file. 1000 pages take a few
-/// milliseconds; more would make the log large and these commits slow, fewer would sync the file too often.
+/// Pages in the write-ahead log at which a commit moves them to the database file: 4 MB, which takes one or two
+/// milliseconds. Moving them on a connection of its own was measured: the slowest commits became a little faster,
+/// the others slower.
 const CHECKPOINT_PAGES: u32 = 1000;
 /// Bytes to which the log is cut after it has grown beyond, for instance during a long read.
 const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;

@@ -107,11 +107,6 @@ pub(super) fn add_resource(values: &mut Values, resource: &Resource) -> Result<(
     values.add(if resource.name == resource.id { None } else { Some(resource.name.as_str()) })?;
     values.add(resource.parent_id.as_str())?;
     values.add(resource.creation_time.micros())?;
-    add_changeable(values, resource)
-}
-
-/// Adds the values of the columns that an update changes: the last six of [`COLUMNS`].
-pub(super) fn add_changeable(values: &mut Values, resource: &Resource) -> Result<(), StoreError> {
     values.add(resource.last_modified_time.micros())?;
     values.add(resource.expiration_time.map(Timestamp::micros))?;
     values.add(signed(resource.state_tag, resource.seq)?)?;

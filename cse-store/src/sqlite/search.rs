@@ -10,15 +10,21 @@ use cse_core::id::Seq;
 use cse_core::ports::{Clause, Search, StoreError};
 use cse_core::schema::Ty;
 use cse_core::time::Timestamp;
+use cse_core::value::Text;
 use sqlx::SqliteConnection;
 
 use super::database;
 use super::queries::{limit, list};
-use super::row::{column, json};
+use super::row::{column, inconsistent, json};
 
-/// Types that have no children and of which there are most: the only knowledge of the protocol here. The indexes
-/// on structure leave out the same.
+/// Types of which there are most, and which hardly ever have children, never of these types: the only knowledge of
+/// the protocol here. The indexes on structure leave out the same.
 const INSTANCES: [u16; 6] = [4, 30, 58, 10_004, 10_030, 10_058];
+
+/// Whether resources of that type are instances, which searches of the structure never touch.
+pub(super) fn is_instance(ty: Ty) -> bool {
+    INSTANCES.contains(&ty.0)
+}
 
 macro_rules! structure {
     ($row:literal) => {
@@ -42,13 +48,25 @@ macro_rules! conditions {
     };
 }
 
-/// The structure below the root, ?17 levels deep at most, and the root itself at level 0.
+/// The structure below the root, ?17 levels deep at most, and the root itself at level 0. Descent begins at the root
+/// and at the few resources that it cannot reach because an instance is between.
 macro_rules! tree {
     () => {
         concat!(
             "WITH RECURSIVE tree(seq, level) AS (
                 VALUES (?1, 0)
-                UNION ALL
+                UNION
+                SELECT seq, level FROM (
+                    SELECT b.seq AS seq, (
+                        WITH RECURSIVE up(seq, level) AS (
+                            SELECT r.parent, 1 FROM resource r WHERE r.seq = b.seq
+                            UNION ALL
+                            SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
+                            WHERE p.seq = up.seq AND up.seq <> ?1)
+                        SELECT up.level FROM up WHERE up.seq = ?1) AS level
+                    FROM below_instance b)
+                WHERE level <= ?17
+                UNION
                 SELECT c.seq, tree.level + 1 FROM tree CROSS JOIN resource c INDEXED BY resource_structure_child
                 WHERE c.parent = tree.seq AND ",
             structure!("c"),
@@ -57,64 +75,79 @@ macro_rules! tree {
     };
 }
 
-/// In the whole tree, by label (?16).
-const BY_LABEL: &str = concat!(
-    "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
-        WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
-    CROSS JOIN resource r ON r.seq = hit.seq
-    WHERE r.parent IS NOT NULL AND ",
+/// Whether the row `r` is at most ?17 levels below the root, found by going up. In the whole tree, too: instances
+/// may outlive a large container for a while, and are nowhere then.
+macro_rules! is_below {
+    () => {
+        " AND EXISTS (
+            WITH RECURSIVE up(seq, level) AS (
+                SELECT r.parent, 1
+                UNION ALL
+                SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
+                WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
+            SELECT 1 FROM up WHERE up.seq = ?1)"
+    };
+}
+
+/// A statement that gives the numbers as one text: a row costs more than what is in it.
+macro_rules! numbers {
+    ($($part:expr),+ $(,)?) => {
+        concat!("SELECT group_concat(seq) FROM (", $($part),+, " LIMIT ?3)")
+    };
+}
+
+/// Everything with the label ?16, which the index has in the order of numbers.
+const BY_ONE_LABEL: &str = numbers!(
+    "SELECT r.seq FROM label hit CROSS JOIN resource r ON r.seq = hit.seq
+    WHERE hit.label = ?16 AND hit.seq > ?2 AND ",
     conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
+    is_below!(),
+    " ORDER BY hit.seq"
 );
 
-/// Below the root, by label.
-const BY_LABEL_BELOW: &str = concat!(
+/// Everything with one of the labels ?16.
+const BY_LABEL: &str = numbers!(
     "SELECT r.seq FROM (SELECT DISTINCT seq FROM label
         WHERE label IN (SELECT value FROM json_each(?16)) AND seq > ?2) hit
     CROSS JOIN resource r ON r.seq = hit.seq
     WHERE ",
     conditions!(),
-    " AND EXISTS (
-        WITH RECURSIVE up(seq, level) AS (
-            SELECT r.parent, 1
-            UNION ALL
-            SELECT p.parent, up.level + 1 FROM up CROSS JOIN resource p
-            WHERE p.seq = up.seq AND up.seq <> ?1 AND up.level < ?17)
-        SELECT 1 FROM up WHERE up.seq = ?1)
-    ORDER BY r.seq LIMIT ?3"
+    is_below!(),
+    " ORDER BY r.seq"
 );
 
 /// Everything but instances in the whole tree.
-const STRUCTURE: &str = concat!(
+const STRUCTURE: &str = numbers!(
     "SELECT r.seq FROM resource r INDEXED BY resource_structure_type WHERE ",
     structure!("r"),
-    " AND r.ty IN (SELECT value FROM json_each(?4)) AND r.parent IS NOT NULL AND ",
+    " AND r.ty IN (SELECT value FROM json_each(?4)) AND ",
     conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
+    is_below!(),
+    " ORDER BY r.seq"
 );
 
 /// Everything in the whole tree, in order.
-const ALL: &str = concat!(
-    "SELECT r.seq FROM resource r NOT INDEXED WHERE r.parent IS NOT NULL AND ",
-    conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
-);
+const ALL: &str =
+    numbers!("SELECT r.seq FROM resource r NOT INDEXED WHERE ", conditions!(), is_below!(), " ORDER BY r.seq");
 
 /// Everything but instances below the root.
-const STRUCTURE_BELOW: &str = concat!(
+const STRUCTURE_BELOW: &str = numbers!(
     tree!(),
     "SELECT r.seq FROM tree CROSS JOIN resource r ON r.seq = tree.seq WHERE tree.level > 0 AND ",
     conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
+    " ORDER BY r.seq"
 );
 
 /// Everything below the root.
-const ALL_BELOW: &str = concat!(
+const ALL_BELOW: &str = numbers!(
     tree!(),
-    "SELECT r.seq FROM tree CROSS JOIN resource r INDEXED BY resource_child
-    WHERE r.parent = tree.seq AND tree.level < ?17 AND ",
+    "SELECT r.seq FROM tree CROSS JOIN resource r ON r.seq = tree.seq WHERE tree.level > 0 AND ",
     conditions!(),
-    " ORDER BY r.seq LIMIT ?3"
+    " UNION ALL
+    SELECT r.seq FROM tree CROSS JOIN resource r INDEXED BY resource_child
+    WHERE r.parent = tree.seq AND r.ty IN (4, 30, 58, 10004, 10030, 10058) AND tree.level < ?17 AND ",
+    conditions!(),
+    " ORDER BY 1"
 );
 
 /// A range: at least the first, below the second.
@@ -142,9 +175,9 @@ impl Range {
 
 /// All clauses of a search, brought together.
 #[derive(Default)]
-struct Conditions {
+struct Conditions<'c> {
     types: Option<Vec<Ty>>,
-    labels: Vec<String>,
+    labels: Vec<&'c [Text]>,
     created: Range,
     modified: Range,
     expires: Range,
@@ -152,8 +185,8 @@ struct Conditions {
     content_size: Range,
 }
 
-impl Conditions {
-    fn of(clauses: &[Clause]) -> Result<Self, StoreError> {
+impl<'c> Conditions<'c> {
+    fn of(clauses: &'c [Clause]) -> Self {
         let mut all = Self::default();
         for clause in clauses {
             match clause {
@@ -161,7 +194,7 @@ impl Conditions {
                     Some(known) => known.retain(|ty| types.contains(ty)),
                     none => *none = Some(types.clone()),
                 },
-                Clause::Labels(labels) => all.labels.push(json(labels)?),
+                Clause::Labels(labels) => all.labels.push(labels),
                 Clause::Created(from, before) => all.created.narrow_time(*from, *before),
                 Clause::Modified(from, before) => all.modified.narrow_time(*from, *before),
                 Clause::Expires(from, before) => all.expires.narrow_time(*from, *before),
@@ -169,29 +202,34 @@ impl Conditions {
                 Clause::ContentSize(from, below) => all.content_size.narrow_number(*from, *below),
             }
         }
-        Ok(all)
+        all
     }
 
     fn excludes_instances(&self) -> bool {
-        self.types.as_ref().is_some_and(|types| types.iter().all(|ty| !INSTANCES.contains(&ty.0)))
+        self.types.as_ref().is_some_and(|types| !types.iter().copied().any(is_instance))
     }
 }
 
 pub(super) async fn search(connection: &mut SqliteConnection, search: &Search) -> Result<Vec<Seq>, StoreError> {
-    let mut conditions = Conditions::of(&search.clauses)?;
+    let mut conditions = Conditions::of(&search.clauses);
     let whole_tree = search.root == Seq::CSE_BASE && search.levels.is_none();
     // One clause of labels leads, the others are conditions.
-    let leading_labels = conditions.labels.pop();
-    let text = match (&leading_labels, whole_tree, conditions.excludes_instances()) {
-        (Some(_), true, _) => BY_LABEL,
-        (Some(_), false, _) => BY_LABEL_BELOW,
+    let leading = conditions.labels.pop();
+    let text = match (leading, whole_tree, conditions.excludes_instances()) {
+        (Some([_]), _, _) => BY_ONE_LABEL,
+        (Some(_), _, _) => BY_LABEL,
         (None, true, true) => STRUCTURE,
         (None, true, false) => ALL,
         (None, false, true) => STRUCTURE_BELOW,
         (None, false, false) => ALL_BELOW,
     };
-    let other_labels = (!conditions.labels.is_empty()).then(|| format!("[{}]", conditions.labels.join(",")));
-    sqlx::query(text)
+    let leading = match leading {
+        Some([label]) => Some(label.to_string()),
+        Some(labels) => Some(json(labels)?),
+        None => None,
+    };
+    let others = (!conditions.labels.is_empty()).then(|| json(&conditions.labels)).transpose()?;
+    let row = sqlx::query(text)
         .bind(search.root.0)
         .bind(search.after.0)
         .bind(limit(search.limit))
@@ -206,13 +244,18 @@ pub(super) async fn search(connection: &mut SqliteConnection, search: &Search) -
         .bind(conditions.state_tag.1)
         .bind(conditions.content_size.0)
         .bind(conditions.content_size.1)
-        .bind(other_labels)
-        .bind(leading_labels)
+        .bind(others)
+        .bind(leading)
         .bind(search.levels.map_or(i64::MAX, i64::from))
-        .fetch_all(connection)
+        .fetch_one(connection)
         .await
-        .map_err(database)?
-        .iter()
-        .map(|row| Ok(Seq(column(row, 0)?)))
-        .collect()
+        .map_err(database)?;
+    let Some(text) = column::<Option<&str>>(&row, 0)? else {
+        return Ok(Vec::new());
+    };
+    let number = |text: &str| text.parse().map(Seq).map_err(|error| inconsistent("search", text, error));
+    let mut seqs = text.split(',').map(number).collect::<Result<Vec<Seq>, _>>()?;
+    // What comes together from a sorted list is sorted in fact, though SQL does not promise it.
+    seqs.sort_unstable();
+    Ok(seqs)
 }

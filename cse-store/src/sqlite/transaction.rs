@@ -69,11 +69,13 @@ impl Drop for SqliteSnapshot {
     }
 }
 
-/// The write transaction. Dropped without commit, it is rolled back.
+/// The write transaction. Dropped without commit, it is rolled back; after a write that failed, it cannot be committed.
 pub struct SqliteWrite {
     shared: Arc<Shared>,
     writer: OwnedMutexGuard<Writer>,
     replies: ReplyChanges,
+    /// A write was begun and did not end well: what is there is not what was to be written.
+    incomplete: bool,
     open: bool,
 }
 
@@ -83,7 +85,7 @@ impl SqliteWrite {
         let reload = writer.replies_uncertain;
         let connection = writer.connection.as_mut().ok_or_else(closed)?;
         SqliteTransactionManager::begin(connection, Some("BEGIN IMMEDIATE".into_sql_str())).await.map_err(database)?;
-        let mut transaction = Self { shared, writer, replies: ReplyChanges::default(), open: true };
+        let mut transaction = Self { shared, writer, replies: ReplyChanges::default(), incomplete: false, open: true };
         if reload {
             let replies_max = transaction.shared.replies.lock().replies_max();
             let index = ReplyIndex::load(transaction.connection().await?, replies_max).await.map_err(database)?;
@@ -119,6 +121,7 @@ impl Drop for SqliteWrite {
 
 impl WriteTransaction for SqliteWrite {
     async fn write(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
+        self.incomplete = true;
         write::write(self.connection().await?, changes).await?;
         if !changes.replies.is_empty() {
             let first = self.replies.add(&self.shared.replies.lock(), &changes.replies);
@@ -128,10 +131,14 @@ impl WriteTransaction for SqliteWrite {
         if let Some(last) = last {
             write::forget_replies(self.connection().await?, last).await?;
         }
+        self.incomplete = false;
         Ok(())
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
+        if self.incomplete {
+            return Err(StoreError::Database("a write of this transaction failed, so it is rolled back".into()));
+        }
         let began = Instant::now();
         // If this future is dropped while the commit is under way, its end is not seen.
         self.writer.replies_uncertain = true;

@@ -4,29 +4,47 @@ use std::sync::{Arc, LazyLock};
 
 use cse_core::ports::{ChangeSet, Reply, StoreError};
 use cse_core::resource::Resource;
+use cse_core::time::Timestamp;
 use rustc_hash::FxHashSet;
 use sqlx::SqliteConnection;
 
-use super::batch::Batch;
+use super::batch::{Batch, Part};
 use super::database;
 use super::queries::list;
-use super::row::{self, add_changeable, add_resource, json};
+use super::row::{self, add_resource, json, signed};
+use super::search::is_instance;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 static INSERT_RESOURCE: LazyLock<Batch> = LazyLock::new(|| Batch::insert("resource", &row::COLUMNS));
 
+/// Counters change all the time; what is in an index hardly ever does, and is not written again then: a page of each
+/// index less per container and commit.
 static UPDATE_RESOURCE: LazyLock<Batch> = LazyLock::new(|| {
-    Batch::new(
-        7,
-        "UPDATE resource SET lt = column2, et = column3, st = column4, cs = column5, creator = column6,
-         attributes = column7 FROM ",
-        " WHERE resource.seq = column1",
-    )
+    Batch::of_parts(&[
+        Part {
+            before: "UPDATE resource SET lt = column2, st = column3, creator = column4, attributes = column5 FROM "
+                .into(),
+            columns: 5,
+            after: " WHERE resource.seq = column1",
+        },
+        Part {
+            before: "UPDATE resource SET et = column2, cs = column3 FROM ".into(),
+            columns: 3,
+            after: " WHERE resource.seq = column1 AND (et IS NOT column2 OR cs IS NOT column3)",
+        },
+        Part {
+            before: "DELETE FROM label WHERE seq IN ".into(),
+            columns: 1,
+            after: " AND NOT EXISTS (
+                SELECT 1 FROM resource r, json_each(r.attributes, '$.lbl') l
+                WHERE r.seq = label.seq AND l.value = label.label)",
+        },
+    ])
 });
 
 static INSERT_LABEL: LazyLock<Batch> = LazyLock::new(|| {
-    Batch::new(2, "INSERT OR IGNORE INTO label (label, seq) SELECT * FROM ", " WHERE column1 IS NOT NULL")
+    Batch::new("INSERT OR IGNORE INTO label (label, seq) SELECT * FROM ", 2, " WHERE column1 IS NOT NULL")
 });
 
 static INSERT_REPLY: LazyLock<Batch> = LazyLock::new(|| Batch::insert("reply", &["number", "key", "at", "response"]));
@@ -39,7 +57,7 @@ static INSERT_OUTBOX: LazyLock<Batch> = LazyLock::new(|| {
 });
 
 static RETRY_OUTBOX: LazyLock<Batch> = LazyLock::new(|| {
-    Batch::new(3, "UPDATE outbox SET next_try = column2, attempts = column3 FROM ", " WHERE outbox.seq = column1")
+    Batch::new("UPDATE outbox SET next_try = column2, attempts = column3 FROM ", 3, " WHERE outbox.seq = column1")
 });
 
 static INSERT_HELD: LazyLock<Batch> =
@@ -47,14 +65,14 @@ static INSERT_HELD: LazyLock<Batch> =
 
 static SET_DEADLINE: LazyLock<Batch> = LazyLock::new(|| {
     Batch::new(
-        3,
         "INSERT INTO deadline (resource, kind, at) SELECT * FROM ",
+        3,
         " WHERE column1 IS NOT NULL ON CONFLICT DO UPDATE SET at = excluded.at",
     )
 });
 
 static CLEAR_DEADLINE: LazyLock<Batch> =
-    LazyLock::new(|| Batch::new(2, "DELETE FROM deadline WHERE (resource, kind) IN (SELECT * FROM ", ")"));
+    LazyLock::new(|| Batch::new("DELETE FROM deadline WHERE (resource, kind) IN (SELECT * FROM ", 2, ")"));
 
 /// Writes everything but replies, which the caller numbers.
 pub(super) async fn write(connection: &mut SqliteConnection, changes: &ChangeSet) -> Result<()> {
@@ -76,6 +94,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &ChangeSet
 
 const DELETE_RESOURCES: &str = "
     DELETE FROM resource WHERE seq IN (SELECT value FROM json_each(?1));
+    DELETE FROM below_instance WHERE seq IN (SELECT value FROM json_each(?1));
     DELETE FROM label WHERE seq IN (SELECT value FROM json_each(?1));
     DELETE FROM held WHERE subscription IN (SELECT value FROM json_each(?1));
     DELETE FROM deadline WHERE kind <> 3 AND resource IN (SELECT value FROM json_each(?1))";
@@ -96,8 +115,21 @@ async fn insert_resources(connection: &mut SqliteConnection, changes: &ChangeSet
         new.retain(|resource| !gone.contains(&resource.seq));
     }
     INSERT_RESOURCE.run(connection, &new, |values, resource| add_resource(values, resource)).await?;
+    let structure: Vec<_> = new.iter().filter(|resource| !is_instance(resource.ty)).map(|new| new.seq).collect();
+    if !structure.is_empty() {
+        sqlx::query(MARK_BELOW_INSTANCE)
+            .bind(list(&structure, |seq| seq.0))
+            .execute(&mut *connection)
+            .await
+            .map_err(database)?;
+    }
     insert_labels(connection, new.into_iter()).await
 }
+
+const MARK_BELOW_INSTANCE: &str = "
+    INSERT INTO below_instance SELECT r.seq FROM resource r CROSS JOIN resource p
+    WHERE r.seq IN (SELECT value FROM json_each(?1)) AND p.seq = r.parent
+        AND p.ty IN (4, 30, 58, 10004, 10030, 10058)";
 
 async fn insert_labels(
     connection: &mut SqliteConnection,
@@ -117,21 +149,23 @@ async fn update_resources(connection: &mut SqliteConnection, changed: &[Arc<Reso
         return Ok(());
     }
     UPDATE_RESOURCE
-        .run(connection, changed, |values, resource| {
+        .run_parts(connection, changed, |values, resource, part| {
             values.add(resource.seq.0)?;
-            add_changeable(values, resource)
+            match part {
+                0 => {
+                    values.add(resource.last_modified_time.micros())?;
+                    values.add(signed(resource.state_tag, resource.seq)?)?;
+                    values.add(resource.creator.as_str())?;
+                    values.add(json(&resource.attributes)?)
+                }
+                1 => {
+                    values.add(resource.expiration_time.map(Timestamp::micros))?;
+                    values.add(signed(resource.content_size, resource.seq)?)
+                }
+                _ => Ok(()),
+            }
         })
         .await?;
-    // Counters change all the time, labels hardly ever: rows that stay are not written again.
-    sqlx::query(
-        "DELETE FROM label WHERE seq IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (
-            SELECT 1 FROM resource r, json_each(r.attributes, '$.lbl') l
-            WHERE r.seq = label.seq AND l.value = label.label)",
-    )
-    .bind(list(changed, |resource| resource.seq.0))
-    .execute(&mut *connection)
-    .await
-    .map_err(database)?;
     insert_labels(connection, changed.iter()).await
 }
 

@@ -1,10 +1,9 @@
 //! One story, told to every store: what the port promises, method by method.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{at, commit, inserting, instance, labelled, named, resource};
 use cse_core::id::Seq;
 use cse_core::memory::MemoryStore;
 use cse_core::ports::{
@@ -14,7 +13,6 @@ use cse_core::ports::{
 use cse_core::resource::Resource;
 use cse_core::schema::Ty;
 use cse_core::value::{Map, Value};
-use support::{at, commit, inserting, instance, labelled, named, resource};
 
 /// Tells each story to each store.
 macro_rules! told_to_every_store {
@@ -29,7 +27,7 @@ macro_rules! told_to_every_store {
             $(#[tokio::test]
             async fn $story() -> Result<(), super::StoreError> {
                 let directory = tempfile::tempdir().expect("a directory");
-                let store = super::support::open(directory.path()).await;
+                let store = crate::support::open(directory.path()).await;
                 super::$story(store.clone()).await?;
                 store.close().await
             })*
@@ -46,6 +44,7 @@ told_to_every_store! {
     a_name_is_free_again_in_the_changes_that_delete_it
     searches_find_descendants_for_which_all_clauses_hold
     searches_stay_within_root_and_levels
+    what_lost_its_container_is_found_by_no_search
     searches_come_in_pages
     what_expires_first_comes_first
     replies_are_found_counted_and_forgotten
@@ -312,6 +311,24 @@ async fn searches_stay_within_root_and_levels(store: impl Store) -> Told {
         let asked = search(root, levels, clauses);
         assert_eq!(numbers(&view.search(&asked).await?), found, "{asked:?}");
     }
+    Ok(())
+}
+
+async fn what_lost_its_container_is_found_by_no_search(store: impl Store) -> Told {
+    let below = labelled(resource(8, Some(7), Ty::SEMANTIC_DESCRIPTOR), &["a"]);
+    let more = [resource(9, Some(1), Ty::CONTAINER), labelled(instance(7, 3, 1), &["a"]), below];
+    commit(&store, &inserting(small_tree().into_iter().chain(more))).await?;
+    commit(&store, &ChangeSet { delete: vec![Seq(3)], ..ChangeSet::default() }).await?;
+    let mut view = store.snapshot().await?;
+    for root in [1, 2, 3] {
+        for clauses in [vec![], vec![Clause::Types(vec![Ty::SEMANTIC_DESCRIPTOR])], by_labels(&["a"]).clauses] {
+            let found = numbers(&view.search(&search(root, None, clauses.clone())).await?);
+            let reachable = found.iter().all(|seq| [2, 9].contains(seq));
+            assert!(reachable || root == 3, "{clauses:?} below {root}: {found:?}");
+        }
+    }
+    // They are still children of what is gone, so that they can be cleared away.
+    assert_eq!(view.count(Seq(3), Ty::CONTENT_INSTANCE).await?.0, 3);
     Ok(())
 }
 

@@ -1,0 +1,96 @@
+//! Between the writer, which commits notifications, and the outbox task, which sends them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::id::Seq;
+use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
+
+/// Handovers of the writer that wait; more make the outbox read the store.
+const HANDOVERS_MAX: usize = 256;
+/// Notifications counted in one step.
+const PAGE: usize = 500;
+
+/// Where the writer leaves notifications.
+pub(crate) struct OutboxHandle {
+    sender: mpsc::Sender<Vec<OutboxEntry>>,
+    /// Set when a handover found no room: the store has to be read.
+    behind: Arc<AtomicBool>,
+    wake: Arc<tokio::sync::Notify>,
+    waiting: Arc<AtomicUsize>,
+    /// Notifications that are committed and neither delivered nor given up.
+    outstanding: AtomicUsize,
+    outstanding_max: usize,
+}
+
+/// What the outbox task reads from.
+pub(crate) struct Inbox {
+    pub(super) receiver: mpsc::Receiver<Vec<OutboxEntry>>,
+    pub(super) behind: Arc<AtomicBool>,
+    pub(super) wake: Arc<tokio::sync::Notify>,
+    pub(super) waiting: Arc<AtomicUsize>,
+}
+
+/// Both ends, for a store in which an earlier process may have left notifications.
+pub(crate) async fn handle<S: Store>(outstanding_max: usize, store: &S) -> Result<(OutboxHandle, Inbox), StoreError> {
+    let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
+    let behind = Arc::new(AtomicBool::new(true));
+    let wake = Arc::new(tokio::sync::Notify::new());
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let left = count_left(store).await?;
+    let handle = OutboxHandle {
+        sender,
+        behind: Arc::clone(&behind),
+        wake: Arc::clone(&wake),
+        waiting: Arc::clone(&waiting),
+        outstanding: AtomicUsize::new(left),
+        outstanding_max,
+    };
+    Ok((handle, Inbox { receiver, behind, wake, waiting }))
+}
+
+async fn count_left<S: Store>(store: &S) -> Result<usize, StoreError> {
+    let mut snapshot = store.snapshot().await?;
+    let mut count = 0;
+    let mut after = Seq::START;
+    loop {
+        let page = snapshot.outbox(after, PAGE).await?;
+        count += page.len();
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = last.seq,
+            _ => return Ok(count),
+        }
+    }
+}
+
+impl OutboxHandle {
+    /// Whether one more notification may be left, besides so many that are not committed yet.
+    pub(crate) fn admits(&self, uncommitted: usize) -> bool {
+        self.outstanding.load(Ordering::Relaxed) + uncommitted < self.outstanding_max
+    }
+
+    /// Hands committed notifications over.
+    pub(crate) fn added(&self, entries: Vec<OutboxEntry>) {
+        if entries.is_empty() {
+            return;
+        }
+        self.outstanding.fetch_add(entries.len(), Ordering::Relaxed);
+        // While the outbox reads the store, it finds these there.
+        if self.behind.load(Ordering::Acquire) || self.sender.try_send(entries).is_err() {
+            self.behind.store(true, Ordering::Release);
+            self.wake.notify_one();
+        }
+    }
+
+    /// So many were delivered or given up, and that is committed.
+    pub(crate) fn settled(&self, count: usize) {
+        self.outstanding.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Notifications in memory.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,258 @@
+//! Notifications to one target: in the order of events, some under way, the rest waiting.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::id::Seq;
+use crate::notify::LATEST;
+use crate::ports::OutboxEntry;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use crate::value::{Map, Text};
+
+/// How long an answer is awaited of a target that has not answered for long, while it is sent more.
+const SILENT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Every so often a silent target gets the whole time to answer.
+const SILENT_PROBE: usize = 16;
+
+/// A notification that is not delivered yet.
+pub(super) struct Waiting {
+    pub(super) seq: Seq,
+    pub(super) subscription: Seq,
+    pub(super) created: Timestamp,
+    pub(super) attempts: u32,
+    pub(super) event_category: Option<u32>,
+    /// `None` when it is only in the store.
+    pub(super) content: Option<Arc<Map>>,
+}
+
+impl Waiting {
+    pub(super) fn new(entry: OutboxEntry) -> Self {
+        Self {
+            seq: entry.seq,
+            subscription: entry.subscription,
+            created: entry.created,
+            attempts: entry.attempts,
+            event_category: entry.event_category,
+            content: Some(entry.content),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Lane {
+    waiting: BTreeMap<Seq, Waiting>,
+    /// Of each subscription of which only the newest counts, the one that waits.
+    latest: FxHashMap<Seq, Seq>,
+    pub(super) under_way: usize,
+    /// Nothing starts before, after a failure.
+    pub(super) paused_until: Option<Timestamp>,
+    /// Failures since the last success.
+    pub(super) failures: u32,
+    /// Whether it failed since the policies were applied.
+    pub(super) was_unreachable: bool,
+    /// Notifications in a row that were taken over but not answered.
+    unanswered: usize,
+    /// Whether it is in the queue of ready lanes.
+    pub(super) is_ready: bool,
+    /// Whether the policies have to be applied before anything starts.
+    pub(super) is_to_thin: bool,
+}
+
+impl Lane {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether nothing has to be remembered of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0 && !self.is_ready && !self.is_to_thin
+    }
+
+    /// Puts a notification where it belongs in the order. Returns the one that is out of date by that.
+    pub(super) fn put(&mut self, waiting: Waiting) -> Option<Waiting> {
+        let replaced = if waiting.event_category == Some(LATEST) {
+            match self.latest.get(&waiting.subscription) {
+                // It comes back after a failure, and there is a newer one already.
+                Some(newer) if *newer > waiting.seq => return Some(waiting),
+                Some(older) => {
+                    let older = *older;
+                    self.waiting.remove(&older)
+                }
+                None => None,
+            }
+        } else {
+            None
+        };
+        if waiting.event_category == Some(LATEST) {
+            self.latest.insert(waiting.subscription, waiting.seq);
+        }
+        self.waiting.insert(waiting.seq, waiting);
+        replaced
+    }
+
+    pub(super) fn take_first(&mut self) -> Option<Waiting> {
+        let (seq, waiting) = self.waiting.pop_first()?;
+        self.forget_latest(waiting.subscription, seq);
+        Some(waiting)
+    }
+
+    /// Takes out those of which the question is answered with yes.
+    pub(super) fn take_where(&mut self, mut is_taken: impl FnMut(&mut Waiting) -> bool) -> Vec<Waiting> {
+        let taken: Vec<Seq> =
+            self.waiting.iter_mut().filter_map(|(seq, waiting)| is_taken(waiting).then_some(*seq)).collect();
+        let taken: Vec<Waiting> = taken.iter().filter_map(|seq| self.waiting.remove(seq)).collect();
+        for waiting in &taken {
+            self.forget_latest(waiting.subscription, waiting.seq);
+        }
+        taken
+    }
+
+    fn forget_latest(&mut self, subscription: Seq, seq: Seq) {
+        if self.latest.get(&subscription) == Some(&seq) {
+            self.latest.remove(&subscription);
+        }
+    }
+
+    pub(super) fn waiting(&self) -> impl DoubleEndedIterator<Item = &Waiting> {
+        self.waiting.values()
+    }
+
+    /// Whether so many more than the bound wait that it is worth looking for those to give up.
+    pub(super) fn is_too_long(&self, bound: usize) -> bool {
+        self.waiting.len() > bound + bound / 16
+    }
+
+    /// Forgets the contents of what waits, which the store has; returns how many there were.
+    pub(super) fn unload(&mut self) -> usize {
+        self.waiting.values_mut().filter_map(|waiting| waiting.content.take()).count()
+    }
+
+    /// How many may be under way. After a failure one tries the way for all.
+    pub(super) fn window(&self, settings: &Settings) -> usize {
+        if self.failures > 0 { 1 } else { settings.notification_window.max(1) }
+    }
+
+    /// How long the next one waits for its answer.
+    pub(super) fn timeout(&self, settings: &Settings) -> Duration {
+        let timeout = settings.notification_timeout;
+        let is_silent = self.unanswered >= settings.notification_window.max(1);
+        if is_silent && !self.unanswered.is_multiple_of(SILENT_PROBE) { timeout.min(SILENT_TIMEOUT) } else { timeout }
+    }
+
+    pub(super) fn note_answer(&mut self, is_answered: bool) {
+        self.unanswered = if is_answered { 0 } else { self.unanswered.saturating_add(1) };
+    }
+
+    /// Notes a success; returns whether it ends a time of failures.
+    pub(super) fn recovered(&mut self) -> bool {
+        let was_failing = self.failures > 0;
+        self.failures = 0;
+        self.paused_until = None;
+        was_failing
+    }
+
+    /// Notes a failure; returns until when to pause. Several that were under way together are one failure.
+    pub(super) fn failed(&mut self, settings: &Settings, now: Timestamp) -> Timestamp {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return until;
+        }
+        self.was_unreachable = true;
+        let factor = 2_u32.saturating_pow(self.failures.min(16));
+        let pause = settings.notification_retry_first.saturating_mul(factor).min(settings.notification_retry_max);
+        self.failures = self.failures.saturating_add(1);
+        now.plus(pause)
+    }
+
+    pub(super) fn pause_until(
+        &mut self,
+        until: Timestamp,
+        target: &Text,
+        pauses: &mut BinaryHeap<Reverse<(Timestamp, Text)>>,
+    ) {
+        if self.paused_until != Some(until) {
+            self.paused_until = Some(until);
+            pauses.push(Reverse((until, target.clone())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{CseIdentity, CseType};
+
+    fn waiting(seq: i64, subscription: i64, event_category: Option<u32>) -> Waiting {
+        let created = Timestamp::from_micros(0);
+        Waiting { seq: Seq(seq), subscription: Seq(subscription), created, attempts: 0, event_category, content: None }
+    }
+
+    fn settings() -> Settings {
+        let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
+        Settings { notification_window: 4, ..Settings::new(identity, "CAdmin") }
+    }
+
+    fn numbers(lane: &Lane) -> Vec<i64> {
+        lane.waiting().map(|waiting| waiting.seq.0).collect()
+    }
+
+    #[test]
+    fn what_comes_back_has_its_place_again() {
+        let mut lane = Lane::default();
+        for seq in [3, 4, 1, 2] {
+            assert!(lane.put(waiting(seq, 9, None)).is_none());
+        }
+        assert_eq!(numbers(&lane), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_newest_replaces_those_of_the_same_subscription_only() {
+        let mut lane = Lane::default();
+        lane.put(waiting(1, 9, Some(LATEST)));
+        lane.put(waiting(2, 8, Some(LATEST)));
+        lane.put(waiting(3, 9, None));
+        assert_eq!(lane.put(waiting(4, 9, Some(LATEST))).map(|old| old.seq), Some(Seq(1)));
+        assert_eq!(numbers(&lane), [2, 3, 4]);
+        // One that was under way meanwhile and failed is out of date.
+        assert_eq!(lane.put(waiting(1, 9, Some(LATEST))).map(|old| old.seq), Some(Seq(1)));
+        assert_eq!(lane.take_first().map(|first| first.seq), Some(Seq(2)));
+        assert!(lane.put(waiting(5, 8, Some(LATEST))).is_none(), "the one before is gone");
+    }
+
+    #[test]
+    fn several_failures_at_once_are_one_and_pauses_double() {
+        let (mut lane, settings) = (Lane::default(), settings());
+        let mut pauses = BinaryHeap::new();
+        let mut now = Timestamp::from_micros(0);
+        for milliseconds in [500, 1_000, 2_000] {
+            let until = lane.failed(&settings, now);
+            assert_eq!(until, now.plus(Duration::from_millis(milliseconds)));
+            lane.pause_until(until, &Text::new_static("t"), &mut pauses);
+            assert_eq!(lane.failed(&settings, now), until);
+            now = until;
+        }
+        assert_eq!((pauses.len(), lane.window(&settings)), (3, 1));
+        assert!(lane.recovered());
+        assert_eq!(lane.window(&settings), 4);
+    }
+
+    #[test]
+    fn who_never_answers_is_waited_for_shortly_but_gets_another_chance() {
+        let (mut lane, settings) = (Lane::default(), settings());
+        let mut long = Vec::new();
+        for number in 0..33 {
+            if lane.timeout(&settings) == settings.notification_timeout {
+                long.push(number);
+            }
+            lane.note_answer(false);
+        }
+        assert_eq!(long, [0, 1, 2, 3, 16, 32]);
+        lane.note_answer(true);
+        assert_eq!(lane.timeout(&settings), settings.notification_timeout);
+    }
+}

@@ -1,0 +1,105 @@
+//! What must be the same over the embedded broker and over an external one.
+//!
+//! A test file takes all of them with [`mqtt_scenarios!`](crate::mqtt_scenarios) and says how its world starts.
+
+mod answering;
+mod notifying;
+mod tools;
+mod using;
+
+pub use answering::*;
+pub use notifying::*;
+pub use tools::*;
+pub use using::*;
+
+use serde_json::Value;
+
+use crate::http::Http;
+use crate::mosquitto::Mosquitto;
+use crate::mqtt::Entity;
+use crate::server::{Launch, Server};
+
+/// A server and the broker by which it is reached.
+#[derive(Debug)]
+pub struct World {
+    /// The server.
+    pub server: Server,
+    /// The broker, unless it is the server's own.
+    pub broker: Option<Mosquitto>,
+}
+
+impl World {
+    /// With the embedded broker.
+    pub fn embedded() -> Self {
+        Self { server: Launch::default().start(), broker: None }
+    }
+
+    /// With a mosquitto.
+    pub async fn external() -> Self {
+        let broker = Mosquitto::start();
+        let server = Launch::default().external_broker(broker.port()).start();
+        let world = Self { server, broker: Some(broker) };
+        world.until_mqtt_is("up").await;
+        world
+    }
+
+    /// Waits until the server says that of its connection to the broker: `up` or `down`.
+    pub async fn until_mqtt_is(&self, state: &str) {
+        let http = self.http("CAdmin");
+        crate::wait::until_some("the state of MQTT", async || {
+            (http.get("/readyz").await.json()["parts"]["mqtt"]["state"] == state).then_some(())
+        })
+        .await;
+    }
+
+    /// The port of the broker.
+    pub fn port(&self) -> u16 {
+        self.server.mqtt_port()
+    }
+
+    /// An HTTP client that speaks for that originator.
+    pub fn http(&self, originator: &str) -> Http {
+        Http::new(self.server.http(), originator)
+    }
+
+    /// A registered AE.
+    pub async fn ae(&self, originator: &str, name: &str) -> Entity {
+        Entity::registered(self.port(), originator, name, Value::Null).await
+    }
+}
+
+/// All scenarios as tests. `$start` is an expression that gives a [`World`] (and may wait).
+#[macro_export]
+macro_rules! mqtt_scenarios {
+    ($start:expr) => {
+        $crate::mqtt_scenarios! { $start =>
+            an_ae_is_given_an_identifier
+            an_ae_registers_under_its_own_identifier
+            resources_are_created_read_changed_and_deleted
+            a_group_reaches_its_members
+            discovery_lists_what_matches
+            answers_come_on_the_topic_of_the_request
+            nobody_speaks_for_others
+            what_cannot_be_decoded_is_answered_where_possible
+            a_message_sent_twice_is_carried_out_once
+            a_request_identifier_may_be_used_again
+            requests_are_carried_out_in_their_order
+            a_subscriber_is_notified_under_its_identifier
+            a_subscriber_is_notified_at_its_point_of_access
+            a_topic_can_be_notified
+            an_http_url_can_be_notified
+            a_subscription_needs_its_targets_consent
+            an_absent_subscriber_gets_its_notifications_later
+            mosquitto_clients_are_served
+            paho_clients_are_served
+        }
+    };
+    ($start:expr => $($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::scenarios::$name($start).await;
+            }
+        )*
+    };
+}

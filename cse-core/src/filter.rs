@@ -5,6 +5,7 @@
 //! when `fo` is OR.
 
 mod attribute;
+mod content;
 mod event;
 mod labels_query;
 mod range;
@@ -17,6 +18,7 @@ use crate::primitive::{AttributeCondition, FilterCriteria, FilterOperation};
 use crate::resource::Resource;
 use crate::schema::Ty;
 use crate::value::Text;
+use content::ContentQuery;
 use labels_query::LabelsQuery;
 use range::Ranges;
 
@@ -59,13 +61,14 @@ pub(crate) struct Filter<'c> {
     criteria: &'c FilterCriteria,
     ranges: Ranges,
     labels_query: Option<LabelsQuery>,
+    content_query: Option<ContentQuery>,
 }
 
 impl<'c> Filter<'c> {
     /// Checks what the decoder leaves open and prepares the evaluation.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a labels query that is none, and for attribute conditions that cannot
+    /// [`Error::InvalidParameter`] for a labels query or content query that is none, and for attribute conditions that cannot
     /// hold for any resource because of their form.
     pub(crate) fn compile(criteria: &'c FilterCriteria) -> Result<Self, Error> {
         for (name, conditions) in [
@@ -78,10 +81,12 @@ impl<'c> Filter<'c> {
             }
         }
         let labels_query = criteria.labels_query.as_deref().map(LabelsQuery::parse).transpose();
+        let content_query = criteria.content_filter_query.as_deref().map(ContentQuery::parse).transpose();
         Ok(Self {
             criteria,
             ranges: Ranges::of(criteria),
             labels_query: labels_query.map_err(|problem| Error::parameter("fc/lbq", problem))?,
+            content_query: content_query.map_err(|problem| Error::parameter("fc/cfq", problem))?,
         })
     }
 
@@ -142,6 +147,7 @@ impl<'c> Filter<'c> {
         verdict.condition(self.labels_query.as_ref(), |query| query.matches(|| resource.labels()));
         verdict.alternatives(&criteria.content_type, |types| has_content_type(resource, types));
         verdict.alternatives(&criteria.attribute, |conditions| has_attribute(resource, conditions));
+        verdict.condition(self.content_query.as_ref(), |query| query.matches(resource));
         verdict
             .alternatives(&criteria.parent_resource_type, |types| parent.is_some_and(|parent| has_type(parent, types)));
         verdict.alternatives(&criteria.parent_labels, |labels| parent.is_some_and(|parent| has_label(parent, labels)));
@@ -182,6 +188,7 @@ impl<'c> Filter<'c> {
             criteria.child_labels.is_empty(),
             criteria.child_attribute.is_empty(),
             self.labels_query.is_none(),
+            self.content_query.is_none(),
         ];
         alternatives.into_iter().filter(|is_absent| !is_absent).count() + self.ranges.count()
     }

@@ -3,6 +3,8 @@
 mod decode;
 mod encode;
 mod filter;
+#[cfg(test)]
+mod round_trip;
 
 pub use decode::DecodeFailure;
 pub use filter::{AttributeCondition, FilterCriteria, FilterOperation, FilterUsage};

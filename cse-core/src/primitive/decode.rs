@@ -232,7 +232,11 @@ fn filter_criteria(map: &Map) -> Result<FilterCriteria, Error> {
                 }
             }
             "smf" => return Err(Error::NotImplemented("filtering by semantics (smf)".into())),
-            "cfs" | "cfq" => return Err(Error::NotImplemented("filtering by content (cfs, cfq)".into())),
+            "cfs" => match integer(&parameter, value)? {
+                1 => {}
+                other => return Err(Error::parameter(parameter, format!("must be 1 (JSONPath), not {other}"))),
+            },
+            "cfq" => criteria.content_filter_query = Some(text(&parameter, value, ADDRESS_BYTES_MAX)?),
             "gmty" | "geom" | "gsf" => {
                 return Err(Error::NotImplemented("filtering by geometry (gmty, geom, gsf)".into()));
             }
@@ -242,6 +246,9 @@ fn filter_criteria(map: &Map) -> Result<FilterCriteria, Error> {
                 return Err(Error::parameter(name, "is no member of the filter criteria"));
             }
         }
+    }
+    if map.contains("cfs") != map.contains("cfq") {
+        return Err(Error::parameter("fc/cfs", "and cfq must be given together"));
     }
     if criteria.usage == FilterUsage::IpeOnDemand {
         return Err(Error::NotImplemented("IPE on-demand discovery (fu 3)".into()));
@@ -464,6 +471,9 @@ mod tests {
             (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"zzz":1}}"#, 4000, "'fc/zzz'"),
             (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"smf":["x"]}}"#, 5001, "smf"),
             (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"fu":3}}"#, 5001, "IPE"),
+            (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"cfs":2,"cfq":"$"}}"#, 4000, "'fc/cfs'"),
+            (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"cfq":"$"}}"#, 4000, "'fc/cfs'"),
+            (r#"{"op":2,"to":"x","fr":"C","rqi":"1","fc":{"cfs":1,"cfq":7.5}}"#, 4000, "'fc/cfq'"),
             (r#"{"op":2,"to":"x","fr":"C","rqi":"1","zzz":1}"#, 4000, "'zzz'"),
             (r#"{"op":5,"to":"x","fr":"C","rqi":"1","pc":{},"rcn":1}"#, 4000, "'rcn'"),
         ] {

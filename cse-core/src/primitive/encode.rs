@@ -92,6 +92,10 @@ impl FilterCriteria {
         if self.operation == FilterOperation::Or {
             map.push("fo", 2_i64);
         }
+        if let Some(query) = &self.content_filter_query {
+            map.push("cfs", 1_i64);
+            map.push("cfq", query.clone());
+        }
         put(&mut map, "lvl", self.level);
         put(&mut map, "ofst", self.offset);
         put(&mut map, "arp", self.apply_relative_path.clone());

@@ -84,6 +84,9 @@ pub struct FilterCriteria {
     pub child_attribute: Vec<AttributeCondition>,
     /// `patr`
     pub parent_attribute: Vec<AttributeCondition>,
+    /// `cfq`, a JSONPath (RFC 9535) that must find something in the content. `cfs` is 1, JSONPath being the only
+    /// syntax there is.
+    pub content_filter_query: Option<Text>,
     /// `lim`: at most so many resources in the result.
     pub limit: Option<u64>,
     /// `lvl`: at most so many levels below the target.

@@ -265,3 +265,25 @@ async fn unusable_criteria_are_refused_with_a_hint() {
     admin.primitive(r#"{"op":2,"to":"cse-in/f","fc":{"fu":5}}"#).await.refused(Rsc::BadRequest, "fc/fu");
     admin.primitive(r#"{"op":2,"to":"cse-in/f","fc":{"fu":3}}"#).await.refused(Rsc::NotImplemented, "IPE");
 }
+
+#[tokio::test]
+async fn content_is_looked_into_with_a_json_path() {
+    let cse = TestCse::new().await;
+    let sensor = cse.register("Csensor", "sensor").await;
+    sensor.container("cse-in/sensor", "log").await.created();
+    for (name, content) in [
+        ("warm", r#"{"value":25,"unit":"C"}"#),
+        ("cold", r#"{"value":3,"unit":"C"}"#),
+        ("text", r#""{\"value\":30}""#),
+        ("none", r#""no JSON""#),
+    ] {
+        let content = format!(r#"{{"m2m:cin":{{"rn":"{name}","con":{content}}}}}"#);
+        sensor.create("cse-in/sensor/log", Ty::CONTENT_INSTANCE, &content).await.created();
+    }
+    let found = sensor.discover("cse-in/sensor", r#","cfs":1,"cfq":"$[?@ > 20]""#).await;
+    assert_eq!(found, ["cse-in/sensor/log/warm", "cse-in/sensor/log/text"]);
+    let found = sensor.discover("cse-in/sensor", r#","cfs":"1","cfq":"$.unit","ty":[4]"#).await;
+    assert_eq!(found, ["cse-in/sensor/log/warm", "cse-in/sensor/log/cold"]);
+    let answer = sensor.primitive(r#"{"op":2,"to":"cse-in","fc":{"fu":1,"cfs":1,"cfq":"unit"}}"#).await;
+    answer.refused(Rsc::BadRequest, "'fc/cfq'");
+}

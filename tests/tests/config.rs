@@ -135,10 +135,14 @@ fn a_damaged_database_is_refused_and_left_alone() {
 fn a_database_belongs_to_one_cse() {
     let launch = Launch::default();
     assert!(launch.start().stop().success());
-    for (flag, value) in [("--cse-id", "/id-other"), ("--sp-id", "//other.example")] {
+    for (flag, value, present) in [
+        ("--cse-id", "/id-other", "/id-in"),
+        ("--sp-id", "//other.example", "//cse.example"),
+        ("--cse-name", "other", "cse-in"),
+    ] {
         let (code, text) = launch.clone().with(&[flag, value]).refused();
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.lines().count() == 1 && text.contains("/id-in"), "{flag}: {text}");
+        assert!(text.lines().count() == 1 && text.contains(present), "{flag}: {text}");
     }
     assert!(launch.start().stop().success(), "nothing was changed");
 }

@@ -10,14 +10,19 @@ pub(crate) mod notify;
 pub(crate) mod retrieve;
 pub(crate) mod update;
 
+use std::sync::Arc;
+
 use crate::access::authorize::Requester;
+use crate::address::Resolved;
 use crate::error::{Error, Rsc};
 use crate::id::{Originator, Seq};
+use crate::node::Node;
 use crate::overlay::Effects;
-use crate::primitive::{ReleaseVersion, Request, Response, ResultContent};
-use crate::schema::Ty;
+use crate::primitive::{Operation, ReleaseVersion, Request, Response, ResultContent};
+use crate::schema::{Ty, Virtual};
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
+use crate::view::{Source, View};
 
 /// What an operation needs to know of the request besides the primitive.
 #[derive(Clone, Debug)]
@@ -110,6 +115,23 @@ pub(crate) fn answer(request: &Request, status: Rsc, content: Option<Map>) -> Re
     let mut response = Response::new(status, request.request_identifier.clone());
     response.content = content;
     response
+}
+
+/// The resource that a CREATE or UPDATE addresses; virtual ones take neither.
+pub(crate) async fn resource_at<Q: Source>(
+    view: &mut View<'_, Q>,
+    cx: &Cx,
+    operation: Operation,
+) -> Result<Arc<Node>, Error> {
+    let point = match view.resolve(&cx.target).await? {
+        Resolved::Resource(node) => return Ok(node),
+        Resolved::FanOut(..) => return Err(Error::Internal),
+        Resolved::Latest(_) => Virtual::Latest,
+        Resolved::Oldest(_) => Virtual::Oldest,
+        Resolved::Other(point) => point,
+    };
+    let target = format!("virtual resource '{}'", point.short_name());
+    Err(Error::OperationNotAllowed { operation: operation.name(), target })
 }
 
 /// The result content of a request, or the refusal if the operation does not know it.

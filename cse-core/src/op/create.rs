@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, result_content};
+use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, resource_at, result_content};
 use crate::access::authorize::Permit;
 use crate::access::policy::Access;
-use crate::address::Resolved;
 use crate::behaviour::{self, ae, subscription::EventType};
 use crate::cache::newest_type;
 use crate::content;
@@ -14,7 +13,7 @@ use crate::id::{CseType, Originator, Seq, is_resource_name};
 use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
-use crate::primitive::{Request, ResultContent};
+use crate::primitive::{Operation, Request, ResultContent};
 use crate::resource::{Resource, generated_id, seq_of_generated_id};
 use crate::schema::{self, Ty, TypeDef, Virtual, keys, type_def};
 use crate::time::Timestamp;
@@ -41,7 +40,7 @@ pub(crate) async fn decide<Q: Source>(
 ) -> Result<Decided, Refusal> {
     let ty = request.resource_type.ok_or(Error::MissingParameter("ty"))?;
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
-    let parent = parent_of(view, cx).await?;
+    let parent = resource_at(view, cx, Operation::Create).await?;
     let (permit, def) = authorize(view, cx, &parent, ty).await?;
     let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
     if ty == Ty::AE {
@@ -63,18 +62,6 @@ pub(crate) async fn decide<Q: Source>(
     let mut response = answer(request, Rsc::Created, result(view, wanted, &node, sent));
     response.created_at = Some(view.identity().sp_relative(&node.path).into());
     Ok(Decided { effects, response })
-}
-
-async fn parent_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Node>, Error> {
-    let on_virtual =
-        |name: &str| Error::OperationNotAllowed { operation: "CREATE", target: format!("virtual resource '{name}'") };
-    match view.resolve(&cx.target).await? {
-        Resolved::Resource(node) => Ok(node),
-        Resolved::Latest(_) => Err(on_virtual("la")),
-        Resolved::Oldest(_) => Err(on_virtual("ol")),
-        Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(point) => Err(on_virtual(point.short_name())),
-    }
 }
 
 /// May the originator create a resource of the type here, and can it exist here at all?

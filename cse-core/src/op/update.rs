@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::create::{drop_announcement, take_expiration};
 use super::discover;
-use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, result_content};
+use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, resource_at, result_content};
 use crate::access::policy::Access;
-use crate::address::Resolved;
 use crate::behaviour::{self, subscription::EventType};
 use crate::content;
 use crate::error::{Error, Rsc};
@@ -15,7 +14,7 @@ use crate::node::Node;
 use crate::notify::{Happening, notification};
 use crate::overlay::Effects;
 use crate::ports::{Clause, Search};
-use crate::primitive::{Request, ResultContent};
+use crate::primitive::{Operation, Request, ResultContent};
 use crate::resource::Resource;
 use crate::schema::{self, Presence, Ty, TypeDef, keys, type_def};
 use crate::time::Timestamp;
@@ -33,7 +32,7 @@ pub(crate) async fn decide<Q: Source>(
     answers: &mut Answers,
 ) -> Result<Decided, Refusal> {
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
-    let node = target_of(view, cx).await?;
+    let node = resource_at(view, cx, Operation::Update).await?;
     let content = request.content.as_ref().ok_or(Error::MissingParameter("pc"))?;
     let sent = content.only().and_then(|(_, value)| value.as_map());
     let permit = if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
@@ -85,18 +84,6 @@ pub(crate) async fn decide<Q: Source>(
         _ => Some(content::representation(&updated, view.now)),
     };
     Ok(Decided { effects, response: answer(request, Rsc::Updated, content) })
-}
-
-async fn target_of<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Node>, Error> {
-    let on_virtual =
-        |name: &str| Error::OperationNotAllowed { operation: "UPDATE", target: format!("virtual resource '{name}'") };
-    match view.resolve(&cx.target).await? {
-        Resolved::Resource(node) => Ok(node),
-        Resolved::Latest(_) => Err(on_virtual("la")),
-        Resolved::Oldest(_) => Err(on_virtual("ol")),
-        Resolved::FanOut(..) => Err(Error::Internal),
-        Resolved::Other(point) => Err(on_virtual(point.short_name())),
-    }
 }
 
 /// Types of which no attribute can be updated cannot be updated at all.

@@ -389,20 +389,3 @@ async fn redeliveries_are_told_to_the_cse() {
         assert_eq!((context.redelivery, context.binding), (expected, Binding::Mqtt));
     }
 }
-
-/// Not a bound that can fail on a busy machine: the rate is for the eye, `cargo test -- --nocapture --ignored rate`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn rate() {
-    const COUNT: usize = 200_000;
-    let mut bench = Bench::new();
-    let payload = br#"{"op":1,"to":"cse-in/ae/cnt","fr":"Cx","rqi":"r-123456","rvi":"3","ty":4,"pc":{"m2m:cin":{"cnf":"text/plain:0","con":"21.5"}}}"#;
-    let began = std::time::Instant::now();
-    for _ in 0..COUNT {
-        bench.send("/oneM2M/req/Cx/id-in/json", payload).await;
-    }
-    let stats = Arc::clone(&bench.stats);
-    bench.end().await;
-    assert_eq!(stats.answered.get(), COUNT as u64);
-    println!("{:.0} requests per second", COUNT as f64 / began.elapsed().as_secs_f64());
-}

@@ -36,6 +36,7 @@ use crate::schema::{Ty, keys};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::timers;
+use crate::under_way::UnderWay;
 use crate::value::{Text, Value};
 use crate::view::{ReadSource, View};
 use crate::writer::{self, Change, Job, Observed, Outcome};
@@ -204,8 +205,7 @@ impl<S: Store> Cse<S> {
     pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
-        let mut request = request;
-        let cx = self.context(&mut request, received)?;
+        let cx = self.context(&request, received)?;
         self.wait_for_execution_time(&request, received, cx.deadline).await?;
         let Some(cx) = cx.local() else {
             return Err(Error::NoRoute(request.to.to_string()));
@@ -235,7 +235,7 @@ impl<S: Store> Cse<S> {
     }
 
     /// The checks of TS-0004 §7.3.2 that need no resource.
-    fn context(&self, request: &mut Request, received: Timestamp) -> Result<Located, Error> {
+    fn context(&self, request: &Request, received: Timestamp) -> Result<Located, Error> {
         let settings = &self.0.settings;
         match request.response_type {
             ResponseType::Blocking | ResponseType::FlexBlocking | ResponseType::NoResponse => {}
@@ -430,53 +430,6 @@ impl<S: Store> Cse<S> {
     pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
         let mut seen = self.0.group_requests.lock();
         *seen.get_or_insert((identifier.clone(), group), || key) == key
-    }
-}
-
-/// Remembered requests that are being carried out: a redelivery waits for the answer to the first.
-#[derive(Default)]
-struct UnderWay {
-    counts: Mutex<FxHashMap<ReplyKey, usize>>,
-    ended: Notify,
-}
-
-impl UnderWay {
-    /// Waits until no equal request is being carried out.
-    async fn wait(&self, key: ReplyKey) {
-        loop {
-            let ended = self.ended.notified();
-            tokio::pin!(ended);
-            ended.as_mut().enable();
-            if !self.counts.lock().contains_key(&key) {
-                return;
-            }
-            ended.await;
-        }
-    }
-
-    /// One more is carried out, until the returned place is dropped.
-    fn begin(&self, key: ReplyKey) -> Place<'_> {
-        *self.counts.lock().entry(key).or_default() += 1;
-        Place { under_way: self, key }
-    }
-}
-
-/// See [`UnderWay::begin`].
-struct Place<'a> {
-    under_way: &'a UnderWay,
-    key: ReplyKey,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut counts = self.under_way.counts.lock();
-        if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.key);
-                self.under_way.ended.notify_waiters();
-            }
-        }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod schema;
 pub mod settings;
 pub mod time;
 mod timers;
+mod under_way;
 pub mod value;
 mod view;
 mod writer;

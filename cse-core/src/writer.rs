@@ -243,12 +243,14 @@ impl<S: Store> Writer<S> {
         }
         group.extend(jobs);
         self.prune_replies(&mut overlay, waiting.len());
-        if !broken
-            && !overlay.is_empty()
-            && let Err(error) = commit(&shared.store, transaction, &mut overlay).await
-        {
-            tracing::error!(%error, "the commit failed; {} changes are refused", waiting.len());
-            broken = true;
+        if !broken && !overlay.is_empty() {
+            match commit(&shared.store, transaction, &mut overlay).await {
+                Ok(()) => shared.metrics.commits.increment(),
+                Err(error) => {
+                    tracing::error!(%error, "the commit failed; {} changes are refused", waiting.len());
+                    broken = true;
+                }
+            }
         }
         if broken {
             self.windows.clear();
@@ -259,7 +261,6 @@ impl<S: Store> Writer<S> {
             }
             return;
         }
-        shared.metrics.commits.increment();
         let outbox = std::mem::take(&mut overlay.outbox);
         let deadline = overlay.earliest_deadline;
         shared.cache.commit(overlay.committed());
@@ -393,14 +394,8 @@ async fn observe<Q: Source>(
     let Some(node) = view.plain(&cx.target).await? else {
         return Ok(());
     };
-    let subscriptions = view.subscriptions(&node).await?;
-    let is_monitored =
-        subscriptions.iter().any(|node| node.subscription().is_some_and(|subscription| subscription.has_monitors()));
-    if is_monitored {
-        let access = Access::from(request.operation);
-        view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await?;
-    }
-    Ok(())
+    let access = Access::from(request.operation);
+    view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await
 }
 
 /// The answer to the same request, if this may be a redelivery of it.

@@ -248,11 +248,6 @@ impl Subscription {
                 && (monitor.originators.is_empty() || monitor.originators.contains(originator))
         })
     }
-
-    /// Whether it monitors access attempts at all.
-    pub(crate) fn has_monitors(&self) -> bool {
-        !self.monitors.is_empty()
-    }
 }
 
 fn duration_of(value: &Value) -> Option<Duration> {

@@ -241,11 +241,8 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(known) = self.known(seq) {
             return Ok(known);
         }
-        let resource = self.source.query().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
-        match resource {
-            Some(resource) => self.adopt(resource).await,
-            None => Ok(None),
-        }
+        let found = self.source.query().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
+        self.adopt_found(found).await
     }
 
     /// What overlay and cache know: `Some(None)` when it is gone.
@@ -261,6 +258,14 @@ impl<'a, Q: Source> View<'a, Q> {
         match self.source.overlay().and_then(|overlay| overlay.node(node.seq)) {
             Some(changed) => changed,
             None => Some(node),
+        }
+    }
+
+    /// Makes a node of what the database found, if it found anything.
+    async fn adopt_found(&mut self, found: Option<Resource>) -> Result<Option<Arc<Node>>, Error> {
+        match found {
+            Some(resource) => self.adopt(resource).await,
+            None => Ok(None),
         }
     }
 
@@ -315,11 +320,8 @@ impl<'a, Q: Source> View<'a, Q> {
         {
             return Ok(Some(node));
         }
-        let resource = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
-        match resource {
-            Some(resource) => self.adopt(resource).await,
-            None => Ok(None),
-        }
+        let found = self.source.query().await.map_err(failed)?.by_id(id).await.map_err(failed)?;
+        self.adopt_found(found).await
     }
 
     /// The resource of that structured CSE-relative address.
@@ -368,11 +370,8 @@ impl<'a, Q: Source> View<'a, Q> {
         if let Some(node) = self.known_path(&path) {
             return Ok(Some(node));
         }
-        let resource = self.source.query().await.map_err(failed)?.child(parent.seq, name).await.map_err(failed)?;
-        match resource {
-            Some(resource) => self.adopt(resource).await,
-            None => Ok(None),
-        }
+        let found = self.source.query().await.map_err(failed)?.child(parent.seq, name).await.map_err(failed)?;
+        self.adopt_found(found).await
     }
 
     /// The parent; `None` for the CSEBase.
@@ -442,11 +441,8 @@ impl<'a, Q: Source> View<'a, Q> {
                 }
             }
         }
-        let resource = self.source.settled().await.map_err(failed)?.newest(parent.seq, ty).await.map_err(failed)?;
-        let Some(resource) = resource else {
-            return Ok(None);
-        };
-        let node = self.adopt(resource).await?;
+        let found = self.source.settled().await.map_err(failed)?.newest(parent.seq, ty).await.map_err(failed)?;
+        let node = self.adopt_found(found).await?;
         if let Some(node) = &node
             && self.source.overlay().is_none()
         {
@@ -456,32 +452,13 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(node)
     }
 
-    /// The oldest instance below a container. With a maximum age the oldest expire first, so those are passed over.
+    /// The oldest instance below a container; it may have expired.
     pub(crate) async fn oldest(&mut self, parent: &Node) -> Result<Option<Arc<Node>>, Error> {
         let Some(ty) = newest_type(parent.ty) else {
             return Ok(None);
         };
-        let resource = self.source.settled().await.map_err(failed)?.oldest(parent.seq, ty).await.map_err(failed)?;
-        let Some(resource) = resource else {
-            return Ok(None);
-        };
-        let mut after = resource.seq;
-        let oldest = self.adopt(resource).await?.filter(|node| !node.is_expired(self.now));
-        if oldest.is_some() {
-            return Ok(oldest);
-        }
-        let mut limit = 1;
-        loop {
-            limit = (limit * 4).min(EXPIRED_PAGE_MAX);
-            let page = self.children(parent, &[ty], after, limit).await?;
-            let Some(last) = page.last() else {
-                return Ok(None);
-            };
-            after = last.seq;
-            if let Some(node) = page.into_iter().find(|node| !node.is_expired(self.now)) {
-                return Ok(Some(node));
-            }
-        }
+        let found = self.source.settled().await.map_err(failed)?.oldest(parent.seq, ty).await.map_err(failed)?;
+        self.adopt_found(found).await
     }
 
     /// Number and size of the oldest instances: `count` of them, or all.
@@ -543,9 +520,6 @@ impl<'a, Q: Source> View<'a, Q> {
         Ok(nodes)
     }
 }
-
-/// Instances that are read in one step, looking for one that has not expired.
-const EXPIRED_PAGE_MAX: usize = 256;
 
 /// Most subscriptions of one resource.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 1_000;

@@ -64,7 +64,7 @@ impl Outbound for Counted {
 async fn create(cse: &Cse<MemoryStore>, to: &str, ty: Ty, content: String) {
     let mut request = Request::new(Operation::Create, to, "CAdmin", "r");
     request.resource_type = Some(ty);
-    request.content = Some(Serialization::Json.decode(content.as_bytes()).unwrap());
+    request.content = Some(Serialization::Json.decode_content(content.as_bytes()).unwrap());
     let response = cse.dispatch(request).await;
     assert_eq!(response.status, Rsc::Created, "{:?}", response.content);
 }

@@ -4,7 +4,7 @@
 //! way they will once they can be read.
 
 use crate::error::Error;
-use crate::value::{Map, Value};
+use crate::value::{Map, Name, Value};
 
 /// A serialization of primitives (TS-0004 §8).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -45,21 +45,44 @@ impl Serialization {
         self == Self::Json
     }
 
-    /// Decodes an object: a primitive or a primitive's content.
+    /// Decodes a primitive, bare or below its root name (`m2m:rqp`, `m2m:rsp`).
     ///
     /// # Errors
     /// [`Error::NotAPrimitive`] for bytes that are no object, [`Error::UnsupportedMediaType`] for a
     /// serialization that is not supported.
-    pub fn decode(self, bytes: &[u8]) -> Result<Map, Error> {
+    pub fn decode_primitive(self, bytes: &[u8]) -> Result<Primitive, Error> {
+        let map = self.decode_content(bytes)?;
+        Ok(match map.only() {
+            Some((name, Value::Map(parameters))) if Root::ALL.iter().any(|root| root.name() == name.as_str()) => {
+                Primitive { parameters: parameters.clone(), wrapped: true }
+            }
+            _ => Primitive { parameters: map, wrapped: false },
+        })
+    }
+
+    /// Encodes a primitive. Where the serialization does without a root name (JSON, CBOR), `wrapped` puts it
+    /// around all the same, for peers that write so; XML always has it.
+    pub fn encode_primitive(self, root: Root, parameters: Map, wrapped: bool) -> Vec<u8> {
+        if wrapped {
+            return self.encode_content(&Map::single(Name::new_static(root.name()), parameters));
+        }
+        self.encode_content(&parameters)
+    }
+
+    /// Decodes the content of a primitive: one object below its type name, as `m2m:cin`.
+    ///
+    /// # Errors
+    /// As [`Serialization::decode_primitive`].
+    pub fn decode_content(self, bytes: &[u8]) -> Result<Map, Error> {
         match self {
             Self::Json => decode_json(bytes),
             Self::Xml | Self::Cbor => Err(Error::UnsupportedMediaType(self.name().into())),
         }
     }
 
-    /// Encodes an object. Serializations that are not supported are written as JSON, which is what a
-    /// receiver of an error about them can read.
-    pub fn encode(self, map: &Map) -> Vec<u8> {
+    /// Encodes the content of a primitive. Serializations that are not supported are written as JSON, which is what
+    /// a receiver of an error about them can read.
+    pub fn encode_content(self, map: &Map) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512);
         // Writing to memory cannot fail, and the keys are strings.
         if serde_json::to_writer(&mut bytes, map).is_err() {
@@ -67,6 +90,36 @@ impl Serialization {
         }
         bytes
     }
+}
+
+/// The root name of a primitive (TS-0004 §6.4).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Root {
+    /// `m2m:rqp`
+    Request,
+    /// `m2m:rsp`
+    Response,
+}
+
+impl Root {
+    const ALL: [Root; 2] = [Root::Request, Root::Response];
+
+    /// The name as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "m2m:rqp",
+            Self::Response => "m2m:rsp",
+        }
+    }
+}
+
+/// A primitive as it was decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Primitive {
+    /// Its parameters by short name.
+    pub parameters: Map,
+    /// Whether its root name stood around it; an answer is written likewise.
+    pub wrapped: bool,
 }
 
 fn decode_json(bytes: &[u8]) -> Result<Map, Error> {
@@ -89,15 +142,15 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
-        assert!(matches!(Serialization::Json.decode(deep.as_bytes()), Err(Error::NotAPrimitive(_))));
+        assert!(matches!(Serialization::Json.decode_content(deep.as_bytes()), Err(Error::NotAPrimitive(_))));
         let fine = format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20));
-        assert!(Serialization::Json.decode(fine.as_bytes()).is_ok());
+        assert!(Serialization::Json.decode_content(fine.as_bytes()).is_ok());
     }
 
     #[test]
     fn what_is_no_object_is_refused() {
         for text in ["", "7", "[]", "{", "{\"a\":1}x", "\u{0}"] {
-            assert!(Serialization::Json.decode(text.as_bytes()).is_err(), "{text}");
+            assert!(Serialization::Json.decode_content(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

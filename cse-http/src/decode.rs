@@ -112,7 +112,7 @@ fn primitive(
     options: &HttpOptions,
 ) -> Result<Map, Error> {
     if let Some(MediaType { payload: Payload::RequestPrimitive, serialization }) = body_type {
-        return whole_primitive(parts, serialization.decode(body)?);
+        return whole_primitive(parts, serialization.decode_primitive(body)?.parameters);
     }
     let resource_type = content_type.and_then(|content_type| content_type.resource_type);
     let operation = match parts.method {
@@ -173,7 +173,7 @@ fn content(operation: Operation, body: &Bytes, body_type: Option<MediaType>) -> 
         return Err(Error::ParameterNotAllowed { name: "pc", operation: format!("{operation} over HTTP") });
     }
     let body_type = body_type.ok_or_else(|| Error::UnsupportedMediaType("no Content-Type".into()))?;
-    body_type.serialization.decode(body)
+    body_type.serialization.decode_content(body)
 }
 
 fn header_parameters(map: &mut Map, headers: &HeaderMap) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! From a response primitive to an HTTP response (TS-0009 §6.3, §6.4).
 
 use axum::body::Body;
+use cse_core::codec::Root;
 use cse_core::primitive::Response;
 use http::header::{ALLOW, CONTENT_LOCATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -20,9 +21,9 @@ pub(crate) fn encode(response: Response, form: &AnswerForm) -> http::Response<Bo
         if form.request_identifier.is_none() {
             map.remove("rqi");
         }
-        Some(form.media_type.serialization.encode(&map))
+        Some(form.media_type.serialization.encode_primitive(Root::Response, map, false))
     } else {
-        response.content.map(|content| form.media_type.serialization.encode(&content))
+        response.content.map(|content| form.media_type.serialization.encode_content(&content))
     };
     let body = match body {
         Some(bytes) => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cse_core::codec::Serialization;
+use cse_core::codec::{Root, Serialization};
 use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::ports::{BoxFuture, Dispatch};
@@ -248,11 +248,11 @@ impl<D: Dispatch> Receiver<D> {
     fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Request, Option<Box<Response>>> {
         let stats = &self.common.stats;
         let (decoded, written_as) = match topic.format {
-            Format::Absent => (Serialization::Json.decode(payload), Some(Serialization::Json)),
-            Format::Named(serialization) => (serialization.decode(payload), Some(serialization)),
+            Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
+            Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let failure = match decoded.map(Request::from_map) {
+        let failure = match decoded.map(|primitive| Request::from_map(primitive.parameters)) {
             Ok(Ok(mut request)) => {
                 let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
                     return Ok(request);
@@ -311,13 +311,14 @@ impl<D: Dispatch> Receiver<D> {
     fn try_publish(&self, topic: &Topic<'_>, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
         let Some(name) = self.common.topics.answer(topic, Serialization::Json) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let payload = Bytes::from(Serialization::Json.encode(&response.into_map()));
+        let payload = Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
         let published = match self.publisher.publish_answer(name.clone(), payload) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                let payload = Bytes::from(Serialization::Json.encode(&response.into_map()));
+                let payload =
+                    Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
                 self.publisher.publish_answer(name, payload)
             }
             other => other,

@@ -66,7 +66,8 @@ pub use delivery::{DeliveryHandle, DeliveryStatus};
 pub use filter::InvalidFilter;
 pub use limits::Limits;
 pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome};
-pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, Policy, PolicyFuture};
+pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture};
+pub use serve::Origin;
 pub use session::SessionSnapshot;
 pub use stats::{Counter, Stats};
 

@@ -79,7 +79,10 @@ impl Correlation {
             Format::Named(serialization) => serialization,
             Format::Absent | Format::Unknown(_) => Serialization::Json,
         };
-        let response = match serialization.decode(payload).and_then(Response::from_map) {
+        let response = match serialization
+            .decode_primitive(payload)
+            .and_then(|primitive| Response::from_map(primitive.parameters))
+        {
             Ok(response) => response,
             Err(error) => {
                 self.stats.responses_undecodable.increment();

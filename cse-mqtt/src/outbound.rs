@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cse_core::codec::Serialization;
+use cse_core::codec::{Root, Serialization};
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
 use cse_core::primitive::ResponseType;
 use percent_encoding::percent_decode_str;
@@ -80,7 +80,7 @@ impl Inner {
             if outgoing.serialization.is_supported() { outgoing.serialization } else { Serialization::Json };
         let route = self.route(&outgoing, written_as)?;
         let request = outgoing.request;
-        let payload = Bytes::from(written_as.encode(&request.to_map()));
+        let payload = Bytes::from(written_as.encode_primitive(Root::Request, request.to_map(), false));
         let expects_answer = route.entity.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self

@@ -124,8 +124,8 @@ proptest! {
     #[test]
     fn a_request_is_read_as_it_was_written(request in request()) {
         let written = request.to_map();
-        let bytes = Serialization::Json.encode(&written);
-        let read = Request::from_map(Serialization::Json.decode(&bytes).expect("JSON of ours"));
+        let bytes = Serialization::Json.encode_content(&written);
+        let read = Request::from_map(Serialization::Json.decode_content(&bytes).expect("JSON of ours"));
         let read = read.map_err(|failure| failure.error).expect("a request of ours");
         prop_assert_eq!(read.to_map(), written);
     }
@@ -148,8 +148,8 @@ proptest! {
         response.content_complete = complete;
         response.content_offset = offset;
         response.release_version = Some(ReleaseVersion::R4);
-        let bytes = Serialization::Json.encode(&response.to_map());
-        let read = Response::from_map(Serialization::Json.decode(&bytes).expect("JSON of ours"));
+        let bytes = Serialization::Json.encode_content(&response.to_map());
+        let read = Response::from_map(Serialization::Json.decode_content(&bytes).expect("JSON of ours"));
         prop_assert_eq!(read.expect("a response of ours"), response);
     }
 }

@@ -5,7 +5,7 @@ use cse_core::codec::Serialization;
 use cse_core::error::Rsc;
 use cse_core::ports::SendError;
 use cse_core::primitive::{Operation, Request, Response};
-use cse_core::value::{Map, Value};
+use cse_core::value::Map;
 use http::header::CONTENT_LOCATION;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -95,13 +95,11 @@ fn content(headers: &HeaderMap, body: &Bytes) -> Option<(Payload, Map)> {
         Ok(None) => (Payload::Content, Serialization::Json),
         Err(_) => return None,
     };
-    serialization.decode(body).ok().map(|map| match map.only() {
-        // Not a member of a primitive, so this can only be the wrapper that some senders add.
-        Some((name, Value::Map(inner))) if payload == Payload::ResponsePrimitive && name == "m2m:rsp" => {
-            (payload, inner.clone())
-        }
-        _ => (payload, map),
-    })
+    let map = match payload {
+        Payload::ResponsePrimitive => serialization.decode_primitive(body).ok()?.parameters,
+        _ => serialization.decode_content(body).ok()?,
+    };
+    Some((payload, map))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {

@@ -57,7 +57,7 @@ pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<By
     message.headers_mut().insert(ACCEPT, MediaType::content(serialization).header_value());
     if let Some(content) = request.content.as_ref().filter(|_| request.operation != Operation::Retrieve) {
         message.headers_mut().insert(CONTENT_TYPE, content_type(request, serialization));
-        *message.body_mut() = Full::from(serialization.encode(content));
+        *message.body_mut() = Full::from(serialization.encode_content(content));
     }
     Ok(message)
 }

@@ -33,7 +33,7 @@ impl Publisher for FakePublisher {
         if self.bytes_max.is_some_and(|max| payload.len() > max) {
             return Err(Refused::TooLarge(payload.len()));
         }
-        let map = Serialization::Json.decode(&payload).unwrap();
+        let map = Serialization::Json.decode_content(&payload).unwrap();
         let (rsc, rqi) = (map.int("rsc").unwrap(), map.text("rqi").unwrap());
         self.log.lock().push(format!("answer {topic} {rsc} {rqi}"));
         Ok(None)

@@ -1,6 +1,5 @@
 //! From an accepted stream to a connection with a session: CONNECT, authentication, CONNACK.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -12,17 +11,19 @@ use super::Core;
 use super::codec::{self, Connect, Violation};
 use super::connection::{Attachment, Connection, ConnectionShared};
 use super::policy::{Client, ConnectInfo, ConnectRefusal};
+use super::serve::Origin;
 
 /// CONNACK return code for a protocol version other than 3.1.1.
 const UNACCEPTABLE_VERSION: u8 = 1;
 
 /// Takes a connection through its CONNECT. `None` if it came to nothing; the stream is closed then.
-pub(crate) async fn accept<S>(core: &Arc<Core>, mut stream: S, peer: SocketAddr) -> Option<Connection<S>>
+pub(crate) async fn accept<S>(core: &Arc<Core>, mut stream: S, origin: Origin) -> Option<Connection<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let peer = origin.peer;
     let limit = core.limits.connect_timeout;
-    let Ok(outcome) = timeout(limit, authenticate(core, &mut stream, peer)).await else {
+    let Ok(outcome) = timeout(limit, authenticate(core, &mut stream, origin)).await else {
         core.stats.connect_timeouts.increment();
         debug!(%peer, "no CONNECT in time");
         return None;
@@ -77,7 +78,7 @@ fn return_code(refusal: ConnectRefusal) -> u8 {
     }
 }
 
-async fn authenticate<S>(core: &Core, stream: &mut S, peer: SocketAddr) -> Result<Accepted, Refusal>
+async fn authenticate<S>(core: &Core, stream: &mut S, origin: Origin) -> Result<Accepted, Refusal>
 where
     S: AsyncRead + Unpin,
 {
@@ -99,7 +100,14 @@ where
         // MQTT 3.1.1 §3.1.3.1: a session to be kept needs a name.
         return Err(Refusal::Refused(ConnectRefusal::ClientIdRejected));
     };
-    let info = ConnectInfo { client_id, username: connect.username.take(), password: connect.password.take(), peer };
+    let Origin { peer, certificate } = origin;
+    let info = ConnectInfo {
+        client_id,
+        username: connect.username.take(),
+        password: connect.password.take(),
+        certificate,
+        peer,
+    };
     let identity = core.policy.authenticate(&info).await.map_err(Refusal::Refused)?;
     let client = Client { client_id: info.client_id, identity, peer: Some(peer) };
     Ok(Accepted { client, connect, rest })

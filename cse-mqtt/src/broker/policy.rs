@@ -35,8 +35,19 @@ pub struct ConnectInfo {
     pub username: Option<String>,
     /// Password, if any: any bytes.
     pub password: Option<Bytes>,
+    /// What the client certificate says, if the transport has verified one.
+    pub certificate: Option<Arc<PeerCertificate>>,
     /// Address of the peer.
     pub peer: SocketAddr,
+}
+
+/// The names in a client certificate that the transport has verified.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PeerCertificate {
+    /// Subject alternative names of type URI, in their order.
+    pub uris: Vec<String>,
+    /// Common name of the subject.
+    pub common_name: Option<String>,
 }
 
 impl fmt::Debug for ConnectInfo {
@@ -45,6 +56,7 @@ impl fmt::Debug for ConnectInfo {
             .field("client_id", &self.client_id)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("certificate", &self.certificate)
             .field("peer", &self.peer)
             .finish()
     }

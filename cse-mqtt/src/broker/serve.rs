@@ -14,12 +14,29 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::connect;
+use super::policy::PeerCertificate;
 use super::{Broker, Core};
 
 /// Wait after an error of `accept`, which without it would come again at once (no free file descriptor).
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// How often sessions are looked at for expiry.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where a connection comes from, as far as its transport knows.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Address of the peer.
+    pub peer: SocketAddr,
+    /// What the client certificate says, if the transport has verified one.
+    pub certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Origin {
+    /// Of a transport without certificates.
+    pub fn of(peer: SocketAddr) -> Self {
+        Self { peer, certificate: None }
+    }
+}
 
 impl Broker {
     /// Accepts and serves connections of `listener` until `shutdown` becomes `true` or its sender is gone.
@@ -80,7 +97,7 @@ impl Broker {
         }
         let broker = self.clone();
         let shutdown = shutdown.clone();
-        connections.spawn(async move { broker.serve_connection(stream, peer, shutdown, drain).await });
+        connections.spawn(async move { broker.serve_connection(stream, Origin::of(peer), shutdown, drain).await });
     }
 
     /// Serves one connection over any stream until it ends; for transports that need a handshake of their own first.
@@ -89,15 +106,16 @@ impl Broker {
     pub async fn serve_connection<S>(
         &self,
         stream: S,
-        peer: SocketAddr,
+        origin: Origin,
         mut shutdown: watch::Receiver<bool>,
         drain: Duration,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.core.stats.connections_accepted.increment();
+        let peer = origin.peer;
         let connection = tokio::select! {
-            connection = connect::accept(&self.core, stream, peer) => connection,
+            connection = connect::accept(&self.core, stream, origin) => connection,
             () = stopped(&mut shutdown) => return,
         };
         let Some(connection) = connection else {

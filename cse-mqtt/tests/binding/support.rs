@@ -210,6 +210,6 @@ impl Client {
 
 /// The parts of an answer that tests look at.
 pub(crate) fn answer(payload: &str) -> (i64, String) {
-    let map = cse_core::codec::Serialization::Json.decode(payload.as_bytes()).unwrap();
+    let map = cse_core::codec::Serialization::Json.decode_content(payload.as_bytes()).unwrap();
     (map.int("rsc").unwrap(), map.text("rqi").unwrap().to_owned())
 }

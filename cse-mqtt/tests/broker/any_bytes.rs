@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cse_mqtt::broker::{Broker, Limits, OpenPolicy};
+use cse_mqtt::broker::{Broker, Limits, OpenPolicy, Origin};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rumqttc::QoS;
@@ -40,7 +40,7 @@ async fn survives(broker: &Broker, bytes: &[u8], cut: usize) {
     let serving = broker.clone();
     let served = tokio::spawn(async move {
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        serving.serve_connection(far, peer, shutdown, DRAIN).await;
+        serving.serve_connection(far, Origin::of(peer), shutdown, DRAIN).await;
     });
     let (first, second) = bytes.split_at(cut);
     let _ = near.write_all(first).await;

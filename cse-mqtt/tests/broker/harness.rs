@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use cse_mqtt::broker::{
-    Broker, Client as Who, ConnectInfo, ConnectRefusal, Identity, Inbound, Limits, LinkReceiver, OpenPolicy, Policy,
-    PolicyFuture,
+    Broker, Client as Who, ConnectInfo, ConnectRefusal, Identity, Inbound, Limits, LinkReceiver, OpenPolicy, Origin,
+    Policy, PolicyFuture,
 };
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
@@ -102,7 +102,9 @@ pub(crate) fn in_memory(broker: &Broker) -> (Client<DuplexStream>, watch::Sender
     let (stop, shutdown) = watch::channel(false);
     let broker = broker.clone();
     let served = tokio::spawn(async move {
-        broker.serve_connection(far, SocketAddr::from(([127, 0, 0, 1], 1)), shutdown, Duration::from_secs(60)).await;
+        broker
+            .serve_connection(far, Origin::of(SocketAddr::from(([127, 0, 0, 1], 1))), shutdown, Duration::from_secs(60))
+            .await;
     });
     (Client::new(near), stop, served)
 }

@@ -23,6 +23,7 @@ mod outbox;
 mod overlay;
 pub mod ports;
 pub mod primitive;
+pub mod registrations;
 pub mod resource;
 #[cfg_attr(not(test), expect(dead_code, reason = "starts and ends are for schedules of subscriptions"))]
 mod schedule;

@@ -57,6 +57,7 @@ mod limits;
 mod link;
 mod policy;
 mod registry;
+mod review;
 mod router;
 mod serve;
 mod session;

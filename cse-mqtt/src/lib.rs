@@ -15,6 +15,7 @@ mod outbound;
 mod pool;
 mod redelivery;
 mod salvage;
+pub mod security;
 mod service;
 mod stats;
 pub mod topic;

@@ -125,12 +125,7 @@ where
     let (session, resumed) = core.attach(&shared, keeping);
     if resumed {
         // What the client may do can have changed since it subscribed.
-        for filter in session.filters() {
-            if !core.policy.may_subscribe(&shared.client, filter.as_str()) {
-                core.stats.subscriptions_denied.increment();
-                core.router.unsubscribe(&session, &filter);
-            }
-        }
+        core.review(&session);
     }
     debug!(client_id = %shared.client.client_id, peer = ?shared.client.peer, resumed, "client connected");
     let output = BytesMut::from(&codec::connack(resumed, 0)[..]);

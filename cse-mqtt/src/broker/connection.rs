@@ -26,6 +26,7 @@ use super::acks::{AckKind, AckQueue};
 use super::codec::{self, Violation};
 use super::link::{Inbound, LinkShared, Push};
 use super::policy::Client;
+use super::review::Denials;
 use super::session::Session;
 
 /// Bytes read at once.
@@ -137,6 +138,8 @@ pub(crate) enum Closed {
     TakenOver,
     #[error("the client was expelled")]
     Expelled,
+    #[error("the client kept publishing to topics that it is denied")]
+    Denied,
     #[error("the broker is stopping")]
     Drained,
 }
@@ -177,6 +180,7 @@ pub(crate) struct Connection<S> {
     /// Acknowledgements not written yet.
     unacknowledged: usize,
     silence: Option<Silence>,
+    pub(super) denials: Denials,
 }
 
 /// Watches over the keep-alive.
@@ -204,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             to_links: VecDeque::new(),
             unacknowledged: 0,
             silence,
+            denials: Denials::new(),
         }
     }
 
@@ -214,6 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match &closed {
             Closed::Violation(_) => stats.protocol_violations.increment(),
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
+            Closed::Denied => stats.denied_disconnects.increment(),
             _ => {}
         }
         closed

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::v4::{Publish, Subscribe, Unsubscribe};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use super::acks::AckKind;
 use super::codec::{self, ClientPacket, Violation};
@@ -40,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    fn publish(&mut self, publish: Publish) -> Result<(), Violation> {
+    fn publish(&mut self, publish: Publish) -> Result<(), Closed> {
         let Attachment { core, session, shared } = &self.attachment;
         core.stats.publishes_received.increment();
         if publish.retain {
@@ -50,6 +51,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // MQTT 3.1.1 §3.3.5 leaves two ways: acknowledge and drop, or close. A client whose rights have changed
             // should not have to reconnect for every message.
             core.stats.publishes_denied.increment();
+            if self.denials.note(&core.limits, Instant::now()) {
+                return Err(Closed::Denied);
+            }
             match publish.qos {
                 QoS::AtMostOnce => {}
                 QoS::AtLeastOnce => drop(self.push_ack(publish.pkid, AckKind::PubAck, 0)),
@@ -69,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Ok(());
                 }
                 Receipt::Repeated => return Ok(()),
-                Receipt::TooMany => return Err(Violation::TooManyUnreleased),
+                Receipt::TooMany => return Err(Violation::TooManyUnreleased.into()),
             }
         }
         self.route(publish);
@@ -170,6 +174,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if !core.router.subscribe(session, shared, &filter, Wish { qos, no_local: false }) {
             core.stats.subscriptions_refused.increment();
+            return Ok(SUBSCRIPTION_FAILURE);
+        }
+        // Rights that ended in between were reviewed without this subscription.
+        if !core.policy.may_subscribe(&shared.client, filter.as_str()) {
+            core.stats.subscriptions_denied.increment();
+            core.router.unsubscribe(session, &filter);
             return Ok(SUBSCRIPTION_FAILURE);
         }
         core.stats.subscriptions_granted.increment();

@@ -285,6 +285,11 @@ impl Session {
         self.state.lock().subscriptions.remove(filter).is_some()
     }
 
+    /// The client as it connected last.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.state.lock().client)
+    }
+
     pub(crate) fn filters(&self) -> Vec<TopicFilter> {
         self.state.lock().subscriptions.keys().cloned().collect()
     }

@@ -11,8 +11,8 @@
 //!
 //! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
 //! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
-//! there is no bridging and no clustering. TLS and other transports go around it, by
-//! [`Broker::serve_connection`].
+//! there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
+//! what else there may be goes around it, by [`Broker::serve_connection`].
 //!
 //! ```no_run
 //! # use std::{sync::Arc, time::Duration};
@@ -75,6 +75,7 @@ use filter::TopicFilter;
 use link::LinkShared;
 use registry::Registry;
 use router::Router;
+use serve::Places;
 use session::Memory;
 
 /// The broker. Clones are the same broker.
@@ -91,6 +92,7 @@ pub(crate) struct Core {
     router: Router,
     registry: Registry,
     memory: Arc<Memory>,
+    places: Places,
     last_id: AtomicU64,
 }
 
@@ -98,6 +100,7 @@ impl Broker {
     /// A broker without connections; see [`Broker::serve`] and [`Broker::link`].
     pub fn new(limits: Limits, policy: Arc<dyn Policy>) -> Self {
         let router = Router::new(limits.subscriptions_total_max);
+        let places = Places::new(limits.connections_max);
         Self {
             core: Arc::new(Core {
                 limits: Arc::new(limits),
@@ -106,6 +109,7 @@ impl Broker {
                 router,
                 registry: Registry::default(),
                 memory: Arc::default(),
+                places,
                 last_id: AtomicU64::new(0),
             }),
         }

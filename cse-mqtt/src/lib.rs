@@ -19,6 +19,7 @@ mod salvage;
 mod service;
 mod stats;
 pub mod topic;
+pub mod transport;
 
 pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};

@@ -22,6 +22,7 @@ mod op;
 mod outbox;
 mod overlay;
 pub mod ports;
+mod preference;
 pub mod primitive;
 pub mod registrations;
 pub mod resource;

@@ -8,6 +8,7 @@ pub mod broker;
 mod correlation;
 mod embedded;
 mod external;
+mod form;
 mod hop;
 mod link;
 mod options;
@@ -19,6 +20,7 @@ pub mod security;
 mod service;
 mod stats;
 pub mod topic;
+pub mod transport;
 
 pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};

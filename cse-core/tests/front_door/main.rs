@@ -21,5 +21,6 @@ mod policies_of_subscriptions;
 mod redelivery;
 mod registration;
 mod results;
+mod serializations;
 mod subscriptions;
 mod time;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
 use crate::form::Form;
-use crate::hop;
+use crate::hop::{self, Hop};
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
@@ -170,7 +170,7 @@ impl<D: Dispatch> Receiver<D> {
     fn start(&mut self, inbound: Inbound) {
         let topics = Arc::clone(&self.common.topics);
         let Some(topic) = topics.parse(&inbound.topic) else { return };
-        let (mut request, form) = match self.read(&topic, &inbound.payload) {
+        let (mut request, form) = match self.read(&topic, inbound.is_own_topic, &inbound.payload) {
             Ok(read) => read,
             Err(refusal) => {
                 if refusal.is_none_or(|(response, form)| self.publish(&topic, form, *response)) {
@@ -183,7 +183,8 @@ impl<D: Dispatch> Receiver<D> {
         if redelivery == Redelivery::Possible {
             self.common.stats.possible_redeliveries.increment();
         }
-        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery };
+        let peer = hop::with_credential(topic.kind, topic.originator, inbound.peer);
+        request.context = Context { binding: Binding::Mqtt, peer, redelivery };
         let running = Running {
             topic: Arc::clone(&inbound.topic),
             form,
@@ -250,7 +251,12 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<(Request, Form), Option<Refusal>> {
+    fn read(
+        &self,
+        topic: &Topic<'_>,
+        is_own: Option<bool>,
+        payload: &[u8],
+    ) -> Result<(Request, Form), Option<Refusal>> {
         let stats = &self.common.stats;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
@@ -265,7 +271,8 @@ impl<D: Dispatch> Receiver<D> {
         });
         let failure = match decoded {
             Ok(Ok(mut request)) => {
-                let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
+                let hop = Hop { kind: topic.kind, level: topic.originator, is_own };
+                let Err(error) = hop::check(&self.common.identity, hop, &mut request) else {
                     return Ok((request, form));
                 };
                 if matches!(error, Error::OriginatorMismatch(_)) {

@@ -5,18 +5,34 @@
 //! entities registered here never come in through a peer.
 
 use cse_core::error::Error;
-use cse_core::id::CseIdentity;
+use cse_core::id::{CseIdentity, Peer};
 use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
 
 use crate::topic::{TopicKind, entity_of};
+
+/// What a topic says of the sender of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop<'a> {
+    pub(crate) kind: TopicKind,
+    /// Its identifier as a topic level, or its Credential-ID.
+    pub(crate) level: &'a str,
+    /// Whether the broker says that the topic is the sender's own; `None` if it does not say.
+    pub(crate) is_own: Option<bool>,
+}
 
 /// Checks `fr` against the topic and brings a registration without originator into one form (`fr` absent).
 ///
 /// # Errors
 /// [`Error::OriginatorMismatch`] if the hop may not speak for the originator, [`Error::MissingParameter`] without
 /// originator.
-pub(crate) fn check(identity: &CseIdentity, kind: TopicKind, level: &str, request: &mut Request) -> Result<(), Error> {
+pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request) -> Result<(), Error> {
+    let Hop { kind, level, is_own } = hop;
+    if is_own == Some(false) {
+        // It was when the broker took the message; the registration has ended since.
+        let text = format!("topic originator '{level}' is not, or no longer, registered under the sender's credential");
+        return Err(Error::OriginatorMismatch(text));
+    }
     let registers_ae = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
     if kind == TopicKind::RegistrationRequest {
         let registers_cse = request.operation == Operation::Create && request.resource_type == Some(Ty::REMOTE_CSE);
@@ -36,6 +52,15 @@ pub(crate) fn check(identity: &CseIdentity, kind: TopicKind, level: &str, reques
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
+}
+
+/// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
+/// verified it, but what is bound to it by configuration is bound to it all the same.
+pub(crate) fn with_credential(kind: TopicKind, level: &str, mut peer: Peer) -> Peer {
+    if kind == TopicKind::RegistrationRequest && peer.credential.is_none() && !level.is_empty() {
+        peer.credential = Some(level.into());
+    }
+    peer
 }
 
 fn may_speak_for(identity: &CseIdentity, level: &str, from: &str) -> bool {
@@ -114,7 +139,8 @@ mod tests {
         let mut request = Request::new(operation, "cse-in", "", "1");
         request.from = from.map(Into::into);
         request.resource_type = ty;
-        check(&identity(), kind, level, &mut request).map(|()| request).map_err(|error| error.rsc())
+        let hop = Hop { kind, level, is_own: None };
+        check(&identity(), hop, &mut request).map(|()| request).map_err(|error| error.rsc())
     }
 
     #[test]
@@ -139,5 +165,40 @@ mod tests {
         let refusal = checked(kind, "1-abc", Some("Cx"), Some(Ty::CONTAINER)).expect_err("refused");
         assert_eq!(refusal, Rsc::OriginatorHasNoPrivilege);
         assert!(checked(kind, "1-abc", Some("Cx"), None).is_err());
+    }
+
+    #[test]
+    fn what_the_broker_says_of_the_topic_counts_first() {
+        for (is_own, kind, from, ty, allowed) in [
+            (Some(true), TopicKind::Request, "Cx", None, true),
+            (Some(true), TopicKind::Request, "Cy", None, false),
+            (Some(false), TopicKind::Request, "Cx", None, false),
+            (Some(false), TopicKind::Request, "C", Some(Ty::AE), false),
+            (Some(true), TopicKind::RegistrationRequest, "Cy", Some(Ty::AE), true),
+            (Some(false), TopicKind::RegistrationRequest, "Cx", Some(Ty::AE), false),
+            (Some(true), TopicKind::RegistrationRequest, "Cx", Some(Ty::CONTAINER), false),
+        ] {
+            let operation = if ty.is_some() { Operation::Create } else { Operation::Retrieve };
+            let mut request = Request::new(operation, "cse-in", from, "1");
+            request.resource_type = ty;
+            let checked = check(&identity(), Hop { kind, level: "Cx", is_own }, &mut request);
+            assert_eq!(checked.is_ok(), allowed, "{is_own:?} {kind:?} {from} {ty:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_in_the_topic_is_a_claim() {
+        let known = Peer { authenticated: true, credential: Some("lamp-7".into()), ..Peer::default() };
+        let registration = TopicKind::RegistrationRequest;
+        for (kind, peer, expected) in [
+            (registration, Peer::default(), Some("1-abc")),
+            (registration, known, Some("lamp-7")),
+            (TopicKind::Request, Peer::default(), None),
+        ] {
+            let proven = peer.authenticated;
+            let peer = with_credential(kind, "1-abc", peer);
+            assert_eq!((peer.credential.as_deref(), peer.authenticated), (expected, proven));
+        }
+        assert_eq!(with_credential(registration, "", Peer::default()).credential, None);
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Inbound {
     pub(crate) duplicate: bool,
     /// Who published it, as far as the link knows.
     pub(crate) peer: Peer,
+    /// Whether the topic is the sender's own, where the broker judges that; `None` where it does not, and the topic is
+    /// taken at its word.
+    pub(crate) is_own_topic: Option<bool>,
     /// To be used when the message has done its work; dropped unused, the message comes again some day.
     pub(crate) acknowledgement: Option<Box<dyn Acknowledgement>>,
 }

@@ -1,6 +1,9 @@
 //! What can be chosen for the binding.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::security::Security;
 
 /// Options of the binding, the same for both kinds of broker.
 #[derive(Clone, Debug)]
@@ -22,8 +25,8 @@ pub struct BindingOptions {
     /// Answers whose receipt is followed, to tell redeliveries (embedded broker). Default 100,000; beyond it the
     /// oldest is forgotten, and a repetition of its request counts as a new one.
     pub followed_answers_max: usize,
-    /// Whether the policy of the embedded broker has proven who a client is when it gives it a name. Default: no.
-    pub broker_proves_identities: bool,
+    /// The policy of the embedded broker, which knows who its clients are. Default: none, and nothing is known.
+    pub security: Option<Arc<Security>>,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
     /// Default `None`: never.
     ///
@@ -52,7 +55,7 @@ impl Default for BindingOptions {
             waiting_bytes_max: 32 * 1024 * 1024,
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,
-            broker_proves_identities: false,
+            security: None,
             acknowledge_after: None,
             pending_requests_max: 10_000,
             other_brokers_max: 64,

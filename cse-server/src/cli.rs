@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::certs::{self, DevCertificates};
 use crate::config::{Config, Given, Override, Source};
+use crate::passwd::{self, Passwd};
 
 /// An option that has a flag and a variable.
 struct Flag {
@@ -104,6 +105,20 @@ const FLAGS: &[Flag] = &[
         help: "Whether clients show certificates",
     },
     Flag {
+        name: "mqtt-policy",
+        env: "CSE_MQTT_POLICY",
+        key: "mqtt.policy",
+        value: "auto|open|strict",
+        help: "Whether its clients are restricted to the topics of their identity",
+    },
+    Flag {
+        name: "mqtt-users",
+        env: "CSE_MQTT_USERS",
+        key: "mqtt.users-file",
+        value: "FILE",
+        help: "Users of the embedded MQTT broker, with hashes of their passwords",
+    },
+    Flag {
         name: "mqtt-broker",
         env: "CSE_MQTT_BROKER",
         key: "mqtt.broker",
@@ -142,6 +157,8 @@ pub(crate) enum Task {
     CheckConfig,
     /// Make certificates to try TLS with; needs no configuration.
     MakeCertificates(DevCertificates),
+    /// Make a line for the list of users; needs no configuration.
+    Passwd(Passwd),
 }
 
 /// What was asked for.
@@ -172,6 +189,7 @@ pub(crate) fn parse(
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
         Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
+        Some(("passwd", inner)) => (Task::Passwd(Passwd::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
     };
     // Container tools pass variables that were left empty; nobody means the empty text by that.
@@ -231,6 +249,7 @@ fn command() -> Command {
         .args(flags)
         .subcommand(Command::new(CHECK_CONFIG).about("Report every problem of the configuration and exit"))
         .subcommand(certs::command())
+        .subcommand(passwd::command())
         .disable_help_subcommand(true)
 }
 

@@ -197,6 +197,7 @@ impl Driver {
             payload: publish.payload,
             duplicate: publish.dup,
             peer: Peer::default(),
+            is_own_topic: None,
             acknowledgement,
         };
         match timeout(INBOUND_WAIT_MAX, self.inbound.send(inbound)).await {

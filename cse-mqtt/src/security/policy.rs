@@ -90,6 +90,8 @@ pub(crate) struct Sender {
     pub(crate) identifier: Option<Text>,
     /// Whether what the topic says of the sender was proven.
     pub(crate) proven: bool,
+    /// Whether the topic is its own; `None` in open mode, where that does not matter.
+    pub(crate) is_own_topic: Option<bool>,
 }
 
 impl Security {
@@ -147,20 +149,17 @@ impl Security {
     /// What is known of the sender of a message on that topic.
     pub(crate) fn sender(&self, client: &Client, topic: &str) -> Sender {
         let who = Who::of(&client.identity);
-        if !who.proven {
+        if !who.proven && self.options.mode == Mode::Open {
             return Sender::default();
         }
+        // In strict mode the broker has let nothing else through, but what is registered may have changed since.
+        let is_own_topic = self.decide(|rights, registered| rights.may_publish(&who, registered, topic));
         Sender {
             credential: Some(who.credential.into()),
             identifier: who.identifier().map(Text::from),
-            // In strict mode the broker has let nothing else through, but what is registered may have changed since.
-            proven: self.decide(|rights, registered| rights.may_publish(&who, registered, topic)),
+            proven: who.proven && is_own_topic,
+            is_own_topic: (self.options.mode == Mode::Strict).then_some(is_own_topic),
         }
-    }
-
-    /// Whether a Credential-ID in a topic is the sender's own.
-    pub(crate) fn is_credential_of(&self, client: &Client, level: &str) -> bool {
-        self.rights.is_credential(&Who::of(&client.identity), level)
     }
 
     fn decide(&self, decision: impl FnOnce(&Rights, &dyn Registered) -> bool) -> bool {

@@ -118,7 +118,7 @@ impl Rights {
 
     /// Whether the client speaks for itself on a topic of a Credential-ID: its own credential, or the identifier
     /// that its credential stands for.
-    pub(crate) fn is_credential(&self, who: &Who<'_>, level: &str) -> bool {
+    fn is_credential(&self, who: &Who<'_>, level: &str) -> bool {
         spells_credential(level, who.credential)
             || who.ae.is_some_and(|ae| entity_of(&self.identity, level).as_str() == ae)
             || self.is_cse(who, level)

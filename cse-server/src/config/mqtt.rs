@@ -2,6 +2,7 @@
 
 mod external;
 mod listen;
+mod security;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::text::Size;
 
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
+pub(crate) use security::MqttSecurity;
 
 use external::BrokerUrl;
 
@@ -31,6 +33,8 @@ pub(crate) enum MqttVia {
 pub(crate) struct MqttConfig {
     /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
     pub(crate) via: MqttVia,
+    /// Who may connect to the embedded broker, and what clients may do there.
+    pub(crate) security: MqttSecurity,
     /// Put before each topic, as in the point of access. Default: nothing.
     pub(crate) topic_prefix: Text,
     /// Longest time after which an equal message may still be a redelivery, on an external broker that does
@@ -68,8 +72,10 @@ impl MqttConfig {
         if topic_prefix.contains(|c: char| c.is_control() || matches!(c, '+' | '#')) {
             section.problem("topic-prefix", "must not have '+', '#' or control characters");
         }
+        let security = MqttSecurity::read(&mut section, &via);
         Self {
             via,
+            security,
             topic_prefix,
             redelivery_window: section.within(
                 "redelivery-window",

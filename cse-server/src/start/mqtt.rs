@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
-use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy};
+use cse_core::registrations::Registrations;
+use cse_mqtt::broker::{Broker, Policy};
+use cse_mqtt::security::Security;
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use prometheus_client::registry::Registry;
 
 use super::listeners::MqttListeners;
+use super::{StartError, security};
 use crate::config::{Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
@@ -21,7 +24,7 @@ const MQTT_PORT: u16 = 1883;
 /// The binding before it runs.
 pub(super) struct Mqtt {
     binding: MqttBinding,
-    broker: Option<Broker>,
+    broker: Option<(Broker, Arc<Security>)>,
 }
 
 impl Mqtt {
@@ -30,7 +33,7 @@ impl Mqtt {
         config: &Config,
         identity: &CseIdentity,
         listening: &Listening,
-    ) -> Result<Option<Self>, InvalidFilter> {
+    ) -> Result<Option<Self>, StartError> {
         let mqtt = &config.mqtt;
         let options = BindingOptions {
             own_points_of_access: own_points_of_access(config, listening),
@@ -40,8 +43,7 @@ impl Mqtt {
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
             redelivery_window: mqtt.redelivery_window,
             followed_answers_max: mqtt.followed_answers_max,
-            // `OpenPolicy` lets everybody in, under any name.
-            broker_proves_identities: false,
+            security: None,
             acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,
@@ -52,9 +54,11 @@ impl Mqtt {
         Ok(match &config.mqtt.via {
             MqttVia::Off => None,
             MqttVia::Embedded(_) => {
-                let broker = Broker::new(config.broker.limits.clone(), Arc::new(OpenPolicy));
+                let security = security::security(config, identity)?;
+                let broker = Broker::new(config.broker.limits.clone(), Arc::clone(&security) as Arc<dyn Policy>);
+                let options = BindingOptions { security: Some(Arc::clone(&security)), ..options };
                 let binding = MqttBinding::embedded(identity, options, &broker)?;
-                Some(Self { binding, broker: Some(broker) })
+                Some(Self { binding, broker: Some((broker, security)) })
             }
             MqttVia::External(external) => {
                 let binding = MqttBinding::external(identity, options, external_options(external));
@@ -68,11 +72,13 @@ impl Mqtt {
         self.binding.outbound()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the server")]
     /// Takes requests, and serves the embedded broker on its listeners.
     pub(super) fn start(
         self,
         config: &Config,
         dispatch: impl Dispatch,
+        registrations: Arc<Registrations>,
         listeners: MqttListeners,
         lifecycle: &mut Lifecycle,
         health: &mut Health,
@@ -84,9 +90,10 @@ impl Mqtt {
         metrics::register(registry, move || metrics::mqtt_samples(&stats));
         let stop = lifecycle.stop_of(Stage::Bindings);
         lifecycle.spawn(Stage::Bindings, "mqtt", binding.run(dispatch, stopped(stop)));
-        let (Some(broker), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
+        let (Some((broker, security)), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
+        security::start(security, registrations, broker.clone(), lifecycle, registry);
         let counted = broker.clone();
         metrics::register(registry, move || metrics::broker_samples(counted.stats()));
         // Together with the binding: what the broker reads after the binding has stopped would be acknowledged,

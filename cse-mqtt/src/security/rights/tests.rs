@@ -238,7 +238,7 @@ fn a_cse_has_the_topics_between_it_and_its_registrar_and_registrees() {
             // Answers to whoever asks it; 1 c) ii.
             &format!("resp {{*}} {own}"),
             &format!("resp {own} id-in"),
-            &format!("reg_req {{id-mn|:cse.example:id-mn|32-:id-mn}} {{*}}"),
+            "reg_req {id-mn|:cse.example:id-mn|32-:id-mn} {*}",
             &format!("reg_resp {{*}} {own}"),
         ],
         &[
@@ -247,7 +247,7 @@ fn a_cse_has_the_topics_between_it_and_its_registrar_and_registrees() {
             &format!("resp {registrees} {own}"),
             &format!("resp {own} {{*|+|#}}"),
             &format!("reg_req {{*|+}} {own}"),
-            &format!("reg_resp {{id-mn|:cse.example:id-mn|32-:id-mn}} {{*|+|#}}"),
+            "reg_resp {id-mn|:cse.example:id-mn|32-:id-mn} {*|+|#}",
         ],
     );
 }

@@ -15,5 +15,6 @@ pub mod port;
 pub mod process;
 pub mod receiver;
 pub mod scenarios;
+pub mod secured;
 pub mod server;
 pub mod wait;

@@ -46,7 +46,7 @@ impl Serialization {
     }
 
     /// Whether this CSE reads and writes it.
-    pub fn is_supported(self) -> bool {
+    pub const fn is_supported(self) -> bool {
         true
     }
 

@@ -51,7 +51,7 @@ pub(super) fn document(bytes: &[u8]) -> Result<Map, String> {
 }
 
 fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
-    let version = declaration.version().map_err(|error| invalid(error))?;
+    let version = declaration.version().map_err(invalid)?;
     if version != "1.0" {
         return Err(invalid("its version is not 1.0"));
     }
@@ -133,7 +133,7 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn next(&mut self) -> Result<Event<'a>, String> {
-        self.xml.read_event().map_err(|error| invalid(error))
+        self.xml.read_event().map_err(invalid)
     }
 
     fn root(&mut self, start: &BytesStart<'_>, is_empty: bool) -> Result<Map, String> {
@@ -209,14 +209,14 @@ impl<'a> Document<'a> {
         let mut attributes = Vec::new();
         let mut tag = Tag::default();
         for attribute in start.attributes() {
-            let attribute = attribute.map_err(|error| invalid(error))?;
+            let attribute = attribute.map_err(invalid)?;
             if attributes.len() == ATTRIBUTES_MAX {
                 return Err(invalid(format_args!("an element with more than {ATTRIBUTES_MAX} attributes")));
             }
             if attribute.value.contains('<') {
                 return Err(invalid("'<' in an attribute"));
             }
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| invalid(error))?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(invalid)?;
             if !text::is_plain_text(&value) {
                 return Err(invalid("a character that XML does not allow"));
             }
@@ -272,7 +272,7 @@ impl<'a> Document<'a> {
         }
         self.bindings.truncate(declared);
         if tag.json {
-            let value = serde_json::from_str(&body.text).map_err(|error| invalid(error))?;
+            let value = serde_json::from_str(&body.text).map_err(invalid)?;
             return if body.members.is_empty() {
                 Ok(Content::Whole(value))
             } else {
@@ -305,7 +305,7 @@ impl<'a> Document<'a> {
                     append(&mut body.text, piece.xml10_content());
                 }
                 Event::GeneralRef(reference) => {
-                    let character = match reference.resolve_char_ref().map_err(|error| invalid(error))? {
+                    let character = match reference.resolve_char_ref().map_err(invalid)? {
                         Some(character) => character,
                         None => match &*reference {
                             "amp" => '&',

@@ -377,7 +377,7 @@ fn finish(slot: &Slot, is_global: bool, body: Body<'_>) -> Result<Content, Strin
             // Only a container of elements is told from a text; an unknown global element is one.
             _ if slot.many == Many::List => Content::Items(Vec::new()),
             (true, _) if slot.what.is_object() || matches!(kind, Kind::Any) => Content::Item(Map::new().into()),
-            (false, true) if slot.many == Many::Repeated => Content::Items(Vec::new()),
+            (false, true) if slot.many == Many::Repeated && text.is_empty() => Content::Items(Vec::new()),
             (false, true) if slot.what.is_object() => Content::Item(Map::new().into()),
             _ => Content::Item("".into()),
         });

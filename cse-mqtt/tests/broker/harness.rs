@@ -153,6 +153,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// All bytes until the broker closes the connection.
+    pub(crate) async fn rest(&mut self) -> BytesMut {
+        while within(self.stream.read_buf(&mut self.input)).await.is_ok_and(|count| count > 0) {}
+        std::mem::take(&mut self.input)
+    }
+
     pub(crate) async fn connect(&mut self, id: &str, clean: bool) -> bool {
         self.send(&connect_bytes(id, clean, 0)).await;
         self.connected().await

@@ -35,8 +35,8 @@ const READ_BYTES: usize = 64 * 1024;
 const OUTPUT_BYTES: usize = 64 * 1024;
 /// Larger buffers are given back when they are empty.
 const IDLE_BUFFER_BYTES: usize = 16 * 1024;
-/// How long a client has to take the reason why its connection ends.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
+/// Longest time for the end of a connection to be told to its client.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Messages collected for links before they are handed over.
 const LINK_BATCH: usize = 64;
 
@@ -196,6 +196,8 @@ pub(crate) struct Connection<S> {
     /// `input` may have complete packets.
     paused: bool,
     pub(super) output: BytesMut,
+    /// A stream with buffers of its own (TLS) may hold bytes that were written.
+    unflushed: bool,
     /// Messages that links have not taken yet.
     pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
     /// Acknowledgements not written yet.
@@ -225,6 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             paused: !input.is_empty(),
             input,
             output,
+            unflushed: false,
             to_links: VecDeque::new(),
             unacknowledged: 0,
             silence,
@@ -240,27 +243,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
             _ => {}
         }
-        if self.version() == Version::V5
-            && let Some(reason) = closed.reason()
-        {
-            self.disconnect(reason, &closed.to_string()).await;
+        let Self { attachment, mut stream, mut output, .. } = self;
+        let terms = attachment.shared.terms;
+        // The session need not wait for the good-byes.
+        drop(attachment);
+        match closed.reason() {
+            Some(reason) if terms.version == Version::V5 => {
+                codec::write_disconnect(&mut output, reason, &closed.to_string(), terms.packet_bytes_max);
+                // On the heap, so that connections that live need no room for it.
+                let _ = timeout(FAREWELL_MAX, Box::pin(farewell(stream, output))).await;
+            }
+            _ if matches!(closed, Closed::Lost(_)) => {}
+            _ => {
+                let _ = timeout(FAREWELL_MAX, stream.shutdown()).await;
+            }
         }
         closed
     }
 
     pub(super) fn version(&self) -> Version {
         self.attachment.shared.terms.version
-    }
-
-    /// Tells the client why, after freeing the session: nobody has to wait for it.
-    async fn disconnect(self, reason: Reason, explanation: &str) {
-        let Self { attachment, stream, mut output, .. } = self;
-        let packet_bytes_max = attachment.shared.terms.packet_bytes_max;
-        drop(attachment);
-        codec::write_disconnect(&mut output, reason, explanation, packet_bytes_max);
-        // On the heap, so that connections that live need no room for it.
-        let farewell = Box::pin(farewell(stream, output));
-        let _ = timeout(FAREWELL_TIME, farewell).await;
     }
 
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
@@ -436,7 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         if self.output.is_empty() {
-            return Poll::Pending;
+            return self.poll_flush(cx);
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
         if written == 0 {
@@ -449,17 +451,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.output.capacity() > IDLE_BUFFER_BYTES {
                 self.output = BytesMut::new();
             }
-            // Buffering streams (TLS, WebSocket) send only now.
-            if let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_flush(cx) {
-                outcome?;
-            }
+            self.unflushed = true;
         }
         Poll::Ready(Ok(()))
     }
 
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Pending
+    }
+
     fn is_drained(&self) -> bool {
         let Attachment { session, shared, .. } = &self.attachment;
-        self.output.is_empty() && self.to_links.is_empty() && shared.acks.lock().is_empty() && session.is_drained()
+        self.output.is_empty()
+            && !self.unflushed
+            && self.to_links.is_empty()
+            && shared.acks.lock().is_empty()
+            && session.is_drained()
     }
 
     // === keep-alive ===

@@ -9,6 +9,7 @@ type Row = (&'static str, &'static str, fn(&Stats) -> &Counter);
 const COUNTERS: &[Row] = &[
     ("broker_connections_accepted", "Connections accepted by the embedded broker", |s| &s.connections_accepted),
     ("broker_connections_over_limit", "Connections closed because there were too many", |s| &s.connections_over_limit),
+    ("broker_handshakes_failed", "Connections whose TLS or WebSocket handshake failed", |s| &s.handshakes_failed),
     ("broker_connects_refused", "CONNECT packets refused", |s| &s.connects_refused),
     ("broker_connect_timeouts", "Connections without CONNECT in time", |s| &s.connect_timeouts),
     ("broker_takeovers", "Connections whose client identifier connected again", |s| &s.takeovers),
@@ -27,6 +28,8 @@ const COUNTERS: &[Row] = &[
     ("broker_dropped_queue_full", "Messages dropped: the client's queue was full", |s| &s.dropped_queue_full),
     ("broker_dropped_memory_full", "Messages dropped: all queues together were full", |s| &s.dropped_memory_full),
     ("broker_dropped_offline", "QoS 0 messages dropped: the client was away", |s| &s.dropped_offline),
+    ("broker_dropped_expired", "Messages dropped: expired before their delivery", |s| &s.dropped_expired),
+    ("broker_dropped_too_large", "Messages dropped: too large for their client", |s| &s.dropped_too_large),
     ("broker_dropped_link_full", "Messages dropped between links: queue full", |s| &s.dropped_link_full),
     ("broker_sessions_expired", "Sessions forgotten: away too long, or too many", |s| &s.sessions_expired),
     ("broker_accept_errors", "Failures to accept a connection", |s| &s.accept_errors),

@@ -1,6 +1,7 @@
 //! `[mqtt]`: the MQTT binding, on the embedded broker or an external one.
 
 mod external;
+mod version;
 
 use std::net::SocketAddr;
 use std::time::Duration;

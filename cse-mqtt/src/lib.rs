@@ -9,6 +9,7 @@ mod correlation;
 mod embedded;
 mod expiry;
 mod external;
+mod form;
 mod hop;
 mod link;
 mod options;
@@ -19,6 +20,7 @@ mod salvage;
 mod service;
 mod stats;
 pub mod topic;
+pub mod transport;
 
 pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, ProtocolVersion, Transport};

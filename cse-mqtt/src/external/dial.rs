@@ -2,18 +2,13 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::options::{ExternalOptions, Transport};
-
-/// A connection, whatever is below it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use crate::transport::BoxedStream;
 
 /// Connects to the broker. The caller limits the time.
-pub(super) async fn dial(options: &ExternalOptions) -> io::Result<Box<dyn Stream>> {
+pub(super) async fn dial(options: &ExternalOptions) -> io::Result<BoxedStream> {
     let stream = TcpStream::connect((options.host.as_str(), options.port)).await?;
     stream.set_nodelay(true)?;
     match options.transport {

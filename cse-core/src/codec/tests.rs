@@ -112,7 +112,7 @@ fn a_root_name_around_a_primitive_is_noticed() {
             assert_eq!((read.parameters, read.wrapped), (parameters.clone(), wrapped));
         }
     }
-    let bytes = Serialization::Xml.encode_primitive(Root::Request, parameters.clone(), false);
+    let bytes = Serialization::Xml.encode_primitive(Root::Request, parameters, false);
     assert!(String::from_utf8_lossy(&bytes).contains("<m2m:rqp "));
     // Content that is no primitive has no parameters below its root.
     let content = Map::single("m2m:cnt", Map::single("rn", "x"));

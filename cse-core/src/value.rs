@@ -212,6 +212,11 @@ impl Map {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// An object with these members, whose names are known to be unique.
+    pub(crate) fn from_unique(members: Vec<(Name, Value)>) -> Self {
+        Self(members)
+    }
+
     /// An object with one member.
     pub fn single(name: impl Into<Name>, value: impl Into<Value>) -> Self {
         Self(vec![(name.into(), value.into())])

@@ -1,6 +1,7 @@
 //! What the tables say about a member: its kind, its cardinality, its form in XML, its place in the order.
 
 use crate::schema::{ComplexDef, Items, Kind, MemberDef, TypeDef, XmlForm, by_root, complex, enums, keys};
+use crate::value::Name;
 
 /// What an element is about: a resource or a value.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,14 @@ impl Slot {
     /// Whether the tables have the member.
     pub(super) fn is_known(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// The name of the member, without a copy where the table has it.
+    pub(super) fn name(&self, name: &str) -> Name {
+        match self.key {
+            Some(key) if key == name => Name::new_static(key),
+            _ => name.into(),
+        }
     }
 
     /// The kind, if this is no resource.

@@ -129,3 +129,18 @@ fn serializations_are_known_by_name() {
     }
     assert_eq!(Serialization::parse("yaml"), None);
 }
+
+#[test]
+fn a_member_that_appears_twice_is_refused_in_few_words() {
+    let name = "n".repeat(100_000);
+    let cbor_text = |text: &str| [&[0x7a][..], &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
+    let cbor = [&[0xa2][..], &cbor_text(&name), &[1], &cbor_text(&name), &[1]].concat();
+    for (serialization, bytes) in [
+        (Serialization::Json, format!("{{\"{name}\":1,\"{name}\":1}}").into_bytes()),
+        (Serialization::Cbor, cbor),
+        (Serialization::Xml, format!("<m2m:cnt {0}='x'><mni>1</mni><mni>2</mni></m2m:cnt>", name).into_bytes()),
+    ] {
+        let problem = serialization.decode_content(&bytes).expect_err("refused").to_string();
+        assert!(problem.contains("appears twice") && problem.len() < 300, "{serialization:?}: {}", problem.len());
+    }
+}

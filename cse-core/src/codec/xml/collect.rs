@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::slots::Many;
-use crate::value::{Map, Name, Value};
+use crate::value::{Map, Name, Value, appears_twice};
 
 /// What one element or attribute says about a member.
 pub(super) enum Content {
@@ -68,7 +68,7 @@ impl Members {
                 *value = Value::List(vec![first, item]);
                 *state = State::List;
             }
-            _ => return Err(format!("'{}' appears twice", name.chars().take(64).collect::<String>())),
+            _ => return Err(appears_twice(name)),
         }
         Ok(())
     }

@@ -62,8 +62,10 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
     }
 }
 
+/// The message about a problem; short, whatever of the input it quotes.
 fn invalid(problem: impl std::fmt::Display) -> String {
-    format!("invalid XML: {problem}")
+    const CHARACTERS_MAX: usize = 200;
+    format!("invalid XML: {problem}").chars().take(CHARACTERS_MAX).collect()
 }
 
 fn too_deep() -> String {

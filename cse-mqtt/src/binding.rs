@@ -261,8 +261,7 @@ impl<D: Dispatch> Receiver<D> {
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let readable = written_as.filter(|serialization| serialization.is_supported());
-        let mut form = Form::bare(readable.unwrap_or(Serialization::Json));
+        let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
         let decoded = decoded.map(|primitive| {
             form.wrapped = primitive.wrapped;
             Request::from_map(primitive.parameters)

@@ -92,6 +92,8 @@ macro_rules! mqtt_scenarios {
             an_absent_subscriber_gets_its_notifications_later
             mosquitto_clients_are_served
             paho_clients_are_served
+            mosquitto_request_response_is_served
+            paho_clients_of_version_5_are_served
         }
     };
     ($start:expr => $($name:ident)*) => {

@@ -1,4 +1,4 @@
-//! An MQTT 3.1.1 broker to embed: sessions, routing, limits, and a link by which the program takes part.
+//! A broker for MQTT 3.1.1 and 5 to embed: sessions, routing, limits, and a link by which the program takes part.
 //!
 //! It knows MQTT and asks a [`Policy`] who may do what; it knows nothing of what the messages mean.
 //!
@@ -8,10 +8,14 @@
 //! - A message accepted for a session stays until its client acknowledges it. A full queue refuses new messages; see
 //!   [`Limits`] for every bound and [`Stats`] for what was refused.
 //! - Overlapping subscriptions of one client give it one copy of a message, with the highest QoS among them.
+//! - Clients of version 5 get reasons, and have a say in what they are sent: session and message expiry, receive
+//!   maximum, packet size, no local. Properties of messages go from version 5 to version 5 unaltered. See
+//!   `docs/mqtt-5.md`.
 //!
-//! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
-//! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
-//! there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
+//! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared (version 5 is told that there
+//! are none, and may not send them), and wills are accepted in CONNECT and never published (oneM2M, TS-0010, forbids
+//! both); shared subscriptions are refused in SUBACK, as are subscription identifiers; topic aliases and extended
+//! authentication are not offered; there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
 //! what else there may be goes around it, by [`Broker::serve_connection`].
 //!
 //! ```no_run

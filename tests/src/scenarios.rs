@@ -100,6 +100,8 @@ macro_rules! mqtt_scenarios {
             an_unknown_serialization_is_refused_in_json
             mosquitto_clients_are_served
             paho_clients_are_served
+            mosquitto_request_response_is_served
+            paho_clients_of_version_5_are_served
         }
     };
     ($start:expr => $($name:ident)*) => {

@@ -169,8 +169,10 @@ impl<D: Dispatch> Receiver<D> {
         let mut request = match self.read(&topic, &inbound.payload) {
             Ok(request) => request,
             Err(refusal) => {
-                if refusal.is_none_or(|response| self.publish(&topic, *response)) {
-                    acknowledge(inbound.acknowledgement);
+                match refusal.map(|response| self.try_publish(&topic, *response)) {
+                    None => acknowledge(inbound.acknowledgement),
+                    Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
+                    Some(Err(())) => {}
                 }
                 return;
             }
@@ -232,14 +234,11 @@ impl<D: Dispatch> Receiver<D> {
             response.release_version = running.release_version;
             response
         });
-        let done = if running.wants_answer {
-            self.publish_followed(&topic, response)
+        if running.wants_answer {
+            self.publish_followed(&topic, response, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
-            true
-        };
-        if done {
             acknowledge(running.acknowledgement);
         }
     }
@@ -286,26 +285,24 @@ impl<D: Dispatch> Receiver<D> {
         Err(failure.map(Box::new))
     }
 
-    /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, topic: &Topic<'_>, response: Response) -> bool {
+    /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
+    fn publish_followed(
+        &mut self,
+        topic: &Topic<'_>,
+        response: Response,
+        acknowledgement: Option<Box<dyn Acknowledgement>>,
+    ) {
         let request_identifier = response.request_identifier.clone();
         match self.try_publish(topic, response) {
-            Ok(receipt) => {
+            Ok(mut receipt) => {
+                acknowledge_answered(receipt.as_mut(), acknowledgement);
                 self.recall.answered(topic.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
                     self.common.stats.answers_forgotten.add(answers.take_forgotten());
                 }
-                true
             }
-            Err(()) => {
-                self.recall.answered(topic.originator, &request_identifier, None);
-                false
-            }
+            Err(()) => self.recall.answered(topic.originator, &request_identifier, None),
         }
-    }
-
-    fn publish(&self, topic: &Topic<'_>, response: Response) -> bool {
-        self.try_publish(topic, response).is_ok()
     }
 
     fn try_publish(&self, topic: &Topic<'_>, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
@@ -357,6 +354,15 @@ impl<D: Dispatch> Receiver<D> {
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {
     if let Some(acknowledgement) = acknowledgement {
         acknowledgement.acknowledge();
+    }
+}
+
+/// Acknowledges a request whose answer has been published.
+fn acknowledge_answered(answer: Option<&mut Box<dyn Receipt>>, acknowledgement: Option<Box<dyn Acknowledgement>>) {
+    match (answer, acknowledgement) {
+        (Some(answer), Some(acknowledgement)) => answer.acknowledge_when_safe(acknowledgement),
+        (None, acknowledgement) => acknowledge(acknowledgement),
+        (Some(_), None) => {}
     }
 }
 

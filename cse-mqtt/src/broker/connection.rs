@@ -24,8 +24,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Core;
 use super::acks::{AckKind, AckQueue};
 use super::codec::{self, Violation};
+use super::hold::Hold;
 use super::link::{Inbound, LinkShared, Push};
 use super::policy::Client;
+use super::replies::ReplyQueue;
 use super::session::Session;
 
 /// Bytes read at once.
@@ -54,6 +56,7 @@ pub(crate) enum Ending {
 pub(crate) struct ConnectionShared {
     pub(crate) client: Arc<Client>,
     acks: Mutex<AckQueue>,
+    replies: Mutex<ReplyQueue>,
     waker: AtomicWaker,
     ending: AtomicU8,
     draining: AtomicBool,
@@ -66,6 +69,7 @@ impl ConnectionShared {
         Self {
             client,
             acks: Mutex::default(),
+            replies: Mutex::default(),
             waker: AtomicWaker::new(),
             ending: AtomicU8::new(0),
             draining: AtomicBool::new(false),
@@ -100,6 +104,14 @@ impl ConnectionShared {
     /// Takes a decision about the acknowledgement with this number.
     pub(crate) fn complete(&self, sequence: u64) {
         let is_head = self.acks.lock().complete(sequence);
+        if is_head {
+            self.wake();
+        }
+    }
+
+    /// What the reply with this number waited for is stored.
+    pub(crate) fn complete_reply(&self, sequence: u64) {
+        let is_head = self.replies.lock().complete(sequence);
         if is_head {
             self.wake();
         }
@@ -176,6 +188,8 @@ pub(crate) struct Connection<S> {
     pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
     /// Acknowledgements not written yet.
     unacknowledged: usize,
+    /// Replies that wait for being stored.
+    unreplied: usize,
     silence: Option<Silence>,
 }
 
@@ -203,6 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output,
             to_links: VecDeque::new(),
             unacknowledged: 0,
+            unreplied: 0,
             silence,
         }
     }
@@ -338,7 +353,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn must_pause(&self) -> bool {
         self.to_links.len() >= LINK_BATCH
-            || self.unacknowledged >= self.attachment.core.limits.unacknowledged_max
+            || self.unacknowledged.max(self.unreplied) >= self.attachment.core.limits.unacknowledged_max
             || self.output.len() >= OUTPUT_BYTES
     }
 
@@ -364,6 +379,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.attachment.shared.acks.lock().push(packet_id, kind, decisions)
     }
 
+    /// Writes a packet that says that something is stored: now, if it is, or as soon as it is.
+    pub(super) fn reply_when_stored(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        let Attachment { session, shared, .. } = &self.attachment;
+        if self.unreplied == 0 && session.is_up_to_date() {
+            write(&mut self.output);
+            return;
+        }
+        let mut packet = BytesMut::new();
+        write(&mut packet);
+        self.unreplied += 1;
+        let sequence = shared.replies.lock().push(packet.freeze());
+        session.when_stored(Hold::reply(Arc::clone(shared), sequence));
+    }
+
     // === output ===
 
     fn collect_output(&mut self) -> bool {
@@ -375,6 +404,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 codec::write_ack(&mut self.output, packet_id, kind);
                 self.unacknowledged -= 1;
             }
+        }
+        if self.unreplied > 0 {
+            let mut replies = shared.replies.lock();
+            while let Some(packet) = replies.pop_ready() {
+                self.output.extend_from_slice(&packet);
+            }
+            self.unreplied = replies.len();
         }
         if self.output.len() < OUTPUT_BYTES {
             session.take_output(core, shared, &mut self.output, OUTPUT_BYTES);
@@ -407,7 +443,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn is_drained(&self) -> bool {
         let Attachment { session, shared, .. } = &self.attachment;
-        self.output.is_empty() && self.to_links.is_empty() && shared.acks.lock().is_empty() && session.is_drained()
+        self.output.is_empty()
+            && self.to_links.is_empty()
+            && self.unreplied == 0
+            && shared.acks.lock().is_empty()
+            && session.is_drained()
     }
 
     // === keep-alive ===

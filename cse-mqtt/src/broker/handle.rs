@@ -10,8 +10,9 @@ use super::acks::AckKind;
 use super::codec::{self, ClientPacket, Violation};
 use super::connection::{Attachment, Closed, Connection};
 use super::filter::InvalidFilter;
+use super::hold::Hold;
 use super::link::{AckToken, Inbound};
-use super::router::{Target, lower};
+use super::router::{Subscriber, Target, lower};
 use super::session::{Message, Receipt, Wish};
 
 /// SUBACK return code for a subscription that is not granted.
@@ -25,11 +26,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ClientPacket::PubAck(packet_id) => session.acknowledge(shared, packet_id),
             ClientPacket::PubRec(packet_id) => {
                 session.received(shared, packet_id);
-                codec::write_pubrel(&mut self.output, packet_id);
+                self.reply_when_stored(|out| codec::write_pubrel(out, packet_id));
             }
             ClientPacket::PubRel(packet_id) => {
                 session.exact_release(packet_id);
-                codec::write_pubcomp(&mut self.output, packet_id);
+                self.reply_when_stored(|out| codec::write_pubcomp(out, packet_id));
             }
             ClientPacket::PubComp(packet_id) => session.completed(shared, packet_id),
             ClientPacket::Subscribe(subscribe) => self.subscribe(&subscribe)?,
@@ -61,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match session.exact_receipt(shared, publish.pkid) {
                 Receipt::New => {}
                 Receipt::Accepted => {
-                    self.push_ack(publish.pkid, AckKind::PubRec, 0);
+                    self.acknowledge_when_stored(publish.pkid);
                     return Ok(());
                 }
                 Receipt::Pending => {
@@ -82,11 +83,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Attachment { session, shared, .. } = &self.attachment;
         let redirected = session.exact_redirect(packet_id, (Arc::clone(shared), sequence));
         if !redirected && session.exact_receipt(shared, packet_id) == Receipt::Accepted {
-            shared.complete(sequence);
+            session.when_stored(Hold::acknowledgement(Arc::clone(shared), sequence));
         }
     }
 
-    /// Delivers a message to sessions and links. Its acknowledgement waits for the links only.
+    /// A QoS 2 message came again that has been delivered, which may not be stored yet.
+    fn acknowledge_when_stored(&mut self, packet_id: u16) {
+        let sequence = self.push_ack(packet_id, AckKind::PubRec, 1);
+        let Attachment { session, shared, .. } = &self.attachment;
+        session.when_stored(Hold::acknowledgement(Arc::clone(shared), sequence));
+    }
+
+    /// Delivers a message to sessions and links. Its acknowledgement waits for the links, and for sessions that have
+    /// to store it.
     fn route(&mut self, publish: Publish) {
         let Publish { dup, qos, topic, pkid: packet_id, payload, .. } = publish;
         let message = Message { topic: topic.into(), payload, expires: None, properties: None };
@@ -95,13 +104,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if subscribers.is_empty() {
                 core.stats.publishes_unmatched.increment();
             }
-            let links = subscribers.iter().filter(|(_, found)| matches!(found.target, Target::Link(_))).count();
-            let links = u32::try_from(links).unwrap_or(u32::MAX);
-            let acknowledgement = self.begin_acknowledgement(qos, packet_id, links);
+            let decide = |found: &Subscriber| match &found.target {
+                Target::Link(_) => true,
+                Target::Session(session) => session.promises(lower(qos, found.wish.qos)),
+            };
+            let decisions = subscribers.iter().filter(|(_, found)| decide(found)).count();
+            let decisions = u32::try_from(decisions).unwrap_or(u32::MAX);
+            let acknowledgement = self.begin_acknowledgement(qos, packet_id, decisions);
             for (_, subscriber) in subscribers {
                 match &subscriber.target {
                     Target::Session(session) => {
-                        core.offer(session, &message, lower(qos, subscriber.wish.qos), None);
+                        let qos = lower(qos, subscriber.wish.qos);
+                        let hold = if session.promises(qos) { self.hold(acknowledgement) } else { None };
+                        core.offer(session, &message, qos, None, hold);
                     }
                     Target::Link(link) => {
                         let inbound = Inbound {
@@ -119,15 +134,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
     }
 
-    fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, links: u32) -> Acknowledgement {
+    fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, decisions: u32) -> Acknowledgement {
         match qos {
             QoS::AtMostOnce => Acknowledgement::None,
-            QoS::AtLeastOnce => Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, links)),
+            QoS::AtLeastOnce => Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, decisions)),
             QoS::ExactlyOnce => {
-                // One decision for the queue: the session counts those of the links.
-                let sequence = self.push_ack(packet_id, AckKind::PubRec, links.min(1));
+                // One decision for the queue: the session counts them.
+                let sequence = self.push_ack(packet_id, AckKind::PubRec, 1);
                 let Attachment { session, shared, .. } = &self.attachment;
-                let attempt = session.exact_begin(packet_id, links, (Arc::clone(shared), sequence));
+                let attempt = session.exact_begin(packet_id, decisions, (Arc::clone(shared), sequence));
                 Acknowledgement::Attempt { packet_id, attempt }
             }
         }
@@ -144,12 +159,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    fn hold(&self, acknowledgement: Acknowledgement) -> Option<Hold> {
+        let Attachment { session, shared, .. } = &self.attachment;
+        match acknowledgement {
+            Acknowledgement::None => None,
+            Acknowledgement::Sequence(sequence) => Some(Hold::acknowledgement(Arc::clone(shared), sequence)),
+            Acknowledgement::Attempt { packet_id, attempt } => {
+                Some(Hold::exact(Arc::clone(session), packet_id, attempt))
+            }
+        }
+    }
+
     fn subscribe(&mut self, subscribe: &Subscribe) -> Result<(), Violation> {
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         for filter in &subscribe.filters {
             codes.push(self.grant(&filter.path, filter.qos)?);
         }
-        codec::write_suback(&mut self.output, subscribe.pkid, &codes);
+        self.reply_when_stored(|out| codec::write_suback(out, subscribe.pkid, &codes));
         Ok(())
     }
 
@@ -186,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(InvalidFilter::TooLong | InvalidFilter::Shared) => {}
             }
         }
-        codec::write_unsuback(&mut self.output, unsubscribe.pkid);
+        self.reply_when_stored(|out| codec::write_unsuback(out, unsubscribe.pkid));
         Ok(())
     }
 }

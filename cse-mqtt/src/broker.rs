@@ -12,8 +12,8 @@
 //!
 //! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
 //! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
-//! there is no bridging and no clustering. TLS and other transports go around it, by
-//! [`Broker::serve_connection`].
+//! there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
+//! what else there may be goes around it, by [`Broker::serve_connection`].
 //!
 //! ```no_run
 //! # use std::{sync::Arc, time::Duration};
@@ -86,6 +86,7 @@ use link::LinkShared;
 use persistence::Journal;
 use registry::Registry;
 use router::Router;
+use serve::Places;
 use session::Memory;
 
 /// The broker. Clones are the same broker.
@@ -103,6 +104,7 @@ pub(crate) struct Core {
     registry: Registry,
     memory: Arc<Memory>,
     clock: WallClock,
+    places: Places,
     last_id: AtomicU64,
     /// None if sessions end with the process.
     journal: Option<Arc<Journal>>,
@@ -159,6 +161,7 @@ impl Core {
     fn new(limits: Limits, policy: Arc<dyn Policy>, journal: Option<Arc<Journal>>) -> Self {
         Self {
             router: Router::new(limits.subscriptions_total_max),
+            places: Places::new(limits.connections_max),
             limits: Arc::new(limits),
             policy,
             stats: Stats::default(),

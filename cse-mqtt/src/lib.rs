@@ -8,6 +8,7 @@ pub mod broker;
 mod correlation;
 mod embedded;
 mod external;
+mod form;
 mod hop;
 mod link;
 mod options;
@@ -18,6 +19,7 @@ mod salvage;
 mod service;
 mod stats;
 pub mod topic;
+pub mod transport;
 
 pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};

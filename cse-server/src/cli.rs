@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::certs::{self, DevCertificates};
 use crate::config::{Config, Given, Override, Source};
 
 /// An option that has a flag and a variable.
@@ -54,6 +55,55 @@ const FLAGS: &[Flag] = &[
         help: "Where the embedded MQTT broker listens, or 'off'",
     },
     Flag {
+        name: "mqtt-tls",
+        env: "CSE_MQTT_TLS",
+        key: "mqtt.tls-listen",
+        value: "ADDR",
+        help: "Where it listens with TLS, or 'off'",
+    },
+    Flag {
+        name: "mqtt-websocket",
+        env: "CSE_MQTT_WEBSOCKET",
+        key: "mqtt.websocket-listen",
+        value: "ADDR",
+        help: "Where it listens for WebSocket, or 'off'",
+    },
+    Flag {
+        name: "mqtt-websocket-tls",
+        env: "CSE_MQTT_WEBSOCKET_TLS",
+        key: "mqtt.websocket-tls-listen",
+        value: "ADDR",
+        help: "Where it listens for WebSocket over TLS, or 'off'",
+    },
+    Flag {
+        name: "mqtt-tls-certificate",
+        env: "CSE_MQTT_TLS_CERTIFICATE",
+        key: "mqtt.tls-certificate",
+        value: "FILE",
+        help: "Certificate of the embedded MQTT broker (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-key",
+        env: "CSE_MQTT_TLS_KEY",
+        key: "mqtt.tls-key",
+        value: "FILE",
+        help: "Its private key (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-client-ca",
+        env: "CSE_MQTT_TLS_CLIENT_CA",
+        key: "mqtt.tls-client-ca",
+        value: "FILE",
+        help: "Authority whose client certificates it accepts (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-client-certificates",
+        env: "CSE_MQTT_TLS_CLIENT_CERTIFICATES",
+        key: "mqtt.tls-client-certificates",
+        value: "none|optional|required",
+        help: "Whether clients show certificates",
+    },
+    Flag {
         name: "mqtt-broker",
         env: "CSE_MQTT_BROKER",
         key: "mqtt.broker",
@@ -84,12 +134,14 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// What the process is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Task {
     /// Serve until told to stop.
     Run,
     /// Report what is wrong with the configuration.
     CheckConfig,
+    /// Make certificates to try TLS with; needs no configuration.
+    MakeCertificates(DevCertificates),
 }
 
 /// What was asked for.
@@ -119,6 +171,7 @@ pub(crate) fn parse(
     let matches = command().try_get_matches_from(arguments).map_err(instead)?;
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
+        Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
     };
     // Container tools pass variables that were left empty; nobody means the empty text by that.
@@ -177,6 +230,7 @@ fn command() -> Command {
         )
         .args(flags)
         .subcommand(Command::new(CHECK_CONFIG).about("Report every problem of the configuration and exit"))
+        .subcommand(certs::command())
         .disable_help_subcommand(true)
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a polite end, 1 if it could not start or had to stop, 2 if the configuration is wrong.
 
 mod banner;
+mod certs;
 mod cli;
 mod clock;
 mod config;
@@ -36,6 +37,15 @@ fn main() -> ExitCode {
         }
         Err(Instead::Refuse(line)) => return refuse(&[line]),
     };
+    if let Task::MakeCertificates(wanted) = &invocation.task {
+        return match wanted.make() {
+            Ok(text) => {
+                let _ = io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        };
+    }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
@@ -45,7 +55,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(b"the configuration has no problems\n");
             ExitCode::SUCCESS
         }
-        Task::Run => run(config),
+        Task::Run | Task::MakeCertificates(_) => run(config),
     }
 }
 

@@ -253,14 +253,14 @@ impl Session {
 
     /// Gives the session to a new connection. What is in flight will be sent again.
     pub(crate) fn attach(&self, connection: Arc<ConnectionShared>, expiry: Duration) -> Displaced {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         state.expiry = expiry;
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
-        let first_queued = state.queue.front().map(|queued| queued.number);
         if let Some(kept) = &mut state.kept {
             kept.connection_changed();
-            kept.bar(first_queued);
+            kept.bar(&state.queue);
         }
         Displaced { connection: state.connection.replace(connection), offline_until: state.offline_until.take() }
     }

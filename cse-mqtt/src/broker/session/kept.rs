@@ -156,8 +156,9 @@ impl Kept {
     }
 
     /// What is stored and was not sent by this process waits until the store knows that it may be.
-    pub(super) fn bar(&mut self, first_queued: Option<u64>) {
-        self.barred = first_queued.is_some_and(|number| number < self.unstored_from && number >= self.sent_below);
+    pub(super) fn bar(&mut self, queue: &VecDeque<Queued>) {
+        let first_unsent = queue.get(queue.partition_point(|queued| queued.number < self.sent_below));
+        self.barred = first_unsent.is_some_and(|queued| queued.number < self.unstored_from);
         if self.barred {
             self.hurry();
         }
@@ -198,7 +199,8 @@ impl Kept {
     /// Whether a message may be sent. With QoS 2 it must be stored, or its packet identifier could be given to
     /// another message after a crash.
     pub(super) fn may_send(&self, queued: &Queued) -> bool {
-        !self.barred && (queued.qos != QoS::ExactlyOnce || queued.number < self.stored_below)
+        (!self.barred || queued.number < self.sent_below)
+            && (queued.qos != QoS::ExactlyOnce || queued.number < self.stored_below)
     }
 
     /// Whether an earlier process may have sent a message.

@@ -23,6 +23,7 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
+use crate::expiry::time_left;
 use crate::form::Form;
 use crate::hop;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
@@ -52,6 +53,8 @@ struct Running {
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
+    /// When the answer is of no use any more (`rset`).
+    answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
 }
 
@@ -173,7 +176,7 @@ impl<D: Dispatch> Receiver<D> {
         let (mut request, form) = match self.read(&topic, &inbound.payload) {
             Ok(read) => read,
             Err(refusal) => {
-                match refusal.map(|(response, form)| self.try_publish(&topic, form, *response)) {
+                match refusal.map(|(response, form)| self.try_publish(&topic, form, *response, None)) {
                     None => acknowledge(inbound.acknowledgement),
                     Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
                     Some(Err(())) => {}
@@ -192,6 +195,7 @@ impl<D: Dispatch> Receiver<D> {
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
+            answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
         };
         self.common.stats.dispatched.increment();
@@ -240,7 +244,7 @@ impl<D: Dispatch> Receiver<D> {
             response
         });
         if running.wants_answer {
-            self.publish_followed(&topic, running.form, response, running.acknowledgement);
+            self.publish_followed(&topic, running.form, response, running.answer_expires, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
@@ -303,10 +307,11 @@ impl<D: Dispatch> Receiver<D> {
         topic: &Topic<'_>,
         form: Form,
         response: Response,
+        expires: Option<Instant>,
         acknowledgement: Option<Box<dyn Acknowledgement>>,
     ) {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(topic, form, response) {
+        match self.try_publish(topic, form, response, expires) {
             Ok(mut receipt) => {
                 acknowledge_answered(receipt.as_mut(), acknowledgement);
                 self.recall.answered(topic.originator, &request_identifier, receipt);
@@ -318,15 +323,22 @@ impl<D: Dispatch> Receiver<D> {
         }
     }
 
-    fn try_publish(&self, topic: &Topic<'_>, form: Form, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
+    fn try_publish(
+        &self,
+        topic: &Topic<'_>,
+        form: Form,
+        response: Response,
+        expires: Option<Instant>,
+    ) -> Result<Option<Box<dyn Receipt>>, ()> {
+        let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
         let Some(name) = self.common.topics.answer(topic, form.serialization) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let published = match self.publisher.publish_answer(name.clone(), form.answer(response)) {
+        let published = match self.publisher.publish_answer(name.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                self.publisher.publish_answer(name, form.answer(response))
+                self.publisher.publish_answer(name, form.answer(response), expiry)
             }
             other => other,
         };

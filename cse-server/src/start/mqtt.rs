@@ -130,6 +130,8 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
         .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
     ExternalOptions {
         login,
+        version: client.version.0,
+        session_expiry: (!client.session_expiry.is_zero()).then_some(client.session_expiry),
         client_id_prefix: client.client_id_prefix.to_string(),
         keep_alive: client.keep_alive,
         packet_bytes_max: client.packet_bytes_max.0,
@@ -142,19 +144,15 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
 }
 
 fn probe(binding: &MqttBinding, persister: Option<&Persister>) -> Probe {
-    let link = binding.status();
+    let (link, problem) = (binding.status(), binding.problem());
     let sessions = persister.map(Persister::status);
     Box::new(move || {
-        let link = *link.borrow();
         let sessions = sessions.as_ref().map(|status| status.borrow().clone()).unwrap_or_default();
-        Box::pin(async move {
-            match (link, sessions) {
-                (LinkStatus::Up, PersisterStatus::Storing) => Ok(()),
-                (LinkStatus::Up, PersisterStatus::Failing(problem)) => {
-                    Err(format!("sessions cannot be stored: {problem}"))
-                }
-                (LinkStatus::Down, _) => Err("not connected to the broker".into()),
-            }
-        })
+        let state = match (*link.borrow(), sessions) {
+            (LinkStatus::Up, PersisterStatus::Storing) => Ok(()),
+            (LinkStatus::Up, PersisterStatus::Failing(problem)) => Err(format!("sessions cannot be stored: {problem}")),
+            (LinkStatus::Down, _) => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
+        };
+        Box::pin(async move { state })
     })
 }

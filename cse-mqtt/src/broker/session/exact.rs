@@ -116,13 +116,13 @@ impl Session {
         }
     }
 
-    /// PUBREL: the packet identifier is free again.
-    pub(crate) fn exact_release(&self, packet_id: u16) {
+    /// PUBREL: the packet identifier is free again. `false` if it was not in use.
+    pub(crate) fn exact_release(&self, packet_id: u16) -> bool {
         let mut state = self.state.lock();
-        if state.exact.remove(&packet_id).is_some()
-            && let Some(kept) = &mut state.kept
-        {
+        let existed = state.exact.remove(&packet_id).is_some();
+        if existed && let Some(kept) = &mut state.kept {
             kept.packet_id_changed(packet_id);
         }
+        existed
     }
 }

@@ -23,6 +23,7 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
+use crate::expiry::time_left;
 use crate::form::Form;
 use crate::hop::{self, Hop};
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
@@ -52,6 +53,8 @@ struct Running {
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
+    /// When the answer is of no use any more (`rset`).
+    answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
 }
 
@@ -173,8 +176,10 @@ impl<D: Dispatch> Receiver<D> {
         let (mut request, form) = match self.read(&topic, inbound.is_own_topic, &inbound.payload) {
             Ok(read) => read,
             Err(refusal) => {
-                if refusal.is_none_or(|(response, form)| self.publish(&topic, form, *response)) {
-                    acknowledge(inbound.acknowledgement);
+                match refusal.map(|(response, form)| self.try_publish(&topic, form, *response, None)) {
+                    None => acknowledge(inbound.acknowledgement),
+                    Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
+                    Some(Err(())) => {}
                 }
                 return;
             }
@@ -191,6 +196,7 @@ impl<D: Dispatch> Receiver<D> {
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
+            answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
         };
         self.common.stats.dispatched.increment();
@@ -238,14 +244,11 @@ impl<D: Dispatch> Receiver<D> {
             response.release_version = running.release_version;
             response
         });
-        let done = if running.wants_answer {
-            self.publish_followed(&topic, running.form, response)
+        if running.wants_answer {
+            self.publish_followed(&topic, running.form, response, running.answer_expires, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
-            true
-        };
-        if done {
             acknowledge(running.acknowledgement);
         }
     }
@@ -263,8 +266,7 @@ impl<D: Dispatch> Receiver<D> {
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let readable = written_as.filter(|serialization| serialization.is_supported());
-        let mut form = Form::bare(readable.unwrap_or(Serialization::Json));
+        let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
         let decoded = decoded.map(|primitive| {
             form.wrapped = primitive.wrapped;
             Request::from_map(primitive.parameters)
@@ -305,37 +307,44 @@ impl<D: Dispatch> Receiver<D> {
         Err(failure.map(|response| (Box::new(response), form)))
     }
 
-    /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, topic: &Topic<'_>, form: Form, response: Response) -> bool {
+    /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
+    fn publish_followed(
+        &mut self,
+        topic: &Topic<'_>,
+        form: Form,
+        response: Response,
+        expires: Option<Instant>,
+        acknowledgement: Option<Box<dyn Acknowledgement>>,
+    ) {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(topic, form, response) {
-            Ok(receipt) => {
+        match self.try_publish(topic, form, response, expires) {
+            Ok(mut receipt) => {
+                acknowledge_answered(receipt.as_mut(), acknowledgement);
                 self.recall.answered(topic.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
                     self.common.stats.answers_forgotten.add(answers.take_forgotten());
                 }
-                true
             }
-            Err(()) => {
-                self.recall.answered(topic.originator, &request_identifier, None);
-                false
-            }
+            Err(()) => self.recall.answered(topic.originator, &request_identifier, None),
         }
     }
 
-    fn publish(&self, topic: &Topic<'_>, form: Form, response: Response) -> bool {
-        self.try_publish(topic, form, response).is_ok()
-    }
-
-    fn try_publish(&self, topic: &Topic<'_>, form: Form, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
+    fn try_publish(
+        &self,
+        topic: &Topic<'_>,
+        form: Form,
+        response: Response,
+        expires: Option<Instant>,
+    ) -> Result<Option<Box<dyn Receipt>>, ()> {
+        let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
         let Some(name) = self.common.topics.answer(topic, form.serialization) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let published = match self.publisher.publish_answer(name.clone(), form.answer(response)) {
+        let published = match self.publisher.publish_answer(name.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                self.publisher.publish_answer(name, form.answer(response))
+                self.publisher.publish_answer(name, form.answer(response), expiry)
             }
             other => other,
         };
@@ -373,6 +382,15 @@ impl<D: Dispatch> Receiver<D> {
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {
     if let Some(acknowledgement) = acknowledgement {
         acknowledgement.acknowledge();
+    }
+}
+
+/// Acknowledges a request whose answer has been published.
+fn acknowledge_answered(answer: Option<&mut Box<dyn Receipt>>, acknowledgement: Option<Box<dyn Acknowledgement>>) {
+    match (answer, acknowledgement) {
+        (Some(answer), Some(acknowledgement)) => answer.acknowledge_when_safe(acknowledgement),
+        (None, acknowledgement) => acknowledge(acknowledgement),
+        (Some(_), None) => {}
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::id::Peer;
@@ -38,20 +39,28 @@ pub(crate) struct EmbeddedPublisher {
 }
 
 impl EmbeddedPublisher {
-    fn publish(&self, topic: &str, payload: Bytes) -> Result<EmbeddedReceipt, Refused> {
+    fn publish(&self, topic: &str, payload: Bytes, expiry: Option<Duration>) -> Result<EmbeddedReceipt, Refused> {
         let bytes = topic.len() + payload.len();
-        let (outcome, handle) =
-            self.link.publish_tracked(topic, payload, QoS::AtLeastOnce).map_err(|error| match error {
-                PublishError::InvalidTopic => Refused::InvalidTopic,
-                PublishError::TooLarge => Refused::TooLarge(bytes),
-            })?;
+        let published = match expiry {
+            None => self.link.publish_tracked(topic, payload, QoS::AtLeastOnce),
+            Some(expiry) => self.link.publish_expiring(topic, payload, QoS::AtLeastOnce, expiry),
+        };
+        let (outcome, handle) = published.map_err(|error| match error {
+            PublishError::InvalidTopic => Refused::InvalidTopic,
+            PublishError::TooLarge => Refused::TooLarge(bytes),
+        })?;
         Ok(EmbeddedReceipt { handle, heard: outcome.matched + outcome.refused > 0 })
     }
 }
 
 impl Publisher for EmbeddedPublisher {
-    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
-        let receipt = self.publish(&topic, payload)?;
+    fn publish_answer(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Option<Box<dyn Receipt>>, Refused> {
+        let receipt = self.publish(&topic, payload, expiry)?;
         if !receipt.heard {
             self.stats.answers_unheard.increment();
             return Ok(None);
@@ -59,8 +68,13 @@ impl Publisher for EmbeddedPublisher {
         Ok(Some(Box::new(receipt)))
     }
 
-    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
-        Ok(Box::new(self.publish(&topic, payload)?))
+    fn publish_request(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Box<dyn Receipt>, Refused> {
+        Ok(Box::new(self.publish(&topic, payload, expiry)?))
     }
 }
 
@@ -76,7 +90,8 @@ impl Receipt for EmbeddedReceipt {
             return Progress::NoReceiver;
         }
         match self.handle.status() {
-            DeliveryStatus::Pending => Progress::TakenOver,
+            DeliveryStatus::Pending if self.handle.is_safe() => Progress::TakenOver,
+            DeliveryStatus::Pending => Progress::Waiting,
             // With QoS 0 nothing more will ever be known; to take it for lost would swallow repeated values.
             DeliveryStatus::Acknowledged | DeliveryStatus::Unconfirmed => Progress::Received,
             DeliveryStatus::Lost => Progress::Lost,
@@ -84,8 +99,15 @@ impl Receipt for EmbeddedReceipt {
     }
 
     fn settled(&mut self) -> BoxFuture<'_, Progress> {
-        // The broker has taken it, or not, by the time it is published.
-        Box::pin(std::future::ready(self.progress()))
+        // The broker has taken it, or not, by the time it is published; only what it has to store takes time.
+        Box::pin(async {
+            self.handle.safe().await;
+            self.progress()
+        })
+    }
+
+    fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {
+        self.handle.when_safe(move || request.acknowledge());
     }
 }
 

@@ -129,11 +129,13 @@ impl Security {
         let Some(registrations) = self.registrations.get() else {
             return std::future::pending().await;
         };
+        if self.options.mode == Mode::Open {
+            return std::future::pending().await;
+        }
+        // Sessions that were kept over a restart may be from other times.
+        broker.review(|_| true);
         loop {
             let ended = registrations.ended().await;
-            if self.options.mode == Mode::Open {
-                continue;
-            }
             broker.review(|client| match &ended {
                 Ended::Many => true,
                 Ended::These(ended) => {

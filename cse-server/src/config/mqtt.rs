@@ -3,6 +3,7 @@
 mod external;
 mod listen;
 mod security;
+mod version;
 
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct MqttConfig {
     pub(crate) via: MqttVia,
     /// Who may connect to the embedded broker, and what clients may do there.
     pub(crate) security: MqttSecurity,
+    /// Sessions of the embedded broker survive a restart. Default: yes.
+    pub(crate) persistence: bool,
     /// Put before each topic, as in the point of access. Default: nothing.
     pub(crate) topic_prefix: Text,
     /// Longest time after which an equal message may still be a redelivery, on an external broker that does
@@ -76,6 +79,7 @@ impl MqttConfig {
         Self {
             via,
             security,
+            persistence: section.value("persistence", true),
             topic_prefix,
             redelivery_window: section.within(
                 "redelivery-window",

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
 use cse_core::registrations::Registrations;
-use cse_mqtt::broker::{Broker, Policy};
+use cse_mqtt::broker::{Broker, Persister, PersisterStatus, Policy};
 use cse_mqtt::security::Security;
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use prometheus_client::registry::Registry;
 
 use super::listeners::MqttListeners;
+use super::sessions::{SessionWriter, Sessions};
 use super::{StartError, security};
 use crate::config::{Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
@@ -25,6 +26,8 @@ const MQTT_PORT: u16 = 1883;
 pub(super) struct Mqtt {
     binding: MqttBinding,
     broker: Option<(Broker, Arc<Security>)>,
+    /// Stores the sessions of the broker, if they are to survive.
+    persister: Option<(Persister, SessionWriter)>,
 }
 
 impl Mqtt {
@@ -33,6 +36,7 @@ impl Mqtt {
         config: &Config,
         identity: &CseIdentity,
         listening: &Listening,
+        sessions: Option<Sessions>,
     ) -> Result<Option<Self>, StartError> {
         let mqtt = &config.mqtt;
         let options = BindingOptions {
@@ -55,14 +59,21 @@ impl Mqtt {
             MqttVia::Off => None,
             MqttVia::Embedded(_) => {
                 let security = security::security(config, identity)?;
-                let broker = Broker::new(config.broker.limits.clone(), Arc::clone(&security) as Arc<dyn Policy>);
+                let (limits, policy) = (config.broker.limits.clone(), Arc::clone(&security) as Arc<dyn Policy>);
+                let (broker, persister) = match sessions {
+                    Some(Sessions { file, stored }) => {
+                        let (broker, persister) = Broker::restored(limits, policy, stored);
+                        (broker, Some((persister, file)))
+                    }
+                    None => (Broker::new(limits, policy), None),
+                };
                 let options = BindingOptions { security: Some(Arc::clone(&security)), ..options };
                 let binding = MqttBinding::embedded(identity, options, &broker)?;
-                Some(Self { binding, broker: Some((broker, security)) })
+                Some(Self { binding, broker: Some((broker, security)), persister })
             }
             MqttVia::External(external) => {
                 let binding = MqttBinding::external(identity, options, external_options(external));
-                Some(Self { binding, broker: None })
+                Some(Self { binding, broker: None, persister: None })
             }
         })
     }
@@ -84,12 +95,17 @@ impl Mqtt {
         health: &mut Health,
         registry: &mut Registry,
     ) {
-        let Self { binding, broker } = self;
-        health.part("mqtt", Role::Binding, probe(&binding));
+        let Self { binding, broker, persister } = self;
+        health.part("mqtt", Role::Binding, probe(&binding, persister.as_ref().map(|(persister, _)| persister)));
         let stats = binding.stats();
         metrics::register(registry, move || metrics::mqtt_samples(&stats));
         let stop = lifecycle.stop_of(Stage::Bindings);
         lifecycle.spawn(Stage::Bindings, "mqtt", binding.run(dispatch, stopped(stop)));
+        if let Some((persister, writer)) = persister {
+            // Bindings and CSE leave work for it until they have ended.
+            let stop = lifecycle.stop_of(Stage::Ground);
+            lifecycle.spawn(Stage::Ground, "sessions", persister.run(writer, stopped(stop)));
+        }
         let (Some((broker, security)), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
@@ -121,6 +137,8 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
         .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
     ExternalOptions {
         login,
+        version: client.version.0,
+        session_expiry: (!client.session_expiry.is_zero()).then_some(client.session_expiry),
         client_id_prefix: client.client_id_prefix.to_string(),
         keep_alive: client.keep_alive,
         packet_bytes_max: client.packet_bytes_max.0,
@@ -132,15 +150,16 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
     }
 }
 
-fn probe(binding: &MqttBinding) -> Probe {
-    let status = binding.status();
+fn probe(binding: &MqttBinding, persister: Option<&Persister>) -> Probe {
+    let (link, problem) = (binding.status(), binding.problem());
+    let sessions = persister.map(Persister::status);
     Box::new(move || {
-        let status = *status.borrow();
-        Box::pin(async move {
-            match status {
-                LinkStatus::Up => Ok(()),
-                LinkStatus::Down => Err("not connected to the broker".into()),
-            }
-        })
+        let sessions = sessions.as_ref().map(|status| status.borrow().clone()).unwrap_or_default();
+        let state = match (*link.borrow(), sessions) {
+            (LinkStatus::Up, PersisterStatus::Storing) => Ok(()),
+            (LinkStatus::Up, PersisterStatus::Failing(problem)) => Err(format!("sessions cannot be stored: {problem}")),
+            (LinkStatus::Down, _) => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
+        };
+        Box::pin(async move { state })
     })
 }

@@ -29,7 +29,7 @@ pub fn target_url(point_of_access: &str, to: &str) -> String {
 /// The HTTP request. A NOTIFY goes to the destination's URL as it is, every other operation to the resource
 /// below it.
 pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<Bytes>>, SendError> {
-    let Destination::Url(destination) = &outgoing.destination else {
+    let Some(destination) = outgoing.destination.url() else {
         return Err(SendError::Unsupported(outgoing.destination.as_str().into()));
     };
     let request = &outgoing.request;

@@ -25,7 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
 use crate::hop;
-use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
+use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::salvage;
@@ -43,6 +43,15 @@ pub(crate) struct Common {
     pub(crate) options: Arc<BindingOptions>,
     pub(crate) stats: Arc<MqttStats>,
     pub(crate) correlation: Arc<Correlation>,
+}
+
+impl Common {
+    /// What the link to our own broker is subscribed to.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        // A broker that serves one service provider may know nothing of absolute identifiers.
+        let absolute = Subscription::wanted(self.topics.absolute_filters());
+        Subscription::needed(self.topics.filters()).chain(absolute).collect()
+    }
 }
 
 /// A request that is being carried out.
@@ -134,11 +143,7 @@ impl<D: Dispatch> Receiver<D> {
         self.common.stats.received.increment();
         let topics = Arc::clone(&self.common.topics);
         match topics.parse(&inbound.topic) {
-            Some(topic) if topic.kind == TopicKind::Response && topic.originator == topics.own_level() => {
-                self.common.correlation.on_response(&topic, &inbound.payload);
-                acknowledge(inbound.acknowledgement);
-            }
-            Some(topic) if topic.kind.answer().is_some() && topic.receiver == topics.own_level() => {
+            Some(topic) if topic.kind.answer().is_some() && topics.is_own(topic.receiver) => {
                 if self.futures.len() < self.common.options.concurrent_requests_max && self.waiting.is_empty() {
                     self.start(inbound);
                 } else {
@@ -147,9 +152,22 @@ impl<D: Dispatch> Receiver<D> {
                 }
             }
             _ => {
+                self.take_answer(&inbound);
+                acknowledge(inbound.acknowledgement);
+            }
+        }
+    }
+
+    /// Takes what is no request: an answer to a request of ours, under whatever prefix that went out.
+    fn take_answer(&self, inbound: &Inbound) {
+        let topics = &self.common.topics;
+        match topics.parse_any(&inbound.topic) {
+            Some(topic) if topic.kind == TopicKind::Response && topics.is_own(topic.originator) => {
+                self.common.correlation.on_response(&topic, &inbound.payload);
+            }
+            _ => {
                 self.common.stats.unknown_topics.increment();
                 tracing::warn!(topic = &*inbound.topic, "message on a topic that is not for this CSE");
-                acknowledge(inbound.acknowledgement);
             }
         }
     }
@@ -179,7 +197,8 @@ impl<D: Dispatch> Receiver<D> {
         if redelivery == Redelivery::Possible {
             self.common.stats.possible_redeliveries.increment();
         }
-        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery };
+        request.context =
+            Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery, registrant: registrant(&topic) };
         let running = Running {
             topic: Arc::clone(&inbound.topic),
             request_identifier: request.request_identifier.clone(),
@@ -254,7 +273,8 @@ impl<D: Dispatch> Receiver<D> {
         };
         let failure = match decoded.map(|primitive| Request::from_map(primitive.parameters)) {
             Ok(Ok(mut request)) => {
-                let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
+                let level = self.common.topics.relative_level(topic.originator);
+                let Err(error) = hop::check(&self.common.identity, topic.kind, level, &mut request) else {
                     return Ok(request);
                 };
                 if matches!(error, Error::OriginatorMismatch(_)) {
@@ -352,6 +372,12 @@ impl<D: Dispatch> Receiver<D> {
             }
         }
     }
+}
+
+/// Who registers, by the topic, unless that is a name that says nothing.
+fn registrant(topic: &Topic<'_>) -> Option<Text> {
+    let registers = topic.kind == TopicKind::RegistrationRequest && !matches!(topic.originator, "" | "C" | "S");
+    registers.then(|| topic.originator.into())
 }
 
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {

@@ -13,9 +13,18 @@ use crate::stats::MqttStats;
 use crate::topic::{Format, Topic, same_entity};
 use cse_core::codec::Serialization;
 
+/// Where the answer to a request comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Answers {
+    /// What stands before the topics of the request and its answer.
+    pub(crate) prefix: String,
+    /// Level of the entity that has to answer.
+    pub(crate) entity: String,
+}
+
 struct Waiter {
-    /// Level of the entity that has to answer; `None` where the topic of the request was freely chosen.
-    entity: Option<String>,
+    /// Who has to answer; `None` where the topic of the request was freely chosen.
+    answers: Option<Answers>,
     answer: oneshot::Sender<Response>,
 }
 
@@ -59,7 +68,7 @@ impl Correlation {
     pub(crate) fn wait(
         self: &Arc<Self>,
         request_identifier: Text,
-        entity: Option<String>,
+        answers: Option<Answers>,
     ) -> Result<Waiting, CannotWait> {
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.waiting.lock();
@@ -69,7 +78,7 @@ impl Correlation {
         if waiting.contains_key(&request_identifier) {
             return Err(CannotWait::Twice);
         }
-        waiting.insert(request_identifier.clone(), Waiter { entity, answer: sender });
+        waiting.insert(request_identifier.clone(), Waiter { answers, answer: sender });
         Ok(Waiting { correlation: Arc::clone(self), request_identifier, answer })
     }
 
@@ -92,7 +101,9 @@ impl Correlation {
         };
         let mut waiting = self.waiting.lock();
         let expected = waiting.get(&response.request_identifier).is_some_and(|waiter| {
-            waiter.entity.as_ref().is_none_or(|entity| same_entity(&self.identity, entity, topic.receiver))
+            waiter.answers.as_ref().is_none_or(|Answers { prefix, entity }| {
+                prefix == topic.prefix && same_entity(&self.identity, entity, topic.receiver)
+            })
         });
         let waiter = if expected { waiting.remove(&response.request_identifier) } else { None };
         drop(waiting);
@@ -124,8 +135,17 @@ mod tests {
         Correlation::new(identity, max, Arc::default())
     }
 
+    fn from(entity: &str) -> Option<Answers> {
+        Some(Answers { prefix: String::new(), entity: entity.into() })
+    }
+
     fn answer(correlation: &Correlation, entity: &str, payload: &str) {
+        answer_under(correlation, "", entity, payload);
+    }
+
+    fn answer_under(correlation: &Correlation, prefix: &str, entity: &str, payload: &str) {
         let topic = Topic {
+            prefix,
             kind: TopicKind::Response,
             originator: "id-in",
             receiver: entity,
@@ -137,16 +157,17 @@ mod tests {
     #[test]
     fn answers_find_their_request() {
         let correlation = correlation(10);
-        let mut waiting = correlation.wait("1".into(), Some("Cx".into())).expect("room");
+        let mut waiting = correlation.wait("1".into(), from("Cx")).expect("room");
         answer(&correlation, "Cx", "{");
         answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"2"}"#);
         answer(&correlation, "Cy", r#"{"rsc":2000,"rqi":"1"}"#);
+        answer_under(&correlation, "plant", "Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         assert!(waiting.answer.try_recv().is_err(), "none of these was the answer");
         answer(&correlation, "id-in:Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok);
         answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         let stats = &correlation.stats;
-        assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 3));
+        assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 4));
         assert_eq!(stats.responses_undecodable.get(), 1);
     }
 

@@ -6,6 +6,7 @@
 
 mod driver;
 mod outbox;
+mod subscriptions;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,13 +21,14 @@ use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused};
+use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused, Subscription};
 use crate::options::ExternalOptions;
 use crate::stats::MqttStats;
 use crate::topic::is_publishable;
 pub(crate) use driver::Driver;
 use driver::Pauses;
 use outbox::{Message, Outbox, PACKET_IDS};
+use subscriptions::Subscriptions;
 
 /// Messages received and not yet taken by the binding.
 const INBOUND_MAX: usize = 256;
@@ -37,6 +39,7 @@ const REMAINING_LENGTH_MAX: usize = 268_435_455;
 
 struct Shared {
     outbox: Mutex<Outbox>,
+    subscriptions: Mutex<Subscriptions>,
     /// There is something to hand over, or the link is to close.
     work: Notify,
     /// The outbox has become smaller.
@@ -103,6 +106,12 @@ impl ExternalPublisher {
 }
 
 impl Publisher for ExternalPublisher {
+    fn listen(&self, filters: &[String]) -> Result<(), Refused> {
+        self.0.subscriptions.lock().add(filters)?;
+        self.0.work.notify_one();
+        Ok(())
+    }
+
     fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
         self.push(topic, payload, None).map(|()| None)
     }
@@ -195,12 +204,13 @@ impl Link for ExternalLink {
 pub(crate) fn link(
     identity: &CseIdentity,
     options: &ExternalOptions,
-    filters: Vec<String>,
+    subscriptions: Vec<Subscription>,
     stats: Arc<MqttStats>,
 ) -> (ExternalPublisher, ExternalLink, Driver) {
     let packet_bytes_max = options.packet_bytes_max.min(REMAINING_LENGTH_MAX);
     let shared = Arc::new(Shared {
         outbox: Mutex::new(Outbox::new()),
+        subscriptions: Mutex::new(Subscriptions::new(subscriptions)),
         work: Notify::new(),
         room: Notify::new(),
         closing: watch::Sender::new(Closing::No),
@@ -215,7 +225,6 @@ pub(crate) fn link(
         options: client_options(identity, options, packet_bytes_max),
         connect_timeout: options.connect_timeout,
         pauses: Pauses::new(options.reconnect_min, options.reconnect_max),
-        filters,
         inbound: sender,
         stats,
         broker: format!("{}:{}", options.host, options.port),

@@ -105,13 +105,13 @@ impl Pool {
             ..self.template.clone()
         };
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
-        let filters = vec![topics.response_filter()];
+        // Which answers to listen for, the requests say.
         let closed = Arc::clone(&stats);
-        let (publisher, mut link, driver) = external::link(&identity, &options, filters, stats);
+        let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), stats);
         let connection = async move {
             let receive = async {
                 while let Some(inbound) = link.receive().await {
-                    match topics.parse(&inbound.topic) {
+                    match topics.parse_any(&inbound.topic) {
                         Some(topic) if topic.kind == TopicKind::Response => {
                             correlation.on_response(&topic, &inbound.payload);
                         }

@@ -59,8 +59,8 @@ impl MqttBinding {
     pub fn external(identity: &CseIdentity, mut options: BindingOptions, broker: ExternalOptions) -> Self {
         options.own_points_of_access.push(format!("mqtt://{}:{}", broker.host, broker.port));
         let common = common(identity, options);
-        let filters = common.topics.filters();
-        let (publisher, link, driver) = external::link(identity, &broker, filters, Arc::clone(&common.stats));
+        let subscriptions = common.subscriptions();
+        let (publisher, link, driver) = external::link(identity, &broker, subscriptions, Arc::clone(&common.stats));
         let status = publisher.status();
         Self::new(common, Arc::new(publisher), Own::External(Box::new((link, driver))), broker, status)
     }

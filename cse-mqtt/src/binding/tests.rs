@@ -39,6 +39,10 @@ impl Publisher for FakePublisher {
         Ok(None)
     }
 
+    fn listen(&self, _filters: &[String]) -> Result<(), Refused> {
+        Ok(())
+    }
+
     fn publish_request(&self, _topic: String, _payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
         Err(Refused::Closed)
     }

@@ -28,7 +28,6 @@ pub(crate) struct Driver {
     pub(super) options: MqttOptions,
     pub(super) connect_timeout: Duration,
     pub(super) pauses: Pauses,
-    pub(super) filters: Vec<String>,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) stats: Arc<MqttStats>,
     pub(super) broker: String,
@@ -103,6 +102,7 @@ impl Driver {
 
     /// Gives the client as much as it takes.
     fn hand_over(&self, client: &AsyncClient) {
+        self.subscribe(client);
         let mut outbox = self.shared.outbox.lock();
         while let Some(next) = outbox.next() {
             let taken = match next {
@@ -158,18 +158,39 @@ impl Driver {
         let session_present = connack.session_present;
         tracing::info!(broker = self.broker, session_present, messages = again, "connected to the MQTT broker");
         // On every connection: a broker that lost the session does not always say so.
-        let filters = self.filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
-        if let Err(error) = client.try_subscribe_many(filters) {
-            tracing::error!(broker = self.broker, %error, "cannot subscribe");
+        self.shared.subscriptions.lock().connected();
+        self.subscribe(client);
+    }
+
+    /// Asks for the subscriptions that the broker has not been asked for on this connection.
+    fn subscribe(&self, client: &AsyncClient) {
+        let mut subscriptions = self.shared.subscriptions.lock();
+        let asked = subscriptions.next();
+        let filters = asked.iter().map(|asked| SubscribeFilter::new(asked.filter.clone(), QoS::AtLeastOnce));
+        if asked.is_empty() {
+            return;
+        }
+        match client.try_subscribe_many(filters.collect::<Vec<_>>()) {
+            Ok(()) => subscriptions.asked(),
+            // There is room as soon as the client has written something.
+            Err(error) => tracing::debug!(broker = self.broker, %error, "cannot subscribe now"),
         }
     }
 
     fn on_subscribed(&self, suback: &SubAck) -> Then {
-        let refused = |code: &SubscribeReasonCode| *code == SubscribeReasonCode::Failure;
-        if suback.return_codes.iter().any(refused) {
-            let filters = self.filters.join(" ");
+        let refused = suback.return_codes.iter().map(|code| *code == SubscribeReasonCode::Failure);
+        let (mut useless, mut lines) = (false, Vec::new());
+        for subscription in self.shared.subscriptions.lock().answered(refused) {
+            useless |= subscription.needed;
+            lines.push(subscription.filter);
+        }
+        let filters = lines.join(" ");
+        if useless {
             tracing::error!(broker = self.broker, filters, "the MQTT broker refuses a subscription");
             return Then::Reconnect;
+        }
+        if !lines.is_empty() {
+            tracing::warn!(broker = self.broker, filters, "the MQTT broker refuses a subscription that is not needed");
         }
         self.shared.status.send_replace(LinkStatus::Up);
         Then::GoOn
@@ -239,6 +260,9 @@ impl Driver {
         for event in std::mem::take(&mut events.state.events) {
             self.on_progress(&event);
         }
+        self.shared.subscriptions.lock().disconnected();
+        // They are asked for anew, and what the broker answers is told apart by its order.
+        events.pending.retain(|request| !matches!(request, Request::Subscribe(_)));
         let mut outbox = self.shared.outbox.lock();
         outbox.disconnected();
         // The client neither sets DUP nor keeps the order when a connection ends while it is sending again.

@@ -44,6 +44,7 @@ impl Listeners {
                 MqttVia::External(broker) => Some(broker.url.clone()),
                 MqttVia::Embedded(_) | MqttVia::Off => None,
             },
+            topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),
             monitoring: address(&self.monitoring),
         }
     }

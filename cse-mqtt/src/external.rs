@@ -5,6 +5,7 @@
 //! growing pauses, subscribes on every connection, and gives everything again to a broker that has lost the session.
 
 mod driver;
+mod leave;
 mod outbox;
 mod subscriptions;
 
@@ -16,10 +17,8 @@ use bytes::Bytes;
 use cse_core::id::CseIdentity;
 use cse_core::ports::BoxFuture;
 use parking_lot::Mutex;
-use rumqttc::mqttbytes::v4::Packet;
-use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing};
+use rumqttc::MqttOptions;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::timeout;
 
 use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused, Subscription};
 use crate::options::ExternalOptions;
@@ -27,6 +26,7 @@ use crate::stats::MqttStats;
 use crate::topic::is_publishable;
 pub(crate) use driver::Driver;
 use driver::Pauses;
+pub use leave::{LeaveError, leave};
 use outbox::{Message, Outbox, PACKET_IDS};
 use subscriptions::Subscriptions;
 
@@ -247,22 +247,4 @@ fn client_options(identity: &CseIdentity, options: &ExternalOptions, packet_byte
         client.set_credentials(login.username.clone(), login.password.reveal());
     }
     client
-}
-
-/// Tells the broker to forget the session of this CSE (TS-0010 §7.3.3): connect with a clean session, and leave.
-pub(crate) async fn forget_session(identity: &CseIdentity, options: &ExternalOptions) {
-    let mut client_options = client_options(identity, options, options.packet_bytes_max);
-    client_options.set_clean_session(true);
-    let (client, mut events) = AsyncClient::new(client_options, 4);
-    let leave = async {
-        while let Ok(event) = events.poll().await {
-            match event {
-                Event::Incoming(Packet::ConnAck(_)) if client.try_disconnect().is_err() => return,
-                Event::Outgoing(Outgoing::Disconnect) => return,
-                _ => {}
-            }
-        }
-    };
-    // If it fails, the broker forgets by its own rules.
-    let _ = timeout(options.connect_timeout, leave).await;
 }

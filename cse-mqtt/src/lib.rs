@@ -19,6 +19,7 @@ mod service;
 mod stats;
 pub mod topic;
 
+pub use external::{LeaveError, leave};
 pub use link::LinkStatus;
 pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
 pub use outbound::MqttOutbound;

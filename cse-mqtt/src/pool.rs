@@ -124,7 +124,8 @@ impl Pool {
             };
             // The driver ends last when the link is closed, and `receive` ends with it.
             tokio::join!(driver.run(), receive);
-            external::forget_session(&identity, &options).await;
+            // If it fails, the broker forgets by its own rules.
+            let _ = external::leave(&identity, &options).await;
             closed.other_brokers_closed.increment();
         };
         (publisher, Box::pin(connection))

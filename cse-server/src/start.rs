@@ -7,6 +7,7 @@ mod signals;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use crate::metrics;
 use crate::monitoring::Monitored;
 use crate::outbound::OutboundRoutes;
 use crate::poa::Listening;
+
+pub(crate) use mqtt::external_options;
 
 use listeners::Listeners;
 use mqtt::Mqtt;
@@ -106,9 +109,14 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
     }
 }
 
+/// The file of the database.
+pub(crate) fn database(config: &Config) -> PathBuf {
+    config.store.data_dir.join(DATABASE)
+}
+
 async fn open_store(config: &Config, identity: &CseIdentity) -> Result<SqliteStore, OpenError> {
     let options = SqliteOptions {
-        path: config.store.data_dir.join(DATABASE),
+        path: database(config),
         durability: match config.store.durability {
             Durability::Full => sqlite::Durability::Full,
             Durability::Relaxed => sqlite::Durability::Relaxed,

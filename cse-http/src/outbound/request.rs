@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cse_core::codec::Serialization;
-use cse_core::ports::{Destination, OutgoingRequest, SendError};
+use cse_core::ports::{OutgoingRequest, SendError};
 use cse_core::primitive::{FilterCriteria, Operation, Request, ResponseType};
 use cse_core::value::{Map, Text, Value};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};

@@ -103,7 +103,8 @@ fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
     shown.chain(listening.points_of_access()).filter(|poa| poa.starts_with("mqtt")).map(|poa| poa.to_string()).collect()
 }
 
-fn external_options(broker: &ExternalBroker) -> ExternalOptions {
+/// How to be a client of an external broker.
+pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
     let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let client = &broker.client;
     let login = client

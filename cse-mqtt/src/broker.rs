@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod acks;
+mod clock;
 mod codec;
 mod connect;
 mod connection;
@@ -71,6 +72,7 @@ pub use serve::Origin;
 pub use session::SessionSnapshot;
 pub use stats::{Counter, Stats};
 
+use clock::WallClock;
 use filter::TopicFilter;
 use link::LinkShared;
 use registry::Registry;
@@ -91,6 +93,7 @@ pub(crate) struct Core {
     router: Router,
     registry: Registry,
     memory: Arc<Memory>,
+    clock: WallClock,
     last_id: AtomicU64,
 }
 
@@ -106,6 +109,7 @@ impl Broker {
                 router,
                 registry: Registry::default(),
                 memory: Arc::default(),
+                clock: WallClock::start(),
                 last_id: AtomicU64::new(0),
             }),
         }

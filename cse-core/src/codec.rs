@@ -45,8 +45,8 @@ impl Serialization {
     }
 
     /// Whether this CSE reads and writes it.
-    pub fn is_supported(self) -> bool {
-        self != Self::Xml
+    pub const fn is_supported(self) -> bool {
+        !matches!(self, Self::Xml)
     }
 
     /// Decodes a primitive, bare or below its root name (`m2m:rqp`, `m2m:rsp`).

@@ -19,6 +19,7 @@ use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::cache::Cache;
+use crate::codec::Serialization;
 use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
@@ -28,6 +29,7 @@ use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::preference;
 use crate::primitive::{
     Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
 };
@@ -518,6 +520,13 @@ impl<S: Store> Dispatch for Cse<S> {
         }
         response
     }
+
+    async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {
+        let originator = self.0.settings.identity.canonical_originator(originator);
+        // It is only how the answer looks: where the store fails, the request itself will say so.
+        let entity = self.0.view().local_resource(originator.as_str()).await.ok().flatten()?;
+        matches!(entity.ty, Ty::AE | Ty::REMOTE_CSE).then(|| preference::of_entity(&entity)).flatten()
+    }
 }
 
 /// Makes the CSEBase, or brings the one that is there up to date with the settings.
@@ -537,7 +546,9 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RESOURCE_TYPE, Value::List(supported.collect()));
     attributes.insert(keys::POINT_OF_ACCESS, Value::text_list(settings.points_of_access.iter().cloned()));
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
-    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
+    let serializations = [Serialization::Json, Serialization::Xml, Serialization::Cbor];
+    let serializations = serializations.into_iter().filter(|known| known.is_supported()).map(Serialization::name);
+    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(serializations));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());

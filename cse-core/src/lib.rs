@@ -22,6 +22,7 @@ mod op;
 mod outbox;
 mod overlay;
 pub mod ports;
+mod preference;
 pub mod primitive;
 pub mod resource;
 #[cfg_attr(not(test), expect(dead_code, reason = "starts and ends are for schedules of subscriptions"))]

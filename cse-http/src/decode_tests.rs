@@ -198,12 +198,13 @@ fn a_whole_primitive_may_be_the_body() {
     let whole: Head<'_> = &[("Content-Type", "application/vnd.onem2m-preq+json")];
     let body = r#"{"op":2,"to":"cse/x","fr":"Cae","rqi":"r9","rvi":"3","rcn":4}"#;
     let wrapped = format!("{{\"m2m:rqp\":{body}}}");
-    for body in [body, &wrapped] {
+    for (body, is_wrapped) in [(body, false), (&wrapped, true)] {
         let decoded = decoded("POST", "/", &[whole], body).expect("accepted");
         assert_eq!(decoded.request.operation, Operation::Retrieve);
         assert_eq!(decoded.request.to, "cse/x");
         assert_eq!(decoded.form.request_identifier.as_deref(), Some("r9"));
-        assert_eq!(decoded.form.media_type.to_string(), "application/vnd.onem2m-prsp+json");
+        assert_eq!(decoded.form.format.media_type.to_string(), "application/vnd.onem2m-prsp+json");
+        assert_eq!(decoded.form.wrapped, is_wrapped);
     }
     let completed = request("POST", "/", &[whole, BASIC], r#"{"op":2,"to":"cse/x"}"#);
     assert_eq!((completed.from.as_deref(), completed.request_identifier.as_str()), (Some("Cae"), "r1"));
@@ -211,6 +212,8 @@ fn a_whole_primitive_may_be_the_body() {
     let refusal = refused("POST", "/", &[whole], r#"{"op":2,"fr":"Cae","rqi":"r9","rvi":"3"}"#);
     assert_eq!(refusal.form.request_identifier.as_deref(), Some("r9"));
     assert_eq!(refusal.response.release_version, Some(ReleaseVersion::R3));
+    let wrapped = refused("POST", "/", &[whole], r#"{"m2m:rqp":{"op":2,"fr":"Cae","rqi":"r9"}}"#);
+    assert!(wrapped.form.wrapped, "refusals are wrapped, too");
 }
 
 #[test]

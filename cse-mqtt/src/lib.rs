@@ -8,6 +8,7 @@ pub mod broker;
 mod correlation;
 mod embedded;
 mod external;
+mod form;
 mod hop;
 mod link;
 mod options;

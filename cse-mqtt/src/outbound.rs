@@ -20,7 +20,7 @@ use crate::correlation::Answers;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
-use crate::topic::{TopicKind, is_publishable, level_of, normal_prefix};
+use crate::topic::{Format, TopicKind, is_publishable, level_of, normal_prefix};
 
 /// Port of MQTT over TCP.
 const PORT: u16 = 1883;
@@ -42,6 +42,7 @@ struct Inner {
 struct Route {
     broker: Option<Authority>,
     topic: String,
+    written_as: Serialization,
     /// Who answers; `None` if no answer is to be expected.
     answers: Option<Answers>,
 }
@@ -75,12 +76,9 @@ impl Outbound for MqttOutbound {
 impl Inner {
     async fn send(&self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
         let deadline = Instant::now() + outgoing.timeout;
-        // What cannot be written yet is written as JSON, and the topic has to say so.
-        let written_as =
-            if outgoing.serialization.is_supported() { outgoing.serialization } else { Serialization::Json };
-        let route = self.route(&outgoing, written_as)?;
+        let route = self.route(&outgoing)?;
         let request = outgoing.request;
-        let payload = Bytes::from(written_as.encode_primitive(Root::Request, request.to_map(), false));
+        let payload = Bytes::from(route.written_as.encode_primitive(Root::Request, request.to_map(), false));
         let expects_answer = route.answers.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self
@@ -143,7 +141,8 @@ impl Inner {
         }
     }
 
-    fn route(&self, outgoing: &OutgoingRequest, written_as: Serialization) -> Result<Route, SendError> {
+    fn route(&self, outgoing: &OutgoingRequest) -> Result<Route, SendError> {
+        let written_as = outgoing.serialization;
         match &outgoing.destination {
             Destination::MqttEntity(entity) => self.to_entity(None, self.common.topics.prefix(), entity, written_as),
             Destination::PointOfAccess { url, entity } => {
@@ -155,8 +154,8 @@ impl Inner {
                 if !is_publishable(&topic) {
                     return Err(unsupported("without a topic in its path", url));
                 }
-                let answers = self.answers_on(&topic);
-                Ok(Route { broker, topic, answers })
+                let (written_as, answers) = self.read_freely_chosen(&topic, written_as);
+                Ok(Route { broker, topic, written_as, answers })
             }
         }
     }
@@ -187,15 +186,25 @@ impl Inner {
         if !is_publishable(&topic) {
             return Err(unsupported("no prefix of a topic", prefix));
         }
-        Ok(Route { broker, topic, answers: Some(Answers { prefix: prefix.to_owned(), entity: level }) })
+        let answers = Some(Answers { prefix: prefix.to_owned(), entity: level });
+        Ok(Route { broker, topic, written_as, answers })
     }
 
-    /// Whose answer to expect on a freely chosen topic: only if the topic is that of a request of this CSE.
-    fn answers_on(&self, topic: &str) -> Option<Answers> {
+    /// What a freely chosen topic says: if it is one of TS-0010, how the payload is written, whatever else was said;
+    /// and if it is that of a request of this CSE, whose answer to expect.
+    fn read_freely_chosen(&self, topic: &str, written_as: Serialization) -> (Serialization, Option<Answers>) {
         let topics = &self.common.topics;
-        let topic = topics.parse_any(topic)?;
+        let Some(topic) = topics.parse_any(topic) else {
+            return (written_as, None);
+        };
+        let written_as = match topic.format {
+            Format::Named(serialization) => serialization,
+            Format::Absent | Format::Unknown(_) => written_as,
+        };
         let asked_by_us = topic.kind == TopicKind::Request && topics.is_own(topic.originator);
-        asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: topic.receiver.to_owned() })
+        let answers =
+            asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: topic.receiver.to_owned() });
+        (written_as, answers)
     }
 }
 

@@ -20,5 +20,6 @@ mod policies_of_subscriptions;
 mod redelivery;
 mod registration;
 mod results;
+mod serializations;
 mod subscriptions;
 mod time;

@@ -33,6 +33,7 @@ use crate::preference;
 use crate::primitive::{
     Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
 };
+use crate::registrations::Registrations;
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
@@ -68,6 +69,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) registrations: Arc<Registrations>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -138,6 +140,7 @@ impl<S: Store> Cse<S> {
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
+        let registrations = Arc::new(Registrations::load(&store).await?);
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -148,6 +151,7 @@ impl<S: Store> Cse<S> {
             outbound,
             metrics: Metrics::default(),
             outbox,
+            registrations,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -191,6 +195,11 @@ impl<S: Store> Cse<S> {
     /// Resources in the cache and bytes that they take, roughly.
     pub fn cache_size(&self) -> (usize, usize) {
         self.0.cache.size()
+    }
+
+    /// Who is registered.
+    pub fn registrations(&self) -> Arc<Registrations> {
+        Arc::clone(&self.0.registrations)
     }
 
     /// Notifications that wait in memory.
@@ -269,6 +278,8 @@ impl<S: Store> Cse<S> {
             originator,
             address: request.context.peer.address,
             authenticated: request.context.peer.authenticated,
+            credential: request.context.peer.credential.clone(),
+            identifier: request.context.peer.identifier.clone(),
         };
         if request.to.is_empty() {
             return Err(Error::parameter("to", "must not be empty"));

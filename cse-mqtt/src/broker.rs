@@ -11,8 +11,8 @@
 //!
 //! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
 //! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
-//! there is no bridging and no clustering. TLS and other transports go around it, by
-//! [`Broker::serve_connection`].
+//! there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
+//! what else there may be goes around it, by [`Broker::serve_connection`].
 //!
 //! ```no_run
 //! # use std::{sync::Arc, time::Duration};
@@ -77,6 +77,7 @@ use filter::TopicFilter;
 use link::LinkShared;
 use registry::Registry;
 use router::Router;
+use serve::Places;
 use session::Memory;
 
 /// The broker. Clones are the same broker.
@@ -94,6 +95,7 @@ pub(crate) struct Core {
     registry: Registry,
     memory: Arc<Memory>,
     clock: WallClock,
+    places: Places,
     last_id: AtomicU64,
 }
 
@@ -101,6 +103,7 @@ impl Broker {
     /// A broker without connections; see [`Broker::serve`] and [`Broker::link`].
     pub fn new(limits: Limits, policy: Arc<dyn Policy>) -> Self {
         let router = Router::new(limits.subscriptions_total_max);
+        let places = Places::new(limits.connections_max);
         Self {
             core: Arc::new(Core {
                 limits: Arc::new(limits),
@@ -110,6 +113,7 @@ impl Broker {
                 registry: Registry::default(),
                 memory: Arc::default(),
                 clock: WallClock::start(),
+                places,
                 last_id: AtomicU64::new(0),
             }),
         }

@@ -19,6 +19,7 @@ mod salvage;
 mod service;
 mod stats;
 pub mod topic;
+pub mod transport;
 
 pub use external::{LeaveError, leave};
 pub use link::LinkStatus;

@@ -43,10 +43,19 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
         );
     }
     let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
-    if let Some(address) = listening.embedded_broker {
+    let embedded = &listening.embedded_broker;
+    if let Some(address) = embedded.tcp {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
         line("  try", topics.mosquitto(&near.ip().to_string(), near.port()));
+    }
+    let path = &embedded.websocket_path;
+    for (scheme, address, path) in
+        [("mqtts", embedded.tls, ""), ("ws", embedded.websocket, path), ("wss", embedded.websocket_tls, path)]
+    {
+        if let Some(address) = address {
+            line("MQTT", format!("{scheme}://{address}{path} (embedded broker)"));
+        }
     }
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
@@ -91,6 +100,7 @@ impl Topics<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poa::EmbeddedBroker;
 
     fn identity() -> CseIdentity {
         CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid")
@@ -100,7 +110,13 @@ mod tests {
     fn every_way_in_can_be_tried() {
         let listening = Listening {
             http: Some(([0, 0, 0, 0], 8080).into()),
-            embedded_broker: Some(([127, 0, 0, 1], 1883).into()),
+            embedded_broker: EmbeddedBroker {
+                tcp: Some(([127, 0, 0, 1], 1883).into()),
+                tls: Some(([0, 0, 0, 0], 8883).into()),
+                websocket_tls: Some(([127, 0, 0, 1], 9002).into()),
+                websocket_path: "/mqtt".into(),
+                ..EmbeddedBroker::default()
+            },
             ..Listening::default()
         };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
@@ -109,6 +125,8 @@ mod tests {
             "http://0.0.0.0:8080\n",
             "'Accept: application/json' http://127.0.0.1:8080/cse-in\n",
             "mqtt://127.0.0.1:1883 (embedded broker)\n",
+            "mqtts://0.0.0.0:8883 (embedded broker)\n",
+            "wss://127.0.0.1:9002/mqtt (embedded broker)\n",
             "(sleep 1; mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -m '{",
             "& mosquitto_sub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/resp/CAdmin/id-in/json -C 1",
         ] {

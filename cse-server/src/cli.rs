@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::certs::{self, DevCertificates};
 use crate::config::{Config, Given, Override, Source};
 
 /// An option that has a flag and a variable.
@@ -56,6 +57,55 @@ const FLAGS: &[Flag] = &[
         help: "Where the embedded MQTT broker listens, or 'off'",
     },
     Flag {
+        name: "mqtt-tls",
+        env: "CSE_MQTT_TLS",
+        key: "mqtt.tls-listen",
+        value: "ADDR",
+        help: "Where it listens with TLS, or 'off'",
+    },
+    Flag {
+        name: "mqtt-websocket",
+        env: "CSE_MQTT_WEBSOCKET",
+        key: "mqtt.websocket-listen",
+        value: "ADDR",
+        help: "Where it listens for WebSocket, or 'off'",
+    },
+    Flag {
+        name: "mqtt-websocket-tls",
+        env: "CSE_MQTT_WEBSOCKET_TLS",
+        key: "mqtt.websocket-tls-listen",
+        value: "ADDR",
+        help: "Where it listens for WebSocket over TLS, or 'off'",
+    },
+    Flag {
+        name: "mqtt-tls-certificate",
+        env: "CSE_MQTT_TLS_CERTIFICATE",
+        key: "mqtt.tls-certificate",
+        value: "FILE",
+        help: "Certificate of the embedded MQTT broker (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-key",
+        env: "CSE_MQTT_TLS_KEY",
+        key: "mqtt.tls-key",
+        value: "FILE",
+        help: "Its private key (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-client-ca",
+        env: "CSE_MQTT_TLS_CLIENT_CA",
+        key: "mqtt.tls-client-ca",
+        value: "FILE",
+        help: "Authority whose client certificates it accepts (PEM)",
+    },
+    Flag {
+        name: "mqtt-tls-client-certificates",
+        env: "CSE_MQTT_TLS_CLIENT_CERTIFICATES",
+        key: "mqtt.tls-client-certificates",
+        value: "none|optional|required",
+        help: "Whether clients show certificates",
+    },
+    Flag {
         name: "mqtt-broker",
         env: "CSE_MQTT_BROKER",
         key: "mqtt.broker",
@@ -86,7 +136,7 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// What the process is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Task {
     /// Serve until told to stop.
     Run,
@@ -94,6 +144,8 @@ pub(crate) enum Task {
     CheckConfig,
     /// Have the external broker forget the session of this CSE.
     LeaveMqtt,
+    /// Make certificates to try TLS with; needs no configuration.
+    MakeCertificates(DevCertificates),
 }
 
 /// What was asked for.
@@ -124,6 +176,7 @@ pub(crate) fn parse(
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
         Some((MQTT, inner)) => (Task::LeaveMqtt, inner.subcommand_matches(MQTT_LEAVE).unwrap_or(inner)),
+        Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
     };
     // Container tools pass variables that were left empty; nobody means the empty text by that.
@@ -191,6 +244,7 @@ fn command() -> Command {
                     "Have the broker forget the session of this CSE with all that waits there; the server must not run",
                 )),
         )
+        .subcommand(certs::command())
         .disable_help_subcommand(true)
 }
 

@@ -34,7 +34,7 @@ pub(crate) use http_client::HttpClientConfig;
 pub(crate) use layers::{Declared, Problem, Source};
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
-pub(crate) use mqtt::{ExternalBroker, MqttConfig, MqttVia};
+pub(crate) use mqtt::{EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
@@ -126,42 +126,42 @@ impl Config {
         (config, declared, problems)
     }
 
-    /// Every address that is listened on, by the section that has it.
-    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let mqtt = match self.mqtt.via {
-            MqttVia::Embedded(address) => Some(address),
+    /// Every address that is listened on, by the section and the option that have it.
+    fn addresses(&self) -> Vec<(&'static str, &'static str, SocketAddr)> {
+        let mqtt = match &self.mqtt.via {
+            MqttVia::Embedded(listen) => Some(listen.addresses()),
             MqttVia::Off | MqttVia::External(_) => None,
         };
         let monitoring = match self.monitoring.listen {
             MonitoringListen::At(address) => Some(address),
             MonitoringListen::Http | MonitoringListen::Off => None,
         };
-        [("http", self.http.listen.address()), ("mqtt", mqtt), ("monitoring", monitoring)]
-            .into_iter()
-            .filter_map(|(section, address)| Some((section, address?)))
-            .collect()
+        let http = self.http.listen.address().map(|address| ("http", "listen", address));
+        let mqtt = mqtt.into_iter().flatten().map(|(key, address)| ("mqtt", key, address));
+        let monitoring = monitoring.map(|address| ("monitoring", "listen", address));
+        http.into_iter().chain(mqtt).chain(monitoring).collect()
     }
 
     /// Whether others than this machine can reach an address that is listened on.
     pub(crate) fn is_exposed(&self) -> bool {
-        self.addresses().iter().any(|(_, address)| !address.ip().is_loopback())
+        self.addresses().iter().any(|(_, _, address)| !address.ip().is_loopback())
     }
 
     fn check_addresses(&self, layers: &mut Layers) {
         let addresses = self.addresses();
-        for (index, (name, address)) in addresses.iter().enumerate() {
+        for (index, (name, key, address)) in addresses.iter().enumerate() {
             if !address.ip().is_loopback() && !self.server.insecure {
                 layers.section(name).problem(
-                    "listen",
+                    key,
                     format!(
                         "{address} can be reached by others, and nobody is authenticated; listen on a loopback \
                          address, or accept that with --insecure"
                     ),
                 );
             }
-            if let Some((other, _)) = addresses[..index].iter().find(|(_, other)| other == address && other.port() != 0)
-            {
-                layers.section(name).problem("listen", format!("{address} is the address of {other}.listen, too"));
+            let same = addresses[..index].iter().find(|(_, _, other)| other == address && other.port() != 0);
+            if let Some((other, other_key, _)) = same {
+                layers.section(name).problem(key, format!("{address} is the address of {other}.{other_key}, too"));
             }
         }
         if self.http.listen == Listen::Off && self.mqtt.via == MqttVia::Off {
@@ -188,6 +188,7 @@ impl Config {
             expiration_interval: self.resources.expiration_interval,
             allowed_ae_originators: self.registration.ae_originators.clone(),
             allowed_cse_originators: self.registration.cse_originators.clone(),
+            credentials: ::cse_core::settings::CredentialRules::default(),
             ae_may_create_policies: self.registration.ae_may_create_policies,
             group_size_max: self.store.commit_changes_max,
             write_queue_max: self.store.write_queue_max,

@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a polite end, 1 if it could not start or had to stop, 2 if the configuration is wrong.
 
 mod banner;
+mod certs;
 mod cli;
 mod clock;
 mod config;
@@ -37,6 +38,15 @@ fn main() -> ExitCode {
         }
         Err(Instead::Refuse(line)) => return refuse(&[line]),
     };
+    if let Task::MakeCertificates(wanted) = &invocation.task {
+        return match wanted.make() {
+            Ok(text) => {
+                let _ = io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        };
+    }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
@@ -53,7 +63,7 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(&error),
         },
-        Task::Run => run(config),
+        Task::Run | Task::MakeCertificates(_) => run(config),
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Listening {
     /// Path below which HTTP finds the CSE.
     pub(crate) http_root_path: Text,
     /// Where the embedded broker listens.
-    pub(crate) embedded_broker: Option<SocketAddr>,
+    pub(crate) embedded_broker: EmbeddedBroker,
     /// The external broker.
     pub(crate) external_broker: Option<Url>,
     /// What stands before all topics on either broker, without slashes around it.
@@ -22,20 +22,32 @@ pub(crate) struct Listening {
     pub(crate) monitoring: Option<SocketAddr>,
 }
 
-impl Listening {
-    /// The points of access, HTTP first.
-    pub(crate) fn points_of_access(&self) -> Vec<Text> {
-        let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
-        let embedded = self.embedded_broker.map(|address| self.mqtt_point(format!("mqtt://{}", reachable(address))));
-        let external = self.external_broker.as_ref().map(|url| self.mqtt_point(url.as_str()));
-        [http, embedded, external].into_iter().flatten().map(Text::from).collect()
-    }
+/// The listeners of the embedded broker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EmbeddedBroker {
+    pub(crate) tcp: Option<SocketAddr>,
+    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) websocket: Option<SocketAddr>,
+    pub(crate) websocket_tls: Option<SocketAddr>,
+    /// Path that WebSocket clients ask for.
+    pub(crate) websocket_path: String,
 }
 
 impl Listening {
+    /// The points of access, HTTP first. Not those over WebSocket: TS-0010 §7.2 has no URL for them, and `ws:` stands
+    /// for the binding of TS-0020.
+    pub(crate) fn points_of_access(&self) -> Vec<Text> {
+        let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
+        let EmbeddedBroker { tcp, tls, .. } = &self.embedded_broker;
+        let embedded = tcp.map(|address| self.mqtt_point(&format!("mqtt://{}", reachable(address))));
+        let embedded_tls = tls.map(|address| self.mqtt_point(&format!("mqtts://{}", reachable(address))));
+        let external = self.external_broker.as_ref().map(|url| self.mqtt_point(url.as_str()));
+        [http, embedded, embedded_tls, external].into_iter().flatten().map(Text::from).collect()
+    }
+
     /// The URL of a broker with the topic prefix as its path.
-    fn mqtt_point(&self, broker: impl AsRef<str>) -> String {
-        let broker = broker.as_ref().trim_end_matches('/');
+    fn mqtt_point(&self, broker: &str) -> String {
+        let broker = broker.trim_end_matches('/');
         match Url::parse(broker) {
             Ok(mut url) if !self.topic_prefix.is_empty() => {
                 url.set_path(&self.topic_prefix);
@@ -74,10 +86,18 @@ mod tests {
         let listening = Listening {
             http: Some(([127, 0, 0, 1], 8080).into()),
             http_root_path: "/m2m".into(),
-            embedded_broker: Some("[::1]:1883".parse().expect("address")),
+            embedded_broker: EmbeddedBroker {
+                tcp: Some("[::1]:1883".parse().expect("address")),
+                tls: Some(([127, 0, 0, 1], 8883).into()),
+                websocket: Some(([127, 0, 0, 1], 9001).into()),
+                ..EmbeddedBroker::default()
+            },
             ..Listening::default()
         };
-        assert_eq!(listening.points_of_access(), ["http://127.0.0.1:8080/m2m", "mqtt://[::1]:1883"]);
+        assert_eq!(
+            listening.points_of_access(),
+            ["http://127.0.0.1:8080/m2m", "mqtt://[::1]:1883", "mqtts://127.0.0.1:8883"]
+        );
         let external = Url::parse("mqtt://broker.example:1883/").expect("URL");
         let listening = Listening { external_broker: Some(external), ..Listening::default() };
         assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883"]);

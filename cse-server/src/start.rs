@@ -1,5 +1,6 @@
 //! Putting the parts together, in the order in which they need each other, and taking them apart again.
 
+mod certificates;
 mod http;
 mod listeners;
 mod mqtt;
@@ -54,6 +55,8 @@ pub(crate) enum StartError {
     Core(#[from] cse_core::cse::StartError),
     #[error("http-client.trusted-certificates: {0}")]
     HttpOutbound(#[from] cse_http::InvalidTrust),
+    #[error("mqtt.tls-certificate: {0}")]
+    Certificate(#[from] cse_mqtt::transport::CertificateProblem),
     #[error("mqtt: {0}")]
     Broker(#[from] cse_mqtt::broker::InvalidFilter),
     #[error("cannot receive signals: {0}")]
@@ -155,6 +158,9 @@ async fn start(
     });
     health.part("store", Role::Needed, store_probe(store));
     if let Some(mqtt) = mqtt {
+        if let Some(tls) = &listeners.mqtt.server_tls {
+            certificates::start(Arc::clone(tls), lifecycle).map_err(StartError::Signals)?;
+        }
         mqtt.start(config, cse.clone(), listeners.mqtt, lifecycle, &mut health, &mut registry);
     }
     if listeners.http.is_some() {

@@ -4,6 +4,7 @@
 //! same time. Nothing here sleeps in the hope that something has happened: [`wait`] looks until it has.
 
 pub mod binary;
+pub mod certificates;
 pub mod curl;
 pub mod http;
 pub mod mosquitto;

@@ -39,6 +39,13 @@ impl Launch {
         self
     }
 
+    /// Further arguments that were put together.
+    #[must_use]
+    pub fn with_all(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
     /// With a configuration file of this text.
     #[must_use]
     pub fn with_file(self, text: &str) -> Self {
@@ -112,6 +119,7 @@ impl Launch {
 pub struct Server {
     launch: Launch,
     child: Child,
+    output: Lines,
     banner: String,
     log: Lines,
 }
@@ -132,7 +140,7 @@ impl Server {
             let status = process::ended(&mut child);
             panic!("the server ended ({status}):\n{}\n{}", output.text(), log.text());
         };
-        Self { launch, child, banner, log }
+        Self { launch, child, output, banner, log }
     }
 
     /// What it wrote when it started.
@@ -172,6 +180,21 @@ impl Server {
     /// Where probes are answered, if that is an address of its own.
     pub fn probes(&self) -> Option<SocketAddr> {
         self.address("probes", "http://")
+    }
+
+    /// Where its embedded broker listens for clients with that scheme, `mqtts`, `ws` or `wss`.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn broker_port(&self, scheme: &str) -> u16 {
+        let start = format!("{scheme}://");
+        let find = |lines: &[String]| {
+            let mut values = lines.iter().filter_map(|line| line.trim().strip_prefix("MQTT")).map(str::trim);
+            let address = values.find_map(|value| value.strip_prefix(&start))?;
+            address.split([' ', '/']).next()?.parse().ok()
+        };
+        let address: SocketAddr = self.output.wait_for("the listener", find).expect("it listens");
+        address.port()
     }
 
     /// The port of its broker on this machine, embedded or external.

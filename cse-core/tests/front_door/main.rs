@@ -7,6 +7,7 @@ mod attributes;
 mod basics;
 mod consistency;
 mod containers;
+mod credentials;
 mod discovery;
 mod faulty;
 mod filters;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tracing::debug;
 
 use super::Core;
@@ -25,7 +25,9 @@ where
 {
     let peer = origin.peer;
     let limit = core.limits.connect_timeout;
-    let Ok(outcome) = timeout(limit, authenticate(core, &mut stream, origin)).await else {
+    // Whatever was before MQTT has used up some of it.
+    let deadline = origin.since + limit;
+    let Ok(outcome) = timeout_at(deadline, authenticate(core, &mut stream, origin)).await else {
         core.stats.connect_timeouts.increment();
         debug!(%peer, "no CONNECT in time");
         return None;
@@ -102,7 +104,7 @@ where
         // MQTT 3.1.1 §3.1.3.1: a session to be kept needs a name.
         return Err(Refusal::Refused(ConnectRefusal::ClientIdRejected));
     };
-    let Origin { peer, certificate } = origin;
+    let Origin { peer, certificate, .. } = origin;
     let info = ConnectInfo {
         client_id,
         username: connect.username.take(),

@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Core;
 use super::acks::{AckKind, AckQueue};
@@ -34,6 +34,8 @@ const READ_BYTES: usize = 64 * 1024;
 const OUTPUT_BYTES: usize = 64 * 1024;
 /// Larger buffers are given back when they are empty.
 const IDLE_BUFFER_BYTES: usize = 16 * 1024;
+/// Longest time for the end of a connection to be told to its client.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Messages collected for links before they are handed over.
 const LINK_BATCH: usize = 64;
 
@@ -172,6 +174,8 @@ pub(crate) struct Connection<S> {
     /// `input` may have complete packets.
     paused: bool,
     pub(super) output: BytesMut,
+    /// A stream with buffers of its own (TLS) may hold bytes that were written.
+    unflushed: bool,
     /// Messages that links have not taken yet.
     pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
     /// Acknowledgements not written yet.
@@ -201,6 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             paused: !input.is_empty(),
             input,
             output,
+            unflushed: false,
             to_links: VecDeque::new(),
             unacknowledged: 0,
             silence,
@@ -215,6 +220,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Closed::Violation(_) => stats.protocol_violations.increment(),
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
             _ => {}
+        }
+        let Self { attachment, mut stream, .. } = self;
+        // The session need not wait for the good-byes of TLS and WebSocket.
+        drop(attachment);
+        if !matches!(closed, Closed::Lost(_)) {
+            let _ = timeout(FAREWELL_MAX, stream.shutdown()).await;
         }
         closed
     }
@@ -384,7 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         if self.output.is_empty() {
-            return Poll::Pending;
+            return self.poll_flush(cx);
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
         if written == 0 {
@@ -397,17 +408,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.output.capacity() > IDLE_BUFFER_BYTES {
                 self.output = BytesMut::new();
             }
-            // Buffering streams (TLS, WebSocket) send only now.
-            if let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_flush(cx) {
-                outcome?;
-            }
+            self.unflushed = true;
         }
         Poll::Ready(Ok(()))
     }
 
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Pending
+    }
+
     fn is_drained(&self) -> bool {
         let Attachment { session, shared, .. } = &self.attachment;
-        self.output.is_empty() && self.to_links.is_empty() && shared.acks.lock().is_empty() && session.is_drained()
+        self.output.is_empty()
+            && !self.unflushed
+            && self.to_links.is_empty()
+            && shared.acks.lock().is_empty()
+            && session.is_drained()
     }
 
     // === keep-alive ===

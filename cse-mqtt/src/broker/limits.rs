@@ -15,11 +15,12 @@ pub struct Limits {
     ///
     /// A larger one closes the connection.
     pub connect_bytes_max: usize,
-    /// Connections of one listener at a time. Default 10,000.
+    /// Connections of all listeners at a time, those in a TLS or WebSocket handshake included. Default 10,000.
     ///
     /// One more is accepted and closed at once; see [`Stats::connections_over_limit`](super::Stats).
     pub connections_max: usize,
-    /// Time from the accepted connection to a complete, authenticated CONNECT. Default 10 s.
+    /// Time from the accepted connection to a complete, authenticated CONNECT, with TLS and WebSocket before it.
+    /// Default 10 s.
     ///
     /// After it the connection is closed.
     pub connect_timeout: Duration,

@@ -32,12 +32,14 @@ pub struct Stats {
     pub connections_accepted: Counter,
     /// Clients connected now (gauge).
     pub clients_connected: Counter,
-    /// Connections closed at once because the listener had
+    /// Connections closed at once because there were
     /// [`Limits::connections_max`](super::Limits::connections_max).
     pub connections_over_limit: Counter,
+    /// Connections whose TLS or WebSocket handshake failed.
+    pub handshakes_failed: Counter,
     /// CONNECT packets refused with a return code, by the policy or by the protocol.
     pub connects_refused: Counter,
-    /// Connections without a complete CONNECT in time.
+    /// Connections without a complete CONNECT in time, or without the handshake before it.
     pub connect_timeouts: Counter,
     /// Connections closed because another took over their client identifier.
     pub takeovers: Counter,

@@ -1,16 +1,17 @@
 //! `[mqtt]`: the MQTT binding, on the embedded broker or an external one.
 
 mod external;
+mod listen;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use cse_core::value::Text;
 
 use super::layers::{Section, Source};
-use super::text::{Listen, Size};
+use super::text::Size;
 
 pub(crate) use external::{ExternalBroker, ExternalClient};
+pub(crate) use listen::EmbeddedListen;
 
 use external::BrokerUrl;
 
@@ -19,8 +20,8 @@ use external::BrokerUrl;
 pub(crate) enum MqttVia {
     /// None: the binding is off.
     Off,
-    /// The embedded one, which listens there.
-    Embedded(SocketAddr),
+    /// The embedded one, which listens there: at one address or more.
+    Embedded(Box<EmbeddedListen>),
     /// An external one.
     External(Box<ExternalBroker>),
 }
@@ -55,15 +56,13 @@ pub(crate) struct MqttConfig {
 
 impl MqttConfig {
     pub(super) fn read(mut section: Section<'_>) -> Self {
-        let listen = section.value("listen", Listen::local(1883));
+        let listen = EmbeddedListen::read(&mut section);
         let url = section.value("broker", BrokerUrl::default()).0;
         let client = ExternalClient::read(&mut section);
-        let via = match (url, listen) {
-            (Some(url), _) if external_wins(&mut section) => {
-                MqttVia::External(Box::new(ExternalBroker { url, client }))
-            }
-            (_, Listen::At(address)) => MqttVia::Embedded(address),
-            (_, Listen::Off) => MqttVia::Off,
+        let via = match url {
+            Some(url) if external_wins(&mut section) => MqttVia::External(Box::new(ExternalBroker { url, client })),
+            _ if listen.addresses().next().is_some() => MqttVia::Embedded(Box::new(listen)),
+            _ => MqttVia::Off,
         };
         let topic_prefix: Text = section.value("topic-prefix", Text::default());
         if topic_prefix.contains(|c: char| c.is_control() || matches!(c, '+' | '#')) {
@@ -99,12 +98,12 @@ impl MqttConfig {
 
 /// Whether the external broker was asked for more strongly than the embedded one; equally is a problem.
 fn external_wins(section: &mut Section<'_>) -> bool {
-    let (embedded, external) = (section.source("listen"), section.source("broker"));
+    let ((embedded, key), external) = (listen::strongest(section), section.source("broker"));
     if embedded.strength() == external.strength() {
         let other = match embedded {
             Source::Flag(name) => format!("--{name}"),
             Source::Env(name) => name.into(),
-            Source::File { .. } | Source::Default => "mqtt.listen".into(),
+            Source::File { .. } | Source::Default => format!("mqtt.{key}"),
         };
         section.problem("broker", format!("cannot be given together with {other}: the broker is external or embedded"));
     }

@@ -9,6 +9,7 @@ type Row = (&'static str, &'static str, fn(&Stats) -> &Counter);
 const COUNTERS: &[Row] = &[
     ("broker_connections_accepted", "Connections accepted by the embedded broker", |s| &s.connections_accepted),
     ("broker_connections_over_limit", "Connections closed because there were too many", |s| &s.connections_over_limit),
+    ("broker_handshakes_failed", "Connections whose TLS or WebSocket handshake failed", |s| &s.handshakes_failed),
     ("broker_connects_refused", "CONNECT packets refused", |s| &s.connects_refused),
     ("broker_connect_timeouts", "Connections without CONNECT in time", |s| &s.connect_timeouts),
     ("broker_takeovers", "Connections whose client identifier connected again", |s| &s.takeovers),

@@ -7,8 +7,8 @@ use cse_core::ports::Dispatch;
 use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy};
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 
+use super::listeners::MqttListeners;
 use crate::config::{Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
@@ -68,12 +68,12 @@ impl Mqtt {
         self.binding.outbound()
     }
 
-    /// Takes requests, and serves the embedded broker on its listener.
+    /// Takes requests, and serves the embedded broker on its listeners.
     pub(super) fn start(
         self,
         config: &Config,
         dispatch: impl Dispatch,
-        listener: Option<TcpListener>,
+        listeners: MqttListeners,
         lifecycle: &mut Lifecycle,
         health: &mut Health,
         registry: &mut Registry,
@@ -84,16 +84,18 @@ impl Mqtt {
         metrics::register(registry, move || metrics::mqtt_samples(&stats));
         let stop = lifecycle.stop_of(Stage::Bindings);
         lifecycle.spawn(Stage::Bindings, "mqtt", binding.run(dispatch, stopped(stop)));
-        let (Some(broker), Some(listener)) = (broker, listener) else {
+        let (Some(broker), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
         let counted = broker.clone();
         metrics::register(registry, move || metrics::broker_samples(counted.stats()));
         // Together with the binding: what the broker reads after the binding has stopped would be acknowledged,
         // and nobody would have seen it.
-        let stop = lifecycle.stop_of(Stage::Bindings);
         let drain = config.server.shutdown_timeout;
-        lifecycle.spawn(Stage::Bindings, "broker", async move { broker.serve(listener, stop, drain).await });
+        for listener in listeners.into_listeners(listen) {
+            let (broker, stop) = (broker.clone(), lifecycle.stop_of(Stage::Bindings));
+            lifecycle.spawn(Stage::Bindings, "broker", async move { broker.serve(listener, stop, drain).await });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::primitive::Response;
 use cse_core::value::Text;
@@ -10,6 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use crate::form::appearance;
+use crate::legacy::Names;
 use crate::stats::MqttStats;
 use crate::topic::{Format, Topic, same_entity};
 
@@ -18,8 +20,8 @@ use crate::topic::{Format, Topic, same_entity};
 pub(crate) struct Answers {
     /// What stands before the topics of the request and its answer.
     pub(crate) prefix: String,
-    /// Level of the entity that has to answer.
-    pub(crate) entity: String,
+    /// Level of the entity that has to answer; `None` where topics do not say (early draft).
+    pub(crate) entity: Option<String>,
 }
 
 struct Waiter {
@@ -88,23 +90,35 @@ impl Correlation {
             Format::Named(serialization) => serialization,
             Format::Absent | Format::Unknown(_) => appearance(payload),
         };
-        let response = match serialization
-            .decode_primitive(payload)
-            .and_then(|primitive| Response::from_map(primitive.parameters))
-        {
+        let decoded = serialization.decode_primitive(payload);
+        let response = decoded.and_then(|primitive| Response::from_map(primitive.parameters));
+        self.take(topic.receiver, response, |answers| {
+            let from = answers.entity.as_ref();
+            answers.prefix == topic.prefix
+                && from.is_some_and(|entity| same_entity(&self.identity, entity, topic.receiver))
+        });
+    }
+
+    /// Takes a message from a response topic in the form of the early draft.
+    pub(crate) fn on_draft_response(&self, payload: &[u8]) {
+        let decoded = appearance(payload).decode_primitive(payload);
+        let response = decoded.and_then(|primitive| Response::from_map(Names::read_response(&primitive.parameters)));
+        self.take("", response, |answers| answers.entity.is_none());
+    }
+
+    /// Takes a response to whoever waits for it, if `is_from` says that it comes from where it should.
+    fn take(&self, entity: &str, response: Result<Response, Error>, is_from: impl Fn(&Answers) -> bool) {
+        let response = match response {
             Ok(response) => response,
             Err(error) => {
                 self.stats.responses_undecodable.increment();
-                tracing::warn!(entity = topic.receiver, %error, "response that cannot be read");
+                tracing::warn!(entity, %error, "response that cannot be read");
                 return;
             }
         };
         let mut waiting = self.waiting.lock();
-        let expected = waiting.get(&response.request_identifier).is_some_and(|waiter| {
-            waiter.answers.as_ref().is_none_or(|Answers { prefix, entity }| {
-                prefix == topic.prefix && same_entity(&self.identity, entity, topic.receiver)
-            })
-        });
+        let waiter = waiting.get(&response.request_identifier);
+        let expected = waiter.is_some_and(|waiter| waiter.answers.as_ref().is_none_or(&is_from));
         let waiter = if expected { waiting.remove(&response.request_identifier) } else { None };
         drop(waiting);
         match waiter {
@@ -116,7 +130,7 @@ impl Correlation {
             None => {
                 self.stats.responses_unmatched.increment();
                 let request_identifier = response.request_identifier.as_str();
-                tracing::debug!(entity = topic.receiver, request_identifier, "response that nobody waits for");
+                tracing::debug!(entity, request_identifier, "response that nobody waits for");
             }
         }
     }
@@ -137,7 +151,7 @@ mod tests {
     }
 
     fn from(entity: &str) -> Option<Answers> {
-        Some(Answers { prefix: String::new(), entity: entity.into() })
+        Some(Answers { prefix: String::new(), entity: Some(entity.into()) })
     }
 
     fn answer(correlation: &Correlation, entity: &str, payload: &str) {

@@ -10,6 +10,7 @@ mod embedded;
 mod external;
 mod form;
 mod hop;
+mod legacy;
 mod link;
 mod options;
 mod outbound;
@@ -23,7 +24,7 @@ pub mod transport;
 
 pub use external::{LeaveError, leave};
 pub use link::LinkStatus;
-pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
+pub use options::{BindingOptions, EarlyDraft, ExternalOptions, Login, Password, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
 pub use stats::MqttStats;

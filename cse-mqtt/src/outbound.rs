@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cse_core::codec::{Root, Serialization};
+use cse_core::codec::Serialization;
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
 use cse_core::primitive::ResponseType;
 use percent_encoding::percent_decode_str;
@@ -17,6 +17,8 @@ use url::Url;
 
 use crate::binding::Common;
 use crate::correlation::Answers;
+use crate::form::Form;
+use crate::legacy;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
@@ -42,7 +44,7 @@ struct Inner {
 struct Route {
     broker: Option<Authority>,
     topic: String,
-    written_as: Serialization,
+    form: Form,
     /// Who answers; `None` if no answer is to be expected.
     answers: Option<Answers>,
 }
@@ -78,7 +80,7 @@ impl Inner {
         let deadline = Instant::now() + outgoing.timeout;
         let route = self.route(&outgoing)?;
         let request = outgoing.request;
-        let payload = Bytes::from(route.written_as.encode_primitive(Root::Request, request.to_map(), false));
+        let payload = route.form.request(&request);
         let expects_answer = route.answers.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self
@@ -155,7 +157,7 @@ impl Inner {
                     return Err(unsupported("without a topic in its path", url));
                 }
                 let (written_as, answers) = self.read_freely_chosen(&topic, written_as);
-                Ok(Route { broker, topic, written_as, answers })
+                Ok(Route { broker, topic, form: Form::bare(written_as), answers })
             }
         }
     }
@@ -180,14 +182,24 @@ impl Inner {
         written_as: Serialization,
     ) -> Result<Route, SendError> {
         let identifier = self.common.identity.canonical_originator(identifier);
+        let prefix_owned = prefix.to_owned();
+        if let Some(manner) = self.common.drafts.manner_of(&identifier) {
+            let topic = legacy::request_topic(prefix, manner, &identifier);
+            if !is_publishable(&topic) {
+                return Err(unsupported("no identifier of an entity", identifier.as_str()));
+            }
+            let form = Form { names: manner.names, ..Form::bare(legacy::serialization(written_as)) };
+            let answers = Some(Answers { prefix: prefix_owned, entity: None });
+            return Ok(Route { broker, topic, form, answers });
+        }
         let level = level_of(identifier.as_str());
         let level = level.ok_or_else(|| unsupported("no identifier of an entity", identifier.as_str()))?;
         let topic = self.common.topics.request(prefix, &level, written_as);
         if !is_publishable(&topic) {
             return Err(unsupported("no prefix of a topic", prefix));
         }
-        let answers = Some(Answers { prefix: prefix.to_owned(), entity: level });
-        Ok(Route { broker, topic, written_as, answers })
+        let answers = Some(Answers { prefix: prefix_owned, entity: Some(level) });
+        Ok(Route { broker, topic, form: Form::bare(written_as), answers })
     }
 
     /// What a freely chosen topic says: if it is one of TS-0010, how the payload is written, whatever else was said;
@@ -203,7 +215,7 @@ impl Inner {
         };
         let asked_by_us = topic.kind == TopicKind::Request && topics.is_own(topic.originator);
         let answers =
-            asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: topic.receiver.to_owned() });
+            asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: Some(topic.receiver.to_owned()) });
         (written_as, answers)
     }
 }

@@ -42,7 +42,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
             ),
         );
     }
-    let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
+    let topics = Topics { prefix: &listening.topic_prefix, originator: admin, receiver: cse_id, target: cse_name };
     let embedded = &listening.embedded_broker;
     if let Some(address) = embedded.tcp {
         let near = local(address);
@@ -77,6 +77,7 @@ fn local(address: SocketAddr) -> SocketAddr {
 
 /// A request and its answer over MQTT (TS-0010 §6.4.2: `/` in identifiers is `:` in topics).
 struct Topics<'a> {
+    prefix: &'a str,
     originator: &'a str,
     receiver: &'a str,
     target: &'a str,
@@ -86,13 +87,13 @@ impl Topics<'_> {
     /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
     /// MQTT 5 only.
     fn mosquitto(&self, host: &str, port: u16) -> String {
-        let Self { originator, receiver, target } = self;
+        let Self { prefix, originator, receiver, target } = self;
         let originator_level = originator.trim_start_matches('/').replace('/', ":");
         let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} \
+            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
              -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
-             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+             mosquitto_sub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 }
@@ -140,5 +141,16 @@ mod tests {
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
         assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883"), "{text}");
+    }
+
+    #[test]
+    fn the_topic_prefix_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
+            assert!(text.contains(topic), "{text}");
+        }
     }
 }

@@ -23,6 +23,7 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
+use crate::expiry::time_left;
 use crate::form::{Form, appearance};
 use crate::hop;
 use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
@@ -76,6 +77,8 @@ struct Running {
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
+    /// When the answer is of no use any more (`rset`).
+    answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
 }
 
@@ -275,6 +278,7 @@ impl<D: Dispatch> Receiver<D> {
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
+            answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
         };
         self.common.stats.dispatched.increment();
@@ -321,7 +325,7 @@ impl<D: Dispatch> Receiver<D> {
             response
         });
         let done = if running.wants_answer {
-            self.publish_followed(&running.reply, response)
+            self.publish_followed(&running.reply, response, running.answer_expires)
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(&running.reply.originator, &running.request_identifier, None);
@@ -440,9 +444,9 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, reply: &Reply, response: Response) -> bool {
+    fn publish_followed(&mut self, reply: &Reply, response: Response, expires: Option<Instant>) -> bool {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(reply, response) {
+        match self.try_publish(reply, response, expires) {
             Ok(receipt) => {
                 self.recall.answered(&reply.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
@@ -458,18 +462,24 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     fn publish(&self, reply: &Reply, response: Response) -> bool {
-        self.try_publish(reply, response).is_ok()
+        self.try_publish(reply, response, None).is_ok()
     }
 
-    fn try_publish(&self, reply: &Reply, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
+    fn try_publish(
+        &self,
+        reply: &Reply,
+        response: Response,
+        expires: Option<Instant>,
+    ) -> Result<Option<Box<dyn Receipt>>, ()> {
         let Reply { topic, originator, form } = reply;
+        let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let published = match self.publisher.publish_answer(topic.clone(), form.answer(response)) {
+        let published = match self.publisher.publish_answer(topic.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                self.publisher.publish_answer(topic.clone(), form.answer(response))
+                self.publisher.publish_answer(topic.clone(), form.answer(response), expiry)
             }
             other => other,
         };

@@ -61,6 +61,7 @@ mod router;
 mod serve;
 mod session;
 mod stats;
+mod terms;
 mod trie;
 
 pub use delivery::{DeliveryHandle, DeliveryStatus};

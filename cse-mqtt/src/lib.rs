@@ -7,6 +7,7 @@ mod binding;
 pub mod broker;
 mod correlation;
 mod embedded;
+mod expiry;
 mod external;
 mod form;
 mod hop;
@@ -24,7 +25,7 @@ pub mod transport;
 
 pub use external::{LeaveError, leave};
 pub use link::LinkStatus;
-pub use options::{BindingOptions, EarlyDraft, ExternalOptions, Login, Password, Transport};
+pub use options::{BindingOptions, EarlyDraft, ExternalOptions, Login, Password, ProtocolVersion, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
 pub use stats::MqttStats;

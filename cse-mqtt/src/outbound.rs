@@ -6,6 +6,7 @@
 //! broker has acknowledged has then arrived as far as anybody can know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::codec::Serialization;
@@ -17,6 +18,7 @@ use url::Url;
 
 use crate::binding::Common;
 use crate::correlation::Answers;
+use crate::expiry::time_left;
 use crate::form::Form;
 use crate::legacy;
 use crate::link::{Progress, Publisher, Receipt, Refused};
@@ -81,6 +83,7 @@ impl Inner {
         let route = self.route(&outgoing)?;
         let request = outgoing.request;
         let payload = route.form.request(&request);
+        let expiry = request.request_expiration.map(time_left);
         let expects_answer = route.answers.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self
@@ -89,7 +92,7 @@ impl Inner {
             .wait(request.request_identifier, route.answers.clone())
             .map_err(|error| SendError::Unreachable(error.to_string()))?;
         // Held until the end: a connection in use is not idle.
-        let (mut receipt, _lease) = self.publish(route, payload)?;
+        let (mut receipt, _lease) = self.publish(route, payload, expiry)?;
         self.common.stats.sent.increment();
 
         let taken_over = tokio::select! {
@@ -115,7 +118,12 @@ impl Inner {
         }
     }
 
-    fn publish(&self, route: Route, payload: Bytes) -> Result<(Box<dyn Receipt>, Option<Lease>), SendError> {
+    fn publish(
+        &self,
+        route: Route,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<(Box<dyn Receipt>, Option<Lease>), SendError> {
         let lease = match &route.broker {
             None => None,
             Some(authority) => {
@@ -134,7 +142,7 @@ impl Inner {
             Some(answers) => publisher.listen(&topics.response_filters(&answers.prefix)),
             None => Ok(()),
         };
-        match listening.and_then(|()| publisher.publish_request(route.topic, payload)) {
+        match listening.and_then(|()| publisher.publish_request(route.topic, payload, expiry)) {
             Ok(receipt) => Ok((receipt, lease)),
             Err(refused @ (Refused::TooLarge(_) | Refused::InvalidTopic)) => {
                 Err(SendError::Unsupported(refused.to_string()))

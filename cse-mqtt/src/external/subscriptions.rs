@@ -1,23 +1,25 @@
 //! What a link is subscribed to, and what the broker has said to it.
 
-use std::collections::VecDeque;
-
 use crate::link::{MORE_FILTERS_MAX, Refused, Subscription};
 
+/// Reason codes from here on are refusals; in version 3.1.1 there is only this one.
+const REFUSED_FROM: u8 = 0x80;
+
 /// The subscriptions of a link, in the order in which they were asked for.
+#[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     all: Vec<Subscription>,
     /// How many of them there are from the beginning.
     first: usize,
-    /// How many the broker has been asked for on this connection; `None` without one.
-    asked: Option<usize>,
-    /// The numbers of subscriptions in each SUBSCRIBE that has not been answered; answers come in their order.
-    unanswered: VecDeque<std::ops::Range<usize>>,
+    /// How many the broker has been asked for on this connection.
+    asked: usize,
+    /// How many of these were asked for before the last question.
+    answered: usize,
 }
 
 impl Subscriptions {
     pub(super) fn new(first: Vec<Subscription>) -> Self {
-        Self { first: first.len(), all: first, asked: None, unanswered: VecDeque::new() }
+        Self { first: first.len(), all: first, asked: 0, answered: 0 }
     }
 
     /// Adds what is not there yet.
@@ -34,32 +36,31 @@ impl Subscriptions {
         Ok(())
     }
 
-    pub(super) fn connected(&mut self) {
-        self.asked = Some(0);
-        self.unanswered.clear();
+    /// Everything has to be asked for anew.
+    pub(super) fn start_over(&mut self) {
+        (self.asked, self.answered) = (0, 0);
     }
 
-    pub(super) fn disconnected(&mut self) {
-        self.asked = None;
-        self.unanswered.clear();
+    /// Whether there is something that the broker has not been asked for.
+    pub(super) fn has_more(&self) -> bool {
+        self.asked < self.all.len()
     }
 
-    /// What the broker has to be asked for now.
-    pub(super) fn next(&self) -> &[Subscription] {
-        self.asked.and_then(|asked| self.all.get(asked..)).unwrap_or_default()
+    /// What the broker has not been asked for; it is asked now.
+    pub(super) fn ask(&mut self) -> Vec<String> {
+        let more = self.all.get(self.asked..).unwrap_or_default();
+        let filters = more.iter().map(|subscription| subscription.filter.clone()).collect();
+        (self.answered, self.asked) = (self.asked, self.all.len());
+        filters
     }
 
-    /// It has been asked for [`Subscriptions::next`].
-    pub(super) fn asked(&mut self) {
-        if let Some(asked) = self.asked.replace(self.all.len()) {
-            self.unanswered.push_back(asked..self.all.len());
-        }
-    }
-
-    /// The oldest question has been answered; gives what was refused.
-    pub(super) fn answered(&mut self, refused: impl Iterator<Item = bool>) -> Vec<Subscription> {
-        let asked = self.unanswered.pop_front().and_then(|range| self.all.get(range)).unwrap_or_default();
-        asked.iter().zip(refused).filter(|(_, refused)| *refused).map(|(asked, _)| asked.clone()).collect()
+    /// The last question has been answered; gives what was refused, and with which code.
+    pub(super) fn answered(&mut self, codes: &[u8]) -> Vec<(Subscription, u8)> {
+        let asked = self.all.get(self.answered..self.asked).unwrap_or_default();
+        let refused = asked.iter().zip(codes).filter(|(_, code)| **code >= REFUSED_FROM);
+        let refused = refused.map(|(subscription, code)| (subscription.clone(), *code)).collect();
+        self.answered = self.asked;
+        refused
     }
 }
 
@@ -67,36 +68,32 @@ impl Subscriptions {
 mod tests {
     use super::*;
 
-    fn filters(subscriptions: &[Subscription]) -> Vec<&str> {
-        subscriptions.iter().map(|subscription| subscription.filter.as_str()).collect()
+    fn needed(filters: &[&str]) -> Subscriptions {
+        Subscriptions::new(Subscription::needed(filters.iter().map(|filter| (*filter).to_owned())).collect())
     }
 
     #[test]
     fn each_is_asked_for_once_on_each_connection() {
-        let mut subscriptions = Subscriptions::new(Subscription::needed(["a".into(), "b".into()]).collect());
-        assert!(subscriptions.next().is_empty(), "not connected");
-        subscriptions.connected();
-        assert_eq!(filters(subscriptions.next()), ["a", "b"]);
-        subscriptions.asked();
-        assert!(subscriptions.next().is_empty());
+        let mut subscriptions = needed(&["a", "b"]);
+        assert!(subscriptions.has_more());
+        assert_eq!(subscriptions.ask(), ["a", "b"]);
+        assert!(!subscriptions.has_more());
         subscriptions.add(&["b".into(), "c".into(), "c".into()]).expect("room");
-        assert_eq!(filters(subscriptions.next()), ["c"]);
-        subscriptions.asked();
-        assert_eq!(
-            subscriptions.answered([false, true].into_iter()),
-            [Subscription { filter: "b".into(), needed: true }]
-        );
-        assert_eq!(subscriptions.answered([true].into_iter()), [Subscription { filter: "c".into(), needed: false }]);
-        assert_eq!(subscriptions.answered([true].into_iter()), []);
-        subscriptions.disconnected();
-        assert!(subscriptions.next().is_empty());
-        subscriptions.connected();
-        assert_eq!(filters(subscriptions.next()), ["a", "b", "c"]);
+        assert!(subscriptions.has_more());
+        let refused = subscriptions.answered(&[1, 0x80]);
+        assert_eq!(refused, [(Subscription { filter: "b".into(), needed: true }, 0x80)]);
+        assert_eq!(subscriptions.ask(), ["c"]);
+        assert_eq!(subscriptions.answered(&[0x87]), [(Subscription { filter: "c".into(), needed: false }, 0x87)]);
+        assert_eq!(subscriptions.answered(&[0x80]), [], "nothing was asked");
+        assert_eq!(subscriptions.ask(), [""; 0]);
+        subscriptions.start_over();
+        assert_eq!(subscriptions.ask(), ["a", "b", "c"]);
+        assert_eq!(subscriptions.answered(&[1, 1, 1]), []);
     }
 
     #[test]
     fn their_number_is_bounded() {
-        let mut subscriptions = Subscriptions::new(Subscription::needed(["a".into()]).collect());
+        let mut subscriptions = needed(&["a"]);
         for number in 0..MORE_FILTERS_MAX {
             subscriptions.add(&[number.to_string()]).expect("room");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
 use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy};
-use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
+use cse_mqtt::{BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use prometheus_client::registry::Registry;
 
 use super::listeners::MqttListeners;
@@ -35,6 +35,7 @@ impl Mqtt {
         let options = BindingOptions {
             own_points_of_access: own_points_of_access(config, listening),
             topic_prefix: mqtt.topic_prefix.to_string(),
+            early_draft: EarlyDraft { served: mqtt.early_draft.served, entities: mqtt.early_draft.entities.clone() },
             concurrent_requests_max: mqtt.requests_max,
             waiting_requests_max: mqtt.waiting_requests_max,
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
@@ -115,6 +116,8 @@ pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
         .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
     ExternalOptions {
         login,
+        version: client.version.0,
+        session_expiry: (!client.session_expiry.is_zero()).then_some(client.session_expiry),
         client_id_prefix: client.client_id_prefix.to_string(),
         keep_alive: client.keep_alive,
         packet_bytes_max: client.packet_bytes_max.0,
@@ -127,14 +130,12 @@ pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
 }
 
 fn probe(binding: &MqttBinding) -> Probe {
-    let status = binding.status();
+    let (status, problem) = (binding.status(), binding.problem());
     Box::new(move || {
-        let status = *status.borrow();
-        Box::pin(async move {
-            match status {
-                LinkStatus::Up => Ok(()),
-                LinkStatus::Down => Err("not connected to the broker".into()),
-            }
-        })
+        let state = match *status.borrow() {
+            LinkStatus::Up => Ok(()),
+            LinkStatus::Down => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
+        };
+        Box::pin(async move { state })
     })
 }

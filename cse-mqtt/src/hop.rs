@@ -8,8 +8,9 @@ use cse_core::error::Error;
 use cse_core::id::{CseIdentity, Peer};
 use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
+use cse_core::value::Text;
 
-use crate::topic::{TopicKind, entity_of};
+use crate::topic::{Topic, TopicKind, entity_of};
 
 /// What a topic says of the sender of a request.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +55,16 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
 }
 
+/// The Credential-ID that a topic names.
+pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
+    let claims = topic.kind == TopicKind::RegistrationRequest && !topic.originator.is_empty();
+    claims.then(|| topic.originator.into())
+}
+
 /// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
 /// verified it, but what is bound to it by configuration is bound to it all the same.
-pub(crate) fn with_credential(kind: TopicKind, level: &str, mut peer: Peer) -> Peer {
-    if kind == TopicKind::RegistrationRequest && peer.credential.is_none() && !level.is_empty() {
-        peer.credential = Some(level.into());
-    }
+pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
+    peer.credential = peer.credential.or(claimed);
     peer
 }
 
@@ -188,17 +193,18 @@ mod tests {
 
     #[test]
     fn a_credential_in_the_topic_is_a_claim() {
+        let topics = crate::topic::Topics::new(&identity(), "");
+        let claimed = |topic: &str| claimed_credential(&topics.parse(topic).expect("a topic"));
         let known = Peer { authenticated: true, credential: Some("lamp-7".into()), ..Peer::default() };
-        let registration = TopicKind::RegistrationRequest;
-        for (kind, peer, expected) in [
-            (registration, Peer::default(), Some("1-abc")),
-            (registration, known, Some("lamp-7")),
-            (TopicKind::Request, Peer::default(), None),
+        for (topic, peer, expected) in [
+            ("/oneM2M/reg_req/1-abc/id-in/json", Peer::default(), Some("1-abc")),
+            ("/oneM2M/reg_req/1-abc/id-in/json", known, Some("lamp-7")),
+            ("/oneM2M/reg_req//id-in/json", Peer::default(), None),
+            ("/oneM2M/req/1-abc/id-in/json", Peer::default(), None),
         ] {
             let proven = peer.authenticated;
-            let peer = with_credential(kind, "1-abc", peer);
-            assert_eq!((peer.credential.as_deref(), peer.authenticated), (expected, proven));
+            let peer = with_credential(claimed(topic), peer);
+            assert_eq!((peer.credential.as_deref(), peer.authenticated), (expected, proven), "{topic}");
         }
-        assert_eq!(with_credential(registration, "", Peer::default()).credential, None);
     }
 }

@@ -134,6 +134,7 @@ impl Config {
         };
         config.check_addresses(&mut layers);
         config.check_users(&mut layers);
+        mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
     }

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod config;
 mod health;
+mod leave;
 mod lifecycle;
 mod metrics;
 mod monitoring;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     match &invocation.task {
         Task::MakeCertificates(wanted) => return print(wanted.make()),
         Task::Passwd(wanted) => return print(wanted.run()),
-        Task::Run | Task::CheckConfig => {}
+        Task::Run | Task::CheckConfig | Task::LeaveMqtt => {}
     }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(b"the configuration has no problems\n");
             ExitCode::SUCCESS
         }
+        Task::LeaveMqtt => print(leave::leave(&config)),
         Task::Run | Task::MakeCertificates(_) | Task::Passwd(_) => run(config),
     }
 }

@@ -27,7 +27,7 @@ use crate::expiry::time_left;
 use crate::form::{Form, appearance};
 use crate::hop::{self, Hop};
 use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
-use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription};
+use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::salvage;
@@ -254,10 +254,14 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Reads a request and gives it to the CSE.
     fn start(&mut self, inbound: Inbound) {
-        let is_own = inbound.is_own_topic;
+        let vouched = inbound.vouched;
         let (read, claimed) = match self.addressed(&inbound.topic) {
-            Addressed::Request(topic) => (self.read(&topic, is_own, &inbound.payload), hop::claimed_credential(&topic)),
-            Addressed::Draft(DraftMessage::Request(topic)) => (self.read_draft(&topic, is_own, &inbound.payload), None),
+            Addressed::Request(topic) => {
+                (self.read(&topic, vouched, &inbound.payload), hop::claimed_credential(&topic))
+            }
+            Addressed::Draft(DraftMessage::Request(topic)) => {
+                (self.read_draft(&topic, vouched, &inbound.payload), None)
+            }
             _ => return,
         };
         let Accepted { mut request, reply, registrant } = match read {
@@ -338,7 +342,7 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, is_own: Option<bool>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
+    fn read(&self, topic: &Topic<'_>, vouched: Option<Vouched>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
         let Common { identity, topics, drafts, stats, .. } = &self.common;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
@@ -357,7 +361,7 @@ impl<D: Dispatch> Receiver<D> {
         });
         let failure = match decoded {
             Ok(Ok(mut request)) => {
-                let hop = Hop { kind: topic.kind, level: topics.relative_level(topic.originator), is_own };
+                let hop = Hop { kind: topic.kind, level: topics.relative_level(topic.originator), vouched };
                 if let Err(error) = hop::check(identity, hop, &mut request) {
                     return Err(Some((self.refuse(topic.originator, request, &error), reply(form))));
                 }
@@ -385,7 +389,7 @@ impl<D: Dispatch> Receiver<D> {
     fn read_draft(
         &self,
         topic: &DraftTopic<'_>,
-        is_own: Option<bool>,
+        vouched: Option<Vouched>,
         payload: &[u8],
     ) -> Result<Accepted, Option<Refusal>> {
         let Common { identity, drafts, stats, .. } = &self.common;
@@ -419,7 +423,7 @@ impl<D: Dispatch> Receiver<D> {
             }
         };
         let level = level_of(&from).unwrap_or_default();
-        let hop = Hop { kind: TopicKind::Request, level: &level, is_own };
+        let hop = Hop { kind: TopicKind::Request, level: &level, vouched };
         if let Err(error) = hop::check(identity, hop, &mut request) {
             return Err(Some((self.refuse(&from, request, &error), reply)));
         }

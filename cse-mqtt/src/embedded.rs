@@ -159,7 +159,7 @@ impl Link for EmbeddedLink {
             identifier: sender.identifier,
         };
         let acknowledgement: Option<Box<dyn Acknowledgement>> = Some(Box::new(ack));
-        Some(Inbound { topic, payload, duplicate: dup, peer, is_own_topic: sender.is_own_topic, acknowledgement })
+        Some(Inbound { topic, payload, duplicate: dup, peer, vouched: sender.vouched, acknowledgement })
     }
 
     async fn close(self) {

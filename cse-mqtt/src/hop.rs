@@ -10,6 +10,7 @@ use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
 use cse_core::value::Text;
 
+use crate::link::Vouched;
 use crate::topic::{Topic, TopicKind, entity_of};
 
 /// What a topic says of the sender of a request.
@@ -18,8 +19,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) kind: TopicKind,
     /// Its identifier as a topic level, or its Credential-ID.
     pub(crate) level: &'a str,
-    /// Whether the broker says that the topic is the sender's own; `None` if it does not say.
-    pub(crate) is_own: Option<bool>,
+    /// What the broker says of that; `None` if it does not say.
+    pub(crate) vouched: Option<Vouched>,
 }
 
 /// Checks `fr` against the topic and brings a registration without originator into one form (`fr` absent).
@@ -28,8 +29,8 @@ pub(crate) struct Hop<'a> {
 /// [`Error::OriginatorMismatch`] if the hop may not speak for the originator, [`Error::MissingParameter`] without
 /// originator.
 pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request) -> Result<(), Error> {
-    let Hop { kind, level, is_own } = hop;
-    if is_own == Some(false) {
+    let Hop { kind, level, vouched } = hop;
+    if vouched == Some(Vouched::Not) {
         // It was when the broker took the message; the registration has ended since.
         let text = format!("topic originator '{level}' is not, or no longer, registered under the sender's credential");
         return Err(Error::OriginatorMismatch(text));
@@ -49,7 +50,7 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, level, from) {
+    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, from) {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
@@ -68,24 +69,33 @@ pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
     peer
 }
 
-fn may_speak_for(identity: &CseIdentity, level: &str, from: &str) -> bool {
+fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
     let originator = identity.canonical_originator(from);
-    if originator == entity_of(identity, level) {
-        return true;
+    let is_of_level = originator == entity_of(identity, hop.level);
+    let is_elsewhere = originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id;
+    match hop.vouched {
+        // An AE-ID stem and a CSE-ID may be the same word.
+        Some(Vouched::Ae) => is_of_level,
+        Some(Vouched::Cse) => is_elsewhere,
+        Some(Vouched::Not) => false,
+        None => is_of_level || may_be_cse_of(identity, hop.level, originator.as_str(), is_elsewhere),
     }
+}
+
+/// Whether a level may be that of a CSE that speaks for the originator.
+fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
     // As a CSE: its SP-relative or, between service providers, absolute identifier.
     let cse = format!("/{}", level.replace(':', "/"));
     let is_cse = cse.trim_start_matches('/').split('/').count() == if cse.starts_with("//") { 2 } else { 1 };
     if !is_cse || level.is_empty() || level == identity.base_id() {
         return false;
     }
-    if originator.as_str() == cse || originator.as_str().strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
+    if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
     // In transit: anybody of elsewhere. A level that looks like an AE-ID stem does not get this right, and a
     // canonical originator without slash is, or may be, an AE registered here.
-    let looks_like_ae = level.starts_with(['C', 'S']);
-    !looks_like_ae && originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id
+    !level.starts_with(['C', 'S']) && is_elsewhere
 }
 
 #[cfg(test)]
@@ -135,7 +145,8 @@ mod tests {
             ("", "Cx", false),
             ("", "/id-mn/Cx", false),
         ] {
-            assert_eq!(may_speak_for(&identity(), level, from), allowed, "{level} for {from}");
+            let hop = Hop { kind: TopicKind::Request, level, vouched: None };
+            assert_eq!(may_speak_for(&identity(), hop, from), allowed, "{level} for {from}");
         }
     }
 
@@ -144,7 +155,7 @@ mod tests {
         let mut request = Request::new(operation, "cse-in", "", "1");
         request.from = from.map(Into::into);
         request.resource_type = ty;
-        let hop = Hop { kind, level, is_own: None };
+        let hop = Hop { kind, level, vouched: None };
         check(&identity(), hop, &mut request).map(|()| request).map_err(|error| error.rsc())
     }
 
@@ -173,21 +184,53 @@ mod tests {
     }
 
     #[test]
-    fn what_the_broker_says_of_the_topic_counts_first() {
-        for (is_own, kind, from, ty, allowed) in [
-            (Some(true), TopicKind::Request, "Cx", None, true),
-            (Some(true), TopicKind::Request, "Cy", None, false),
-            (Some(false), TopicKind::Request, "Cx", None, false),
-            (Some(false), TopicKind::Request, "C", Some(Ty::AE), false),
-            (Some(true), TopicKind::RegistrationRequest, "Cy", Some(Ty::AE), true),
-            (Some(false), TopicKind::RegistrationRequest, "Cx", Some(Ty::AE), false),
-            (Some(true), TopicKind::RegistrationRequest, "Cx", Some(Ty::CONTAINER), false),
+    fn what_the_broker_says_of_the_sender_counts_first() {
+        use TopicKind::{RegistrationRequest, Request as Ask};
+        use Vouched::{Ae, Cse, Not};
+        for (vouched, kind, level, from, ty, allowed) in [
+            // An AE speaks for itself, in any spelling, and for nobody else.
+            (Ae, Ask, "Cx", "Cx", None, true),
+            (Ae, Ask, "Cx", "/id-in/Cx", None, true),
+            (Ae, Ask, "id-in:Cx", "Cx", None, true),
+            (Ae, Ask, "Sx", "/Sx", None, true),
+            (Ae, Ask, "Cx", "Cy", None, false),
+            (Ae, Ask, "Cx", "/Cx", None, false),
+            (Ae, Ask, "Cx", "/Cx/Cy", None, false),
+            (Ae, Ask, "Cx", "/id-mn/Cx", None, false),
+            (Ae, Ask, "Cx", "/id-mn", None, false),
+            (Ae, Ask, "Cx", "/id-in", None, false),
+            (Ae, Ask, "Cx", "//other.example/id-in/Cx", None, false),
+            (Ae, Ask, "Cx", "CAdmin", None, false),
+            // A CSE for itself, for those behind it and in transit, and never for those of this CSE.
+            (Cse, Ask, "id-mn", "/id-mn", None, true),
+            (Cse, Ask, "id-mn", "/id-mn/Cx", None, true),
+            (Cse, Ask, "id-mn", "/id-other/Cx", None, true),
+            (Cse, Ask, "id-mn", "//other.example/id-in/Cx", None, true),
+            (Cse, Ask, "Cloud", "/Cloud", None, true),
+            (Cse, Ask, "Cloud", "/id-mn/Cx", None, true),
+            (Cse, Ask, "Cloud", "Cloud", None, false),
+            (Cse, Ask, "Server", "Server", None, false),
+            (Cse, Ask, "id-mn", "Cx", None, false),
+            (Cse, Ask, "id-mn", "Sx", None, false),
+            (Cse, Ask, "id-mn", "/id-in/Cx", None, false),
+            (Cse, Ask, "id-mn", "//cse.example/id-in/Cx", None, false),
+            (Cse, Ask, "id-mn", "/id-in", None, false),
+            (Cse, Ask, "id-mn", "CAdmin", None, false),
+            // Nobody on the topic of another, as when its registration has ended since it was let through.
+            (Not, Ask, "Cx", "Cx", None, false),
+            (Not, Ask, "Cx", "C", Some(Ty::AE), false),
+            (Not, RegistrationRequest, "Cx", "Cx", Some(Ty::AE), false),
+            // Whom a credential may register is decided with the registration.
+            (Ae, RegistrationRequest, "lamp-7", "Cy", Some(Ty::AE), true),
+            (Cse, RegistrationRequest, "32-:id-mn", "/id-mn", Some(Ty::REMOTE_CSE), true),
+            (Ae, RegistrationRequest, "lamp-7", "Cy", Some(Ty::CONTAINER), false),
+            (Ae, RegistrationRequest, "lamp-7", "Cy", None, false),
         ] {
             let operation = if ty.is_some() { Operation::Create } else { Operation::Retrieve };
             let mut request = Request::new(operation, "cse-in", from, "1");
             request.resource_type = ty;
-            let checked = check(&identity(), Hop { kind, level: "Cx", is_own }, &mut request);
-            assert_eq!(checked.is_ok(), allowed, "{is_own:?} {kind:?} {from} {ty:?}");
+            let checked = check(&identity(), Hop { kind, level, vouched: Some(vouched) }, &mut request);
+            assert_eq!(checked.is_ok(), allowed, "{vouched:?} {kind:?} {level} for {from} {ty:?}");
         }
     }
 

@@ -146,7 +146,7 @@ const FLAGS: &[Flag] = &[
         env: "CSE_INSECURE",
         key: "server.insecure",
         value: "",
-        help: "Serve addresses that others can reach, although nobody is authenticated",
+        help: "Serve addresses that others can reach, although nobody is authenticated or nothing encrypted there",
     },
 ];
 

@@ -221,6 +221,9 @@ async fn nobody_speaks_for_another() {
         (own, "/id-in", Refused(4103, NOT)),
         (own, "/id-mn", Refused(4103, NOT)),
         (own, "/id-mn/Cx", Refused(4103, NOT)),
+        // As a CSE that has its own name.
+        (own, "/Clamp", Refused(4103, NOT)),
+        (own, "/Clamp/Cx", Refused(4103, NOT)),
         // Under its own credential, something else than a registration, or that of another.
         ("/oneM2M/reg_req/lamp-7/id-in/json", "Clamp", Refused(4103, "registrations only")),
         ("/oneM2M/reg_req/lamp-7/id-in/json", "Cother", Refused(4117, "Cother")),
@@ -246,6 +249,7 @@ async fn nobody_speaks_for_another() {
         (own, "/id-in/Cother", Refused(4103, NOT)),
         (own, "CAdmin", Refused(4103, NOT)),
         (own, "/id-in", Refused(4103, NOT)),
+        (own, "id-mn", Refused(4103, NOT)),
         ("/oneM2M/reg_req/middle/id-in/json", "Cmine", Refused(4126, "middle")),
     ];
     try_all(&server, "middle", &mut middle, own, "/id-mn", &attempts).await;

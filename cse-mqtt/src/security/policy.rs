@@ -16,6 +16,7 @@ use super::quiet::Quiet;
 use super::rights::{Nobody, Registered, Rights};
 use super::users::Users;
 use crate::broker::{Broker, Client, ConnectInfo, ConnectRefusal, Counter, Identity, Policy, PolicyFuture};
+use crate::link::Vouched;
 
 /// Whether topics are restricted by identity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,8 +91,8 @@ pub(crate) struct Sender {
     pub(crate) identifier: Option<Text>,
     /// Whether what the topic says of the sender was proven.
     pub(crate) proven: bool,
-    /// Whether the topic is its own; `None` in open mode, where that does not matter.
-    pub(crate) is_own_topic: Option<bool>,
+    /// What it is, if the topic is its own; `None` in open mode, where that does not matter.
+    pub(crate) vouched: Option<Vouched>,
 }
 
 impl Security {
@@ -117,6 +118,11 @@ impl Security {
     /// Whether topics are restricted.
     pub fn mode(&self) -> Mode {
         self.options.mode
+    }
+
+    /// How many users have passwords.
+    pub fn users(&self) -> usize {
+        self.options.users.as_ref().map_or(0, |users| users.count())
     }
 
     /// The counters.
@@ -160,7 +166,11 @@ impl Security {
             credential: Some(who.credential.into()),
             identifier: who.identifier().map(Text::from),
             proven: who.proven && is_own_topic,
-            is_own_topic: (self.options.mode == Mode::Strict).then_some(is_own_topic),
+            vouched: (self.options.mode == Mode::Strict).then_some(match (is_own_topic, who.cse) {
+                (false, _) => Vouched::Not,
+                (true, None) => Vouched::Ae,
+                (true, Some(_)) => Vouched::Cse,
+            }),
         }
     }
 

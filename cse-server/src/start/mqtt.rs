@@ -110,7 +110,7 @@ impl Mqtt {
         let (Some((broker, security)), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
-        security::start(security, registrations, broker.clone(), lifecycle, registry);
+        security::start(config, security, registrations, broker.clone(), lifecycle, registry);
         let counted = broker.clone();
         metrics::register(registry, move || metrics::broker_samples(counted.stats()));
         // Together with the binding: what the broker reads after the binding has stopped would be acknowledged,

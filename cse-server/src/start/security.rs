@@ -23,7 +23,6 @@ pub(super) fn security(config: &Config, identity: &CseIdentity) -> Result<Arc<Se
         Some(path) => Some(Arc::new(Users::load(path, identity)?)),
         None => None,
     };
-    announce(config, users.as_deref());
     let options = SecurityOptions {
         mode: wanted.mode,
         certificate_identity: wanted.certificate_identity,
@@ -38,12 +37,14 @@ pub(super) fn security(config: &Config, identity: &CseIdentity) -> Result<Arc<Se
 
 /// Keeps the rights of connected clients in step with what is registered.
 pub(super) fn start(
+    config: &Config,
     security: Arc<Security>,
     registrations: Arc<Registrations>,
     broker: Broker,
     lifecycle: &mut Lifecycle,
     registry: &mut Registry,
 ) {
+    announce(config, security.users());
     security.attach(registrations);
     let counted = Arc::clone(&security);
     metrics::register(registry, move || metrics::security_samples(counted.stats()));
@@ -56,9 +57,8 @@ pub(super) fn start(
     });
 }
 
-fn announce(config: &Config, users: Option<&Users>) {
+fn announce(config: &Config, users: usize) {
     let security = &config.mqtt.security;
-    let users = users.map_or(0, Users::count);
     match security.mode {
         Mode::Strict => info!(users, anonymous = security.anonymous, "MQTT policy: strict"),
         Mode::Open if security.mode_is_chosen => {

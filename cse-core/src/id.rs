@@ -233,6 +233,12 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// Whether the peer's identity was proven (client certificate, password, token).
     pub authenticated: bool,
+    /// The Credential-ID of the peer (TS-0003), if it has one. It is as good as [`Peer::authenticated`] says: a
+    /// binding that cannot verify it passes on what the peer claims.
+    pub credential: Option<Text>,
+    /// The AE-ID stem or SP-relative CSE-ID that the operator has bound to the credential (a certificate that names
+    /// it, an entry in a list of users): the only one that the peer may register.
+    pub identifier: Option<Text>,
 }
 
 #[cfg(test)]

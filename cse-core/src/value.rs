@@ -303,6 +303,48 @@ impl Map {
     }
 }
 
+/// An object while it is read: refuses a member that appears twice.
+///
+/// Few members are compared one by one; many need a set, or a hostile object costs quadratic time.
+pub(crate) struct Members {
+    map: Map,
+    seen: rustc_hash::FxHashSet<Name>,
+}
+
+impl Members {
+    const COMPARED_MAX: usize = 24;
+
+    /// No members yet, with room for some.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { map: Map::with_capacity(capacity), seen: rustc_hash::FxHashSet::default() }
+    }
+
+    /// Adds a member.
+    ///
+    /// # Errors
+    /// The name, if there is a member of that name.
+    pub(crate) fn add(&mut self, name: Name, value: Value) -> Result<(), Name> {
+        let known = if self.map.len() < Self::COMPARED_MAX {
+            self.map.contains(&name)
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.map.iter().map(|(name, _)| name.clone()));
+            }
+            !self.seen.insert(name.clone())
+        };
+        if known {
+            return Err(name);
+        }
+        self.map.push(name, value);
+        Ok(())
+    }
+
+    /// The object.
+    pub(crate) fn into_map(self) -> Map {
+        self.map
+    }
+}
+
 impl IntoIterator for Map {
     type Item = (Name, Value);
     type IntoIter = std::vec::IntoIter<(Name, Value)>;
@@ -413,11 +455,6 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Text(text.into()))
     }
 
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Value, E> {
-        // CBOR examples of TS-0004 §8.5.2 carry text as byte strings.
-        std::str::from_utf8(bytes).map(Value::from).map_err(|_| E::custom("a byte string that is not UTF-8 text"))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut list = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(64));
         while let Some(value) = seq.next_element()? {
@@ -427,29 +464,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::with_capacity(access.size_hint().unwrap_or(0).clamp(4, 64));
-        // Few members are compared one by one; many need a set, or a hostile object costs quadratic time.
-        let mut seen = rustc_hash::FxHashSet::default();
+        let mut members = Members::with_capacity(access.size_hint().unwrap_or(0).clamp(4, 64));
         while let Some(NameKey(name)) = access.next_key()? {
-            let known = if map.len() < 24 {
-                map.contains(&name)
-            } else {
-                if seen.is_empty() {
-                    seen.extend(map.iter().map(|(name, _)| name.clone()));
-                }
-                !seen.insert(name.clone())
-            };
-            if known {
-                return Err(de::Error::custom(format_args!("member '{name}' appears twice")));
-            }
-            let value: Value = access.next_value()?;
-            map.push(name, value);
+            let twice = |name| de::Error::custom(format_args!("member '{name}' appears twice"));
+            members.add(name, access.next_value()?).map_err(twice)?;
         }
-        Ok(Value::Map(map))
+        Ok(Value::Map(members.into_map()))
     }
 }
 
-/// A member name; CBOR peers may send it as a byte string.
+/// A member name, which must be text.
 struct NameKey(Name);
 
 impl<'de> Deserialize<'de> for NameKey {

@@ -75,7 +75,7 @@ pub(crate) fn decode(
         Request::from_map(map).map_err(|failure| Box::new(Refusal::undecodable(form.clone(), &failure)))?;
     request.context = Context {
         binding: Binding::Http,
-        peer: Peer { address: peer, authenticated: false },
+        peer: Peer { address: peer, ..Peer::default() },
         redelivery: options.remember.map_or(Redelivery::Never, Redelivery::PossibleWithin),
     };
     form.request_identifier = Some(request.request_identifier.clone());

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod acks;
+mod clock;
 mod codec;
 mod connect;
 mod connection;
@@ -71,6 +72,7 @@ pub use serve::Origin;
 pub use session::SessionSnapshot;
 pub use stats::{Counter, Stats};
 
+use clock::WallClock;
 use filter::TopicFilter;
 use link::LinkShared;
 use registry::Registry;
@@ -93,6 +95,7 @@ pub(crate) struct Core {
     registry: Registry,
     memory: Arc<Memory>,
     places: Places,
+    clock: WallClock,
     last_id: AtomicU64,
 }
 
@@ -110,6 +113,7 @@ impl Broker {
                 registry: Registry::default(),
                 memory: Arc::default(),
                 places,
+                clock: WallClock::start(),
                 last_id: AtomicU64::new(0),
             }),
         }

@@ -112,6 +112,7 @@ impl Link for EmbeddedLink {
         let peer = Peer {
             address: publisher.peer.map(|address| address.ip()),
             authenticated: self.proven && !publisher.identity.name().is_empty(),
+            ..Peer::default()
         };
         Some(Inbound { topic, payload, duplicate: dup, peer, acknowledgement: Some(Box::new(ack)) })
     }

@@ -1,6 +1,7 @@
 //! From an accepted stream to a connection with a session: CONNECT, authentication, CONNACK.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -11,6 +12,7 @@ use super::Core;
 use super::codec::{self, Connect, Violation};
 use super::connection::{Attachment, Connection, ConnectionShared};
 use super::policy::{Client, ConnectInfo, ConnectRefusal};
+use super::registry::Keeping;
 use super::serve::Origin;
 
 /// CONNACK return code for a protocol version other than 3.1.1.
@@ -120,7 +122,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let shared = Arc::new(ConnectionShared::new(Arc::new(client)));
-    let (session, resumed) = core.attach(&shared, connect.clean_session);
+    let expiry = if connect.clean_session { Duration::ZERO } else { core.limits.offline_expiry };
+    let keeping = Keeping { clean_start: connect.clean_session, expiry };
+    let (session, resumed) = core.attach(&shared, keeping);
     if resumed {
         // What the client may do can have changed since it subscribed.
         for filter in session.filters() {

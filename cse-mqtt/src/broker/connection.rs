@@ -388,10 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         if self.output.len() < OUTPUT_BYTES {
-            let packets = session.take_output(shared, &mut self.output, OUTPUT_BYTES);
-            if packets > 0 {
-                core.stats.publishes_sent.add(packets);
-            }
+            session.take_output(core, shared, &mut self.output, OUTPUT_BYTES);
         }
         self.output.len() > before
     }

@@ -12,7 +12,7 @@ use super::connection::{Attachment, Closed, Connection};
 use super::filter::InvalidFilter;
 use super::link::{AckToken, Inbound};
 use super::router::{Target, lower};
-use super::session::{Message, Receipt};
+use super::session::{Message, Receipt, Wish};
 
 /// SUBACK return code for a subscription that is not granted.
 const SUBSCRIPTION_FAILURE: u8 = 0x80;
@@ -89,9 +89,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Delivers a message to sessions and links. Its acknowledgement waits for the links only.
     fn route(&mut self, publish: Publish) {
         let Publish { dup, qos, topic, pkid: packet_id, payload, .. } = publish;
-        let message = Message { topic: topic.into(), payload };
+        let message = Message { topic: topic.into(), payload, expires: None, properties: None };
         let core = Arc::clone(&self.attachment.core);
-        core.router.with_matching(&message.topic, |subscribers| {
+        core.router.with_matching(&message.topic, self.attachment.session.id, |subscribers| {
             if subscribers.is_empty() {
                 core.stats.publishes_unmatched.increment();
             }
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             for (_, subscriber) in subscribers {
                 match &subscriber.target {
                     Target::Session(session) => {
-                        core.offer(session, &message, lower(qos, subscriber.qos), None);
+                        core.offer(session, &message, lower(qos, subscriber.wish.qos), None);
                     }
                     Target::Link(link) => {
                         let inbound = Inbound {
@@ -168,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             core.stats.subscriptions_denied.increment();
             return Ok(SUBSCRIPTION_FAILURE);
         }
-        if !core.router.subscribe(session, shared, &filter, qos) {
+        if !core.router.subscribe(session, shared, &filter, Wish { qos, no_local: false }) {
             core.stats.subscriptions_refused.increment();
             return Ok(SUBSCRIPTION_FAILURE);
         }
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Attachment { core, session, .. } = &self.attachment;
         for text in &unsubscribe.topics {
             match core.parse_filter(text) {
-                Ok(filter) => core.router.unsubscribe(session, &filter),
+                Ok(filter) => drop(core.router.unsubscribe(session, &filter)),
                 Err(InvalidFilter::Malformed) => return Err(Violation::InvalidFilter),
                 // Never granted, so there is nothing to end.
                 Err(InvalidFilter::TooLong | InvalidFilter::Shared) => {}

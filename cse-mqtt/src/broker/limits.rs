@@ -72,10 +72,11 @@ pub struct Limits {
     pub link_bytes_max: usize,
     /// Sessions kept for clients that are not connected. Default 10,000.
     ///
-    /// For one more, the session that has been offline longest is forgotten;
+    /// For one more, the session that would end first is forgotten;
     /// see [`Stats::sessions_expired`](super::Stats).
     pub offline_sessions_max: usize,
-    /// How long a session is kept for a client that is not connected. Default 7 days.
+    /// How long a session is kept at most for a client that is not connected; clients of MQTT 5 choose a shorter time
+    /// themselves. Default 7 days.
     ///
     /// After it the session is forgotten with its messages.
     pub offline_expiry: Duration,

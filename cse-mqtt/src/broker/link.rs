@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -112,7 +113,7 @@ impl std::fmt::Debug for ExactDecision {
 /// What the router knows of a link.
 pub(crate) struct LinkShared {
     pub(crate) id: u64,
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
     messages_max: usize,
     bytes_max: usize,
     queue: Mutex<Queue>,
@@ -251,7 +252,7 @@ impl Link {
     /// # Errors
     /// If it cannot be a PUBLISH at all.
     pub fn publish(&self, topic: &str, payload: Bytes, qos: QoS) -> Result<PublishOutcome, PublishError> {
-        self.publish_to(topic, payload, qos, None)
+        Ok(self.publish_to(&Self::message(topic, payload, None)?, qos, None))
     }
 
     /// As [`Link::publish`], and tells when the receivers have acknowledged the message.
@@ -264,27 +265,43 @@ impl Link {
         payload: Bytes,
         qos: QoS,
     ) -> Result<(PublishOutcome, DeliveryHandle), PublishError> {
-        let handle = DeliveryHandle::new();
-        let outcome = self.publish_to(topic, payload, qos, Some(&handle))?;
-        handle.routed();
-        Ok((outcome, handle))
+        Ok(self.follow(&Self::message(topic, payload, None)?, qos))
     }
 
-    fn publish_to(
+    /// As [`Link::publish_tracked`], for a message whose delivery to a client does not begin any more when `lifetime`
+    /// is over. Clients of MQTT 5 are told what is left of it.
+    ///
+    /// # Errors
+    /// If it cannot be a PUBLISH at all.
+    pub fn publish_expiring(
         &self,
         topic: &str,
         payload: Bytes,
         qos: QoS,
-        handle: Option<&DeliveryHandle>,
-    ) -> Result<PublishOutcome, PublishError> {
+        lifetime: Duration,
+    ) -> Result<(PublishOutcome, DeliveryHandle), PublishError> {
+        Ok(self.follow(&Self::message(topic, payload, self.core.clock.after(lifetime))?, qos))
+    }
+
+    fn follow(&self, message: &Message, qos: QoS) -> (PublishOutcome, DeliveryHandle) {
+        let handle = DeliveryHandle::new();
+        let outcome = self.publish_to(message, qos, Some(&handle));
+        handle.routed();
+        (outcome, handle)
+    }
+
+    fn message(topic: &str, payload: Bytes, expires: Option<SystemTime>) -> Result<Message, PublishError> {
         if topic.len() > usize::from(u16::MAX) || !is_topic_name(topic) {
             return Err(PublishError::InvalidTopic);
         }
         if payload.len() + topic.len() + 4 > REMAINING_LENGTH_MAX {
             return Err(PublishError::TooLarge);
         }
-        let message = Message { topic: topic.into(), payload };
-        Ok(self.core.publish_from_link(&self.shared.client, &message, Published { qos, handle }))
+        Ok(Message { topic: topic.into(), payload, expires, properties: None })
+    }
+
+    fn publish_to(&self, message: &Message, qos: QoS, handle: Option<&DeliveryHandle>) -> PublishOutcome {
+        self.core.publish_from_link(&self.shared, message, Published { qos, handle })
     }
 
     /// Adds a subscription; the link gets matching messages with the QoS of their publisher.

@@ -2,41 +2,52 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Core;
 use super::connection::{ConnectionShared, Ending};
-use super::session::{Session, SessionSnapshot};
+use super::session::{Detached, Session, SessionSnapshot};
 
 /// All sessions, connected or not.
 #[derive(Default)]
 pub(crate) struct Registry(Mutex<Sessions>);
 
+/// What a CONNECT asks of its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Keeping {
+    /// Begin with a new session, whatever there is.
+    pub(crate) clean_start: bool,
+    /// How long the session is to outlive the connection, at most [`Limits::offline_expiry`](super::Limits); zero: it
+    /// ends with it.
+    pub(crate) expiry: Duration,
+}
+
 #[derive(Default)]
 struct Sessions {
     /// Keys come from clients, hence the keyed default hasher.
     by_client_id: HashMap<Arc<str>, Arc<Session>>,
-    /// Sessions without a connection, longest offline first; the number is the session's.
+    /// Sessions without a connection by the time at which they end; the number is the session's.
     offline: BTreeMap<(Instant, u64), Arc<Session>>,
 }
 
 impl Core {
     /// Gives a connection its session, and whether it is a resumed one. A connection that had the client identifier
     /// is closed. A session of another identity is never handed over but ended.
-    pub(crate) fn attach(&self, connection: &Arc<ConnectionShared>, clean: bool) -> (Arc<Session>, bool) {
+    pub(crate) fn attach(&self, connection: &Arc<ConnectionShared>, keeping: Keeping) -> (Arc<Session>, bool) {
+        let Keeping { clean_start, expiry } = keeping;
         let client = &connection.client;
         let mut sessions = self.registry.0.lock();
         let existing = sessions.by_client_id.get(&client.client_id).cloned();
         if let Some(session) = &existing
-            && !clean
-            && !session.clean
-            && session.belongs_to(&client.identity)
+            && !clean_start
+            && session.may_be_resumed(&client.identity, Instant::now())
         {
-            let displaced = session.attach(Arc::clone(connection));
-            if let Some(since) = displaced.offline_since {
-                sessions.offline.remove(&(since, session.id));
+            let displaced = session.attach(Arc::clone(connection), expiry);
+            if let Some(until) = displaced.offline_until {
+                sessions.offline.remove(&(until, session.id));
             }
             drop(sessions);
             self.take_over(displaced.connection);
@@ -44,7 +55,7 @@ impl Core {
         }
         let session = Arc::new(Session::new(
             self.next_id(),
-            clean,
+            expiry,
             Arc::clone(connection),
             Arc::clone(&self.memory),
             Arc::clone(&self.limits),
@@ -70,19 +81,19 @@ impl Core {
     /// A connection has ended: keeps or ends its session, unless another connection has that by now.
     pub(crate) fn detach(&self, session: &Arc<Session>, connection: &Arc<ConnectionShared>) {
         let mut sessions = self.registry.0.lock();
-        let now = Instant::now();
-        if !session.detach(connection, now) {
-            return;
-        }
         let mut ended = None;
-        if session.clean {
-            sessions.by_client_id.remove(&session.client_id);
-            ended = Some(Arc::clone(session));
-        } else {
-            sessions.offline.insert((now, session.id), Arc::clone(session));
-            if sessions.offline.len() > self.limits.offline_sessions_max {
-                ended = sessions.expire_oldest();
-                self.stats.sessions_expired.increment();
+        match session.detach(connection, Instant::now()) {
+            Detached::NotMine => return,
+            Detached::Ended => {
+                sessions.by_client_id.remove(&session.client_id);
+                ended = Some(Arc::clone(session));
+            }
+            Detached::Kept(until) => {
+                sessions.offline.insert((until, session.id), Arc::clone(session));
+                if sessions.offline.len() > self.limits.offline_sessions_max {
+                    ended = sessions.expire_first();
+                    self.stats.sessions_expired.increment();
+                }
             }
         }
         drop(sessions);
@@ -91,16 +102,13 @@ impl Core {
         }
     }
 
-    /// Ends the sessions that have been offline too long at `now`.
+    /// Ends the sessions that are to end at `now`.
     pub(crate) fn expire_sessions(&self, now: Instant) {
         loop {
             let expired = {
                 let mut sessions = self.registry.0.lock();
-                let due = sessions
-                    .offline
-                    .first_key_value()
-                    .is_some_and(|((since, _), _)| now.saturating_duration_since(*since) >= self.limits.offline_expiry);
-                if due { sessions.expire_oldest() } else { None }
+                let due = sessions.offline.first_key_value().is_some_and(|((until, _), _)| *until <= now);
+                if due { sessions.expire_first() } else { None }
             };
             let Some(expired) = expired else {
                 return;
@@ -136,12 +144,12 @@ impl Core {
 
 impl Sessions {
     fn forget_offline(&mut self, session: &Session) {
-        if let Some(since) = session.offline_since() {
-            self.offline.remove(&(since, session.id));
+        if let Some(until) = session.offline_until() {
+            self.offline.remove(&(until, session.id));
         }
     }
 
-    fn expire_oldest(&mut self) -> Option<Arc<Session>> {
+    fn expire_first(&mut self) -> Option<Arc<Session>> {
         let (_, session) = self.offline.pop_first()?;
         self.by_client_id.remove(&session.client_id);
         Some(session)

@@ -14,8 +14,7 @@ use super::connection::ConnectionShared;
 use super::delivery::DeliveryHandle;
 use super::filter::TopicFilter;
 use super::link::{AckToken, Inbound, LinkShared, PublishOutcome, Push};
-use super::policy::Client;
-use super::session::{Message, Offer, Session};
+use super::session::{Message, Offer, Session, Wish};
 use super::trie::Trie;
 
 /// Who gets messages.
@@ -27,8 +26,7 @@ pub(crate) enum Target {
 /// One subscription.
 pub(crate) struct Subscriber {
     pub(crate) target: Target,
-    /// Highest QoS it wants.
-    pub(crate) qos: QoS,
+    pub(crate) wish: Wish,
 }
 
 /// All subscriptions.
@@ -49,12 +47,19 @@ impl Router {
     }
 
     /// Calls `deliver` with the subscribers of `topic`, each once with the highest QoS of its matching subscriptions.
-    pub(crate) fn with_matching<T>(&self, topic: &str, deliver: impl FnOnce(&[(u64, &Subscriber)]) -> T) -> T {
+    /// Those of `publisher` that want nothing local are left out.
+    pub(crate) fn with_matching<T>(
+        &self,
+        topic: &str,
+        publisher: u64,
+        deliver: impl FnOnce(&[(u64, &Subscriber)]) -> T,
+    ) -> T {
         let trie = self.trie.read();
         let mut found = Vec::new();
         trie.matching(topic, &mut found);
+        found.retain(|(id, subscriber)| !subscriber.wish.no_local || *id != publisher);
         if found.len() > 1 {
-            found.sort_unstable_by_key(|(id, subscriber)| (*id, std::cmp::Reverse(subscriber.qos as u8)));
+            found.sort_unstable_by_key(|(id, subscriber)| (*id, std::cmp::Reverse(subscriber.wish.qos as u8)));
             found.dedup_by_key(|(id, _)| *id);
         }
         deliver(&found)
@@ -66,29 +71,32 @@ impl Router {
         session: &Arc<Session>,
         connection: &Arc<ConnectionShared>,
         filter: &TopicFilter,
-        qos: QoS,
+        wish: Wish,
     ) -> bool {
         let mut trie = self.trie.write();
         let full = trie.len() >= self.total_max && !session.has_subscription(filter);
-        if full || !session.subscribe(connection, filter, qos) {
+        if full || !session.subscribe(connection, filter, wish) {
             return false;
         }
-        let subscriber = Subscriber { target: Target::Session(Arc::clone(session)), qos };
+        let subscriber = Subscriber { target: Target::Session(Arc::clone(session)), wish };
         trie.insert(filter, session.id, subscriber);
         true
     }
 
-    /// Ends one subscription of a session.
-    pub(crate) fn unsubscribe(&self, session: &Session, filter: &TopicFilter) {
+    /// Ends one subscription of a session; `false` if there was none.
+    pub(crate) fn unsubscribe(&self, session: &Session, filter: &TopicFilter) -> bool {
         let mut trie = self.trie.write();
-        if session.unsubscribe(filter) {
+        let existed = session.unsubscribe(filter);
+        if existed {
             trie.remove(filter, session.id);
         }
+        existed
     }
 
     /// Links take whatever QoS the publisher used: the acknowledgement is theirs to give.
     pub(crate) fn subscribe_link(&self, link: &Arc<LinkShared>, filter: &TopicFilter) {
-        let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), qos: QoS::ExactlyOnce };
+        let wish = Wish { qos: QoS::ExactlyOnce, no_local: false };
+        let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), wish };
         self.trie.write().insert(filter, link.id, subscriber);
     }
 
@@ -123,36 +131,39 @@ impl Core {
         message: &Message,
         qos: QoS,
         handle: Option<&DeliveryHandle>,
-    ) -> bool {
-        let counter = match session.offer(message, qos, handle.map(DeliveryHandle::guard)) {
-            Offer::Queued => return true,
+    ) -> Offer {
+        let offer = session.offer(self, message, qos, handle.map(DeliveryHandle::guard));
+        let counter = match offer {
+            Offer::Queued => return offer,
             Offer::Offline => &self.stats.dropped_offline,
             Offer::QueueFull => &self.stats.dropped_queue_full,
             Offer::MemoryFull => &self.stats.dropped_memory_full,
         };
         counter.increment();
-        false
+        offer
     }
 
     pub(crate) fn publish_from_link(
         &self,
-        publisher: &Arc<Client>,
+        publisher: &LinkShared,
         message: &Message,
         published: Published<'_>,
     ) -> PublishOutcome {
         let Published { qos, handle } = published;
-        self.router.with_matching(&message.topic, |subscribers| {
+        self.router.with_matching(&message.topic, publisher.id, |subscribers| {
             let mut outcome = PublishOutcome::default();
             for (_, subscriber) in subscribers {
                 let taken = match &subscriber.target {
-                    Target::Session(session) => self.offer(session, message, lower(qos, subscriber.qos), handle),
+                    Target::Session(session) => {
+                        self.offer(session, message, lower(qos, subscriber.wish.qos), handle) == Offer::Queued
+                    }
                     Target::Link(link) => {
                         let inbound = Inbound {
                             topic: Arc::clone(&message.topic),
                             payload: message.payload.clone(),
                             qos,
                             dup: false,
-                            publisher: Arc::clone(publisher),
+                            publisher: Arc::clone(&publisher.client),
                             ack: AckToken::delivery(handle.map(DeliveryHandle::guard)),
                         };
                         let taken = matches!(link.push(inbound, None), Push::Taken);

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ mod exact;
 
 pub(crate) use exact::Receipt;
 
+use super::Core;
+use super::clock::WallClock;
 use super::codec::{self, Quality};
 use super::connection::ConnectionShared;
 use super::delivery::DeliveryGuard;
@@ -29,17 +32,39 @@ use exact::Exact;
 /// What a message costs beside its topic and payload, roughly.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
 
+/// Longer than anything runs, and short enough to be added to any time.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// A message on its way to clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) topic: Arc<str>,
     pub(crate) payload: Bytes,
+    /// From then on its delivery does not begin any more.
+    pub(crate) expires: Option<SystemTime>,
+    /// MQTT 5 properties to be passed on as they are, encoded, without their length: payload format, content type,
+    /// response topic, correlation data, user properties.
+    pub(crate) properties: Option<Bytes>,
 }
 
 impl Message {
-    fn cost(&self) -> usize {
-        self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD_BYTES
+    fn is_expired(&self, clock: &WallClock) -> bool {
+        self.expires.is_some_and(|expires| expires <= clock.now())
     }
+
+    fn cost(&self) -> usize {
+        let properties = self.properties.as_ref().map_or(0, Bytes::len);
+        self.topic.len() + self.payload.len() + properties + MESSAGE_OVERHEAD_BYTES
+    }
+}
+
+/// What a client wants of the messages that match one of its filters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wish {
+    /// Highest QoS.
+    pub(crate) qos: QoS,
+    /// MQTT 5: not those that it published itself.
+    pub(crate) no_local: bool,
 }
 
 /// What a session did with a message.
@@ -63,8 +88,6 @@ pub(crate) struct Session {
     /// Unique among all sessions and links of the broker.
     pub(crate) id: u64,
     pub(crate) client_id: Arc<str>,
-    /// Whether it ends with its connection.
-    pub(crate) clean: bool,
     memory: Arc<Memory>,
     limits: Arc<Limits>,
     state: Mutex<State>,
@@ -73,15 +96,20 @@ pub(crate) struct Session {
 struct State {
     client: Arc<Client>,
     connection: Option<Arc<ConnectionShared>>,
-    offline_since: Option<Instant>,
+    /// How long it outlives its connection; zero: it ends with it.
+    expiry: Duration,
+    /// When it ends unless its client comes back; none while the client is connected.
+    offline_until: Option<Instant>,
     /// Forgotten by the broker: takes nothing any more.
     removed: bool,
-    subscriptions: FxHashMap<TopicFilter, QoS>,
+    subscriptions: FxHashMap<TopicFilter, Wish>,
     queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
     /// Entries at the end of `in_flight` not sent on this connection yet.
     unsent: usize,
     last_packet_id: u16,
+    /// No message in `queue` expires before this time; none if none expires at all.
+    first_expiry: Option<SystemTime>,
     queued_bytes: usize,
     exact: FxHashMap<u16, Exact>,
     last_attempt: u64,
@@ -106,10 +134,21 @@ enum Stage {
     Release,
 }
 
-/// A resumed session's previous connection and time offline.
+/// A resumed session's previous connection, or when it would have ended.
 pub(crate) struct Displaced {
     pub(crate) connection: Option<Arc<ConnectionShared>>,
-    pub(crate) offline_since: Option<Instant>,
+    pub(crate) offline_until: Option<Instant>,
+}
+
+/// What became of a session that a connection has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Detached {
+    /// Another connection has it.
+    NotMine,
+    /// It is to end now.
+    Ended,
+    /// It waits for its client until then.
+    Kept(Instant),
 }
 
 /// Numbers about one session, for metrics and administration.
@@ -134,7 +173,7 @@ pub struct SessionSnapshot {
 impl Session {
     pub(crate) fn new(
         id: u64,
-        clean: bool,
+        expiry: Duration,
         connection: Arc<ConnectionShared>,
         memory: Arc<Memory>,
         limits: Arc<Limits>,
@@ -143,19 +182,20 @@ impl Session {
         Self {
             id,
             client_id: Arc::clone(&client.client_id),
-            clean,
             memory,
             limits,
             state: Mutex::new(State {
                 client,
                 connection: Some(connection),
-                offline_since: None,
+                expiry,
+                offline_until: None,
                 removed: false,
                 subscriptions: FxHashMap::default(),
                 queue: VecDeque::new(),
                 in_flight: VecDeque::new(),
                 unsent: 0,
                 last_packet_id: 0,
+                first_expiry: None,
                 queued_bytes: 0,
                 exact: FxHashMap::default(),
                 last_attempt: 0,
@@ -163,26 +203,35 @@ impl Session {
         }
     }
 
-    pub(crate) fn belongs_to(&self, identity: &Identity) -> bool {
-        self.state.lock().client.identity == *identity
+    /// Whether a client of this identity may have the session: it is kept, and has not ended at `now`.
+    pub(crate) fn may_be_resumed(&self, identity: &Identity, now: Instant) -> bool {
+        let state = self.state.lock();
+        let ended = state.offline_until.is_some_and(|until| until <= now);
+        !state.expiry.is_zero() && !ended && state.client.identity == *identity
     }
 
     /// Gives the session to a new connection. What is in flight will be sent again.
-    pub(crate) fn attach(&self, connection: Arc<ConnectionShared>) -> Displaced {
+    pub(crate) fn attach(&self, connection: Arc<ConnectionShared>, expiry: Duration) -> Displaced {
         let mut state = self.state.lock();
+        state.expiry = expiry;
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
-        Displaced { connection: state.connection.replace(connection), offline_since: state.offline_since.take() }
+        Displaced { connection: state.connection.replace(connection), offline_until: state.offline_until.take() }
     }
 
-    /// Takes the session from `connection`, if it still has it. What has no promise of delivery is dropped.
-    pub(crate) fn detach(&self, connection: &Arc<ConnectionShared>, now: Instant) -> bool {
+    /// Takes the session from `connection`, if it still has it, and says what becomes of it. What has no promise of
+    /// delivery is dropped.
+    pub(crate) fn detach(&self, connection: &Arc<ConnectionShared>, now: Instant) -> Detached {
         let mut state = self.state.lock();
         if !state.is_of(connection) {
-            return false;
+            return Detached::NotMine;
         }
         state.connection = None;
-        state.offline_since = Some(now);
+        if state.expiry.is_zero() {
+            return Detached::Ended;
+        }
+        let until = now.checked_add(state.expiry).unwrap_or_else(|| now + FOREVER);
+        state.offline_until = Some(until);
         let mut freed = 0;
         state.queue.retain(|queued| {
             let keep = queued.qos != QoS::AtMostOnce;
@@ -193,12 +242,12 @@ impl Session {
         });
         state.shrink();
         self.release(&mut state, freed);
-        true
+        Detached::Kept(until)
     }
 
-    /// Since when the session has had no connection.
-    pub(crate) fn offline_since(&self) -> Option<Instant> {
-        self.state.lock().offline_since
+    /// When the session ends unless its client comes back; none while it is connected.
+    pub(crate) fn offline_until(&self) -> Option<Instant> {
+        self.state.lock().offline_until
     }
 
     /// Ends the session; gives the subscriptions to remove and the connection to close.
@@ -222,13 +271,13 @@ impl Session {
     }
 
     /// Notes a subscription; `false` if there are too many, or the connection no longer has the session.
-    pub(crate) fn subscribe(&self, connection: &Arc<ConnectionShared>, filter: &TopicFilter, qos: QoS) -> bool {
+    pub(crate) fn subscribe(&self, connection: &Arc<ConnectionShared>, filter: &TopicFilter, wish: Wish) -> bool {
         let mut state = self.state.lock();
         let full = state.subscriptions.len() >= self.limits.subscriptions_per_client_max;
         if state.removed || !state.is_of(connection) || (full && !state.subscriptions.contains_key(filter)) {
             return false;
         }
-        state.subscriptions.insert(filter.clone(), qos);
+        state.subscriptions.insert(filter.clone(), wish);
         true
     }
 
@@ -243,22 +292,26 @@ impl Session {
     // === messages to the client ===
 
     /// Queues a message for the client, if there is room.
-    pub(crate) fn offer(&self, message: &Message, qos: QoS, guard: Option<DeliveryGuard>) -> Offer {
+    pub(crate) fn offer(&self, core: &Core, message: &Message, qos: QoS, guard: Option<DeliveryGuard>) -> Offer {
         let cost = message.cost();
         let mut state = self.state.lock();
         if state.removed || (qos == QoS::AtMostOnce && state.connection.is_none()) {
             return Offer::Offline;
         }
-        if state.queue.len() + state.in_flight.len() >= self.limits.queued_messages_per_client_max
-            || state.queued_bytes + cost > self.limits.queued_bytes_per_client_max
-        {
-            return Offer::QueueFull;
+        if self.is_full(&state, cost) {
+            self.drop_expired(core, &mut state);
+            if self.is_full(&state, cost) {
+                return Offer::QueueFull;
+            }
         }
         if self.memory.0.fetch_add(cost, Ordering::Relaxed) + cost > self.limits.queued_bytes_total_max {
             self.memory.0.fetch_sub(cost, Ordering::Relaxed);
             return Offer::MemoryFull;
         }
         state.queued_bytes += cost;
+        if let Some(expires) = message.expires {
+            state.first_expiry = Some(state.first_expiry.map_or(expires, |first| first.min(expires)));
+        }
         let guard = match guard {
             Some(guard) if qos == QoS::AtMostOnce => {
                 guard.unconfirmed();
@@ -275,11 +328,47 @@ impl Session {
         Offer::Queued
     }
 
-    /// Writes what may be sent now, until `out` has `enough` bytes. Gives the number of packets.
-    pub(crate) fn take_output(&self, connection: &Arc<ConnectionShared>, out: &mut BytesMut, enough: usize) -> u64 {
+    fn is_full(&self, state: &State, cost: usize) -> bool {
+        state.queue.len() + state.in_flight.len() >= self.limits.queued_messages_per_client_max
+            || state.queued_bytes + cost > self.limits.queued_bytes_per_client_max
+    }
+
+    /// Drops what has expired in the queue.
+    fn drop_expired(&self, core: &Core, state: &mut State) {
+        let now = core.clock.now();
+        if state.first_expiry.is_none_or(|first| first > now) {
+            return;
+        }
+        let (mut freed, before) = (0, state.queue.len());
+        let mut first_expiry = None;
+        state.queue.retain(|Queued { message, .. }| match message.expires {
+            Some(expires) if expires <= now => {
+                freed += message.cost();
+                false
+            }
+            Some(expires) => {
+                first_expiry = Some(first_expiry.map_or(expires, |first: SystemTime| first.min(expires)));
+                true
+            }
+            None => true,
+        });
+        state.first_expiry = first_expiry;
+        let dropped = before - state.queue.len();
+        core.stats.dropped_expired.add(dropped as u64);
+        self.release(state, freed);
+    }
+
+    /// Writes what may be sent now, until `out` has `enough` bytes.
+    pub(crate) fn take_output(
+        &self,
+        core: &Core,
+        connection: &Arc<ConnectionShared>,
+        out: &mut BytesMut,
+        enough: usize,
+    ) {
         let mut state = self.state.lock();
         if !state.is_of(connection) {
-            return 0;
+            return;
         }
         let mut packets = 0;
         while out.len() < enough && state.send_again(out) {
@@ -292,6 +381,11 @@ impl Session {
             };
             let (topic, payload) = (&queued.message.topic, &queued.message.payload);
             let cost = queued.message.cost();
+            if queued.message.is_expired(&core.clock) {
+                core.stats.dropped_expired.increment();
+                self.release(&mut state, cost);
+                continue;
+            }
             packets += 1;
             if queued.qos == QoS::AtMostOnce {
                 codec::write_publish(out, topic, payload, Quality::AtMostOnce);
@@ -302,7 +396,9 @@ impl Session {
             codec::write_publish(out, topic, payload, Quality::Acknowledged { qos: queued.qos, packet_id, dup: false });
             state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
         }
-        packets
+        if packets > 0 {
+            core.stats.publishes_sent.add(packets);
+        }
     }
 
     /// Whether nothing waits for the client.
@@ -381,7 +477,7 @@ impl Session {
         SessionSnapshot {
             client: Arc::clone(&state.client),
             connected: state.connection.is_some(),
-            clean: self.clean,
+            clean: state.expiry.is_zero(),
             subscriptions: state.subscriptions.len(),
             queued_messages: state.queue.len(),
             in_flight: state.in_flight.len(),

@@ -73,6 +73,8 @@ pub struct Stats {
     pub dropped_memory_full: Counter,
     /// QoS 0 messages for clients that were not connected.
     pub dropped_offline: Counter,
+    /// Messages dropped because they expired before their delivery to a client began.
+    pub dropped_expired: Counter,
     /// Messages of one link not taken by another link, whose queue was full.
     pub dropped_link_full: Counter,
     /// Sessions forgotten because they were offline too long, or too many were.

@@ -4,6 +4,7 @@ mod harness;
 
 mod any_bytes;
 mod connecting;
+mod expiry;
 mod limits;
 mod linking;
 mod quality;

@@ -24,6 +24,7 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
+use crate::expiry::time_left;
 use crate::hop;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
 use crate::options::BindingOptions;
@@ -51,6 +52,8 @@ struct Running {
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
+    /// When the answer is of no use any more (`rset`).
+    answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
 }
 
@@ -185,6 +188,7 @@ impl<D: Dispatch> Receiver<D> {
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
+            answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
         };
         self.common.stats.dispatched.increment();
@@ -233,7 +237,7 @@ impl<D: Dispatch> Receiver<D> {
             response
         });
         let done = if running.wants_answer {
-            self.publish_followed(&topic, response)
+            self.publish_followed(&topic, response, running.answer_expires)
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
@@ -287,9 +291,9 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, topic: &Topic<'_>, response: Response) -> bool {
+    fn publish_followed(&mut self, topic: &Topic<'_>, response: Response, expires: Option<Instant>) -> bool {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(topic, response) {
+        match self.try_publish(topic, response, expires) {
             Ok(receipt) => {
                 self.recall.answered(topic.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
@@ -305,21 +309,27 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     fn publish(&self, topic: &Topic<'_>, response: Response) -> bool {
-        self.try_publish(topic, response).is_ok()
+        self.try_publish(topic, response, None).is_ok()
     }
 
-    fn try_publish(&self, topic: &Topic<'_>, response: Response) -> Result<Option<Box<dyn Receipt>>, ()> {
+    fn try_publish(
+        &self,
+        topic: &Topic<'_>,
+        response: Response,
+        expires: Option<Instant>,
+    ) -> Result<Option<Box<dyn Receipt>>, ()> {
+        let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
         let Some(name) = self.common.topics.answer(topic, Serialization::Json) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
         let payload = Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
-        let published = match self.publisher.publish_answer(name.clone(), payload) {
+        let published = match self.publisher.publish_answer(name.clone(), payload, expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
                 let payload =
                     Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
-                self.publisher.publish_answer(name, payload)
+                self.publisher.publish_answer(name, payload, expiry)
             }
             other => other,
         };

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::id::Peer;
@@ -49,7 +50,12 @@ impl EmbeddedPublisher {
 }
 
 impl Publisher for EmbeddedPublisher {
-    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
+    fn publish_answer(
+        &self,
+        topic: String,
+        payload: Bytes,
+        _expiry: Option<Duration>,
+    ) -> Result<Option<Box<dyn Receipt>>, Refused> {
         let receipt = self.publish(&topic, payload)?;
         if !receipt.heard {
             self.stats.answers_unheard.increment();
@@ -58,7 +64,12 @@ impl Publisher for EmbeddedPublisher {
         Ok(Some(Box::new(receipt)))
     }
 
-    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
+    fn publish_request(
+        &self,
+        topic: String,
+        payload: Bytes,
+        _expiry: Option<Duration>,
+    ) -> Result<Box<dyn Receipt>, Refused> {
         Ok(Box::new(self.publish(&topic, payload)?))
     }
 }

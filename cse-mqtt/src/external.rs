@@ -1,37 +1,38 @@
-//! The link to an external broker: a rumqttc client, and around it what that client leaves to its user.
+//! The link to an external broker: a client of MQTT 3.1.1 or 5 that never loses what it was given.
 //!
-//! One task polls the client and never waits for anything else for long; everybody else only puts messages
-//! into the [`Outbox`]. The task hands them over, follows each from packet identifier to PUBACK, connects again with
-//! growing pauses, subscribes on every connection, and gives everything again to a broker that has lost the session.
+//! One task keeps the connection and never waits for anything else for long; everybody else only puts messages into
+//! the [`Outbox`]. The task writes them, follows each to its PUBACK, connects again with growing pauses, subscribes on
+//! every connection, and gives everything again to a broker that has lost the session.
 
+mod connection;
+mod dial;
 mod driver;
 mod outbox;
+mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::id::CseIdentity;
 use cse_core::ports::BoxFuture;
 use parking_lot::Mutex;
-use rumqttc::mqttbytes::v4::Packet;
-use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused};
 use crate::options::ExternalOptions;
 use crate::stats::MqttStats;
 use crate::topic::is_publishable;
+use connection::{Client, Connection};
 pub(crate) use driver::Driver;
 use driver::Pauses;
-use outbox::{Message, Outbox, PACKET_IDS};
+use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX};
 
-/// Messages received and not yet taken by the binding.
-const INBOUND_MAX: usize = 256;
-/// Fixed header, packet identifier and topic length of a PUBLISH, at most.
-const PUBLISH_HEADER_BYTES_MAX: usize = 9;
+/// Messages received and not yet taken by the binding; with MQTT 5 the broker is told so.
+const INBOUND_MAX: u16 = 256;
 /// Bytes that fit into MQTT's remaining length.
 const REMAINING_LENGTH_MAX: usize = 268_435_455;
 
@@ -43,9 +44,14 @@ struct Shared {
     room: Notify,
     closing: watch::Sender<Closing>,
     status: watch::Sender<LinkStatus>,
+    /// Why the link is down, for people.
+    problem: Mutex<Option<String>>,
     messages_max: usize,
     bytes_max: usize,
+    /// Largest packet that we send or take.
     packet_bytes_max: usize,
+    /// Largest packet that we and the broker we are connected to take.
+    publish_bytes_max: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +67,23 @@ impl Shared {
         let (messages, bytes) = self.outbox.lock().load();
         messages < self.messages_max && bytes < self.bytes_max
     }
+
+    fn is_finished(&self) -> bool {
+        *self.closing.borrow() != Closing::No && self.outbox.lock().is_drained()
+    }
+
+    /// Takes note of the largest packet that the broker takes, if it has said so.
+    fn limit_packets(&self, packet_bytes_max: Option<usize>) {
+        let bytes = packet_bytes_max.unwrap_or(usize::MAX).min(self.packet_bytes_max);
+        self.publish_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The link is up, or down for that reason.
+    fn report(&self, problem: Option<String>) {
+        let status = if problem.is_none() { LinkStatus::Up } else { LinkStatus::Down };
+        *self.problem.lock() = problem;
+        self.status.send_if_modified(|current| std::mem::replace(current, status) != status);
+    }
 }
 
 /// The sending half, shared.
@@ -68,18 +91,18 @@ impl Shared {
 pub(crate) struct ExternalPublisher(Arc<Shared>);
 
 impl ExternalPublisher {
-    fn push(&self, topic: String, payload: Bytes, receipt: Option<oneshot::Sender<()>>) -> Result<(), Refused> {
-        let bytes = topic.len() + payload.len() + PUBLISH_HEADER_BYTES_MAX;
-        if !is_publishable(&topic) {
+    fn push(&self, message: Message) -> Result<(), Refused> {
+        let bytes = message.topic.len() + message.payload.len() + PUBLISH_HEADER_BYTES_MAX;
+        if !is_publishable(&message.topic) {
             return Err(Refused::InvalidTopic);
         }
-        if bytes > self.0.packet_bytes_max {
+        if bytes > self.0.publish_bytes_max.load(Ordering::Relaxed) {
             return Err(Refused::TooLarge(bytes));
         }
         if *self.0.closing.borrow() == Closing::Closed {
             return Err(Refused::Closed);
         }
-        self.0.outbox.lock().push(Message { topic, payload, receipt });
+        self.0.outbox.lock().push(message);
         self.0.work.notify_one();
         Ok(())
     }
@@ -87,6 +110,11 @@ impl ExternalPublisher {
     /// Connected or not, to watch.
     pub(crate) fn status(&self) -> watch::Receiver<LinkStatus> {
         self.0.status.subscribe()
+    }
+
+    /// Why the link is not up, as far as known.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.0.problem.lock().clone()
     }
 
     /// Ends the link as soon as the broker has everything.
@@ -103,11 +131,22 @@ impl ExternalPublisher {
 }
 
 impl Publisher for ExternalPublisher {
-    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
-        self.push(topic, payload, None).map(|()| None)
+    fn publish_answer(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Option<Box<dyn Receipt>>, Refused> {
+        let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
+        self.push(Message { topic, payload, expires, receipt: None }).map(|()| None)
     }
 
-    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
+    fn publish_request(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Box<dyn Receipt>, Refused> {
         if !self.0.has_room() {
             self.0.outbox.lock().purge();
         }
@@ -115,13 +154,14 @@ impl Publisher for ExternalPublisher {
             return Err(Refused::Full);
         }
         let (sender, receiver) = oneshot::channel();
-        self.push(topic, payload, Some(sender))?;
+        let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
+        self.push(Message { topic, payload, expires, receipt: Some(sender) })?;
         Ok(Box::new(ExternalReceipt { receiver, progress: Progress::Waiting }))
     }
 }
 
 struct ExternalReceipt {
-    receiver: oneshot::Receiver<()>,
+    receiver: oneshot::Receiver<Progress>,
     progress: Progress,
 }
 
@@ -129,7 +169,7 @@ impl Receipt for ExternalReceipt {
     fn progress(&mut self) -> Progress {
         if self.progress == Progress::Waiting {
             self.progress = match self.receiver.try_recv() {
-                Ok(()) => Progress::TakenOver,
+                Ok(progress) => progress,
                 Err(oneshot::error::TryRecvError::Empty) => Progress::Waiting,
                 Err(oneshot::error::TryRecvError::Closed) => Progress::Lost,
             };
@@ -140,8 +180,7 @@ impl Receipt for ExternalReceipt {
     fn settled(&mut self) -> BoxFuture<'_, Progress> {
         Box::pin(async move {
             if self.progress == Progress::Waiting {
-                let taken_over = (&mut self.receiver).await.is_ok();
-                self.progress = if taken_over { Progress::TakenOver } else { Progress::Lost };
+                self.progress = (&mut self.receiver).await.unwrap_or(Progress::Lost);
             }
             self.progress
         })
@@ -200,58 +239,43 @@ pub(crate) fn link(
 ) -> (ExternalPublisher, ExternalLink, Driver) {
     let packet_bytes_max = options.packet_bytes_max.min(REMAINING_LENGTH_MAX);
     let shared = Arc::new(Shared {
-        outbox: Mutex::new(Outbox::new()),
+        outbox: Mutex::default(),
         work: Notify::new(),
         room: Notify::new(),
         closing: watch::Sender::new(Closing::No),
         status: watch::Sender::new(LinkStatus::Down),
+        problem: Mutex::new(Some("not connected to the broker yet".to_owned())),
         messages_max: options.outbox_messages_max.max(1),
         bytes_max: options.outbox_bytes_max.max(1),
         packet_bytes_max,
+        publish_bytes_max: AtomicUsize::new(packet_bytes_max),
     });
-    let (sender, inbound) = mpsc::channel(INBOUND_MAX);
+    let (sender, inbound) = mpsc::channel(usize::from(INBOUND_MAX));
     let driver = Driver {
         shared: Arc::clone(&shared),
-        options: client_options(identity, options, packet_bytes_max),
-        connect_timeout: options.connect_timeout,
+        client: client(identity, options, packet_bytes_max),
         pauses: Pauses::new(options.reconnect_min, options.reconnect_max),
         filters,
         inbound: sender,
         stats,
         broker: format!("{}:{}", options.host, options.port),
-        connected_at: None,
+        unstable: 0,
     };
     (ExternalPublisher(Arc::clone(&shared)), ExternalLink { shared, inbound }, driver)
 }
 
-fn client_options(identity: &CseIdentity, options: &ExternalOptions, packet_bytes_max: usize) -> MqttOptions {
+/// TS-0010 §7.3.3: one client identifier, a persistent session, no will.
+fn client(identity: &CseIdentity, options: &ExternalOptions, packet_bytes_max: usize) -> Client {
     let client_id = format!("{}{}{}", options.client_id_prefix, identity.base_id(), options.client_id_suffix);
-    // TS-0010 §7.3.3: a persistent session, no will.
-    let mut client = MqttOptions::new(client_id, options.host.clone(), options.port);
-    client.set_clean_session(false);
-    client.set_manual_acks(true);
-    let keep_alive = options.keep_alive.as_secs().min(u64::from(u16::MAX));
-    client.set_keep_alive(Duration::from_secs(keep_alive));
-    client.set_max_packet_size(packet_bytes_max, packet_bytes_max);
-    client.set_inflight(PACKET_IDS);
-    if let Some(login) = &options.login {
-        client.set_credentials(login.username.clone(), login.password.reveal());
-    }
-    client
+    Client { options: options.clone(), client_id, receive_maximum: INBOUND_MAX, packet_bytes_max }
 }
 
 /// Tells the broker to forget the session of this CSE (TS-0010 §7.3.3): connect with a clean session, and leave.
 pub(crate) async fn forget_session(identity: &CseIdentity, options: &ExternalOptions) {
-    let mut client_options = client_options(identity, options, options.packet_bytes_max);
-    client_options.set_clean_session(true);
-    let (client, mut events) = AsyncClient::new(client_options, 4);
+    let client = client(identity, options, options.packet_bytes_max.min(REMAINING_LENGTH_MAX));
     let leave = async {
-        while let Ok(event) = events.poll().await {
-            match event {
-                Event::Incoming(Packet::ConnAck(_)) if client.try_disconnect().is_err() => return,
-                Event::Outgoing(Outgoing::Disconnect) => return,
-                _ => {}
-            }
+        if let Ok((connection, _)) = Connection::open(&client, true).await {
+            let _ = connection.leave().await;
         }
     };
     // If it fails, the broker forgets by its own rules.

@@ -7,6 +7,7 @@ mod binding;
 pub mod broker;
 mod correlation;
 mod embedded;
+mod expiry;
 mod external;
 mod hop;
 mod link;
@@ -21,7 +22,7 @@ pub mod topic;
 pub mod transport;
 
 pub use link::LinkStatus;
-pub use options::{BindingOptions, ExternalOptions, Login, Password, Transport};
+pub use options::{BindingOptions, ExternalOptions, Login, Password, ProtocolVersion, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
 pub use stats::MqttStats;

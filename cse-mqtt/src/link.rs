@@ -1,6 +1,7 @@
 //! What the binding needs of a broker, whether it is embedded or reached over the network.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::id::Peer;
@@ -65,10 +66,20 @@ pub(crate) trait Receipt: Send {
 /// The sending half of a link. Never waits: it takes a message, or refuses it.
 pub(crate) trait Publisher: Send + Sync + 'static {
     /// Publishes an answer with QoS 1. Refused only if it could never be sent: a link that has no room for answers
-    /// gives no requests.
-    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused>;
-    /// Publishes a request with QoS 1 and follows it.
-    fn publish_request(&self, topic: String, payload: Bytes) -> Result<Box<dyn Receipt>, Refused>;
+    /// gives no requests. It need not be delivered later than `expiry` from now.
+    fn publish_answer(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Option<Box<dyn Receipt>>, Refused>;
+    /// Publishes a request with QoS 1 and follows it. It need not be delivered later than `expiry` from now.
+    fn publish_request(
+        &self,
+        topic: String,
+        payload: Bytes,
+        expiry: Option<Duration>,
+    ) -> Result<Box<dyn Receipt>, Refused>;
 }
 
 /// The receiving half of a link, in the hands of one task.

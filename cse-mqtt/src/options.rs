@@ -71,6 +71,16 @@ pub enum Transport {
     Tcp,
 }
 
+/// Version of MQTT that is spoken with an external broker.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ProtocolVersion {
+    /// MQTT 3.1.1, which TS-0010 is written for.
+    #[default]
+    V311,
+    /// MQTT 5: messages expire at the broker, it says why it refuses something and that nobody is subscribed.
+    V5,
+}
+
 /// A password that does not show in logs.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Password(String);
@@ -110,6 +120,11 @@ pub struct ExternalOptions {
     pub port: u16,
     /// How bytes get there.
     pub transport: Transport,
+    /// Version of MQTT. Default 3.1.1.
+    pub version: ProtocolVersion,
+    /// How long the broker keeps the session of this CSE when it is away, in whole seconds (MQTT 5; with 3.1.1 the
+    /// broker decides). Default `None`: for ever.
+    pub session_expiry: Option<Duration>,
     /// What stands before the CSE-ID in the client identifier. Default `C::`; TS-0010 up to V2.4.1 has `C:`.
     pub client_id_prefix: String,
     /// What stands after it. Default: nothing. Processes that share a CSE-ID need one each.
@@ -125,7 +140,7 @@ pub struct ExternalOptions {
     pub outbox_messages_max: usize,
     /// As [`ExternalOptions::outbox_messages_max`], in bytes. Default 32 MiB.
     pub outbox_bytes_max: usize,
-    /// Time for the connection and CONNACK, whole seconds. Default 5 s.
+    /// Time for the connection and CONNACK, and for SUBACK. Default 5 s.
     pub connect_timeout: Duration,
     /// First pause before a new try to connect. Default 100 ms; it doubles, and a random part is taken off.
     pub reconnect_min: Duration,
@@ -140,6 +155,8 @@ impl ExternalOptions {
             host: host.into(),
             port,
             transport: Transport::Tcp,
+            version: ProtocolVersion::V311,
+            session_expiry: None,
             client_id_prefix: "C::".to_owned(),
             client_id_suffix: String::new(),
             login: None,
@@ -151,6 +168,12 @@ impl ExternalOptions {
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(30),
         }
+    }
+
+    /// Session expiry as it goes over the wire.
+    pub(crate) fn session_expiry_seconds(&self) -> u32 {
+        const NEVER: u32 = u32::MAX;
+        self.session_expiry.map_or(NEVER, |expiry| u32::try_from(expiry.as_secs()).unwrap_or(NEVER))
     }
 }
 

@@ -5,6 +5,7 @@
 //! the broker has acknowledged has then arrived as far as anybody can know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::codec::{Root, Serialization};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::binding::Common;
+use crate::expiry::time_left;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
@@ -81,6 +83,7 @@ impl Inner {
         let route = self.route(&outgoing, written_as)?;
         let request = outgoing.request;
         let payload = Bytes::from(written_as.encode_primitive(Root::Request, request.to_map(), false));
+        let expiry = request.request_expiration.map(time_left);
         let expects_answer = route.entity.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self
@@ -89,7 +92,7 @@ impl Inner {
             .wait(request.request_identifier, route.entity)
             .map_err(|error| SendError::Unreachable(error.to_string()))?;
         // Held until the end: a connection in use is not idle.
-        let (mut receipt, _lease) = self.publish(route.broker.as_ref(), route.topic, payload)?;
+        let (mut receipt, _lease) = self.publish(route.broker.as_ref(), route.topic, payload, expiry)?;
         self.common.stats.sent.increment();
 
         let taken_over = tokio::select! {
@@ -120,6 +123,7 @@ impl Inner {
         broker: Option<&Authority>,
         topic: String,
         payload: Bytes,
+        expiry: Option<Duration>,
     ) -> Result<(Box<dyn Receipt>, Option<Lease>), SendError> {
         let lease = match broker {
             None => None,
@@ -129,8 +133,8 @@ impl Inner {
             }
         };
         let published = match &lease {
-            None => self.own.publish_request(topic, payload),
-            Some(lease) => lease.publisher.publish_request(topic, payload),
+            None => self.own.publish_request(topic, payload, expiry),
+            Some(lease) => lease.publisher.publish_request(topic, payload, expiry),
         };
         match published {
             Ok(receipt) => Ok((receipt, lease)),

@@ -32,7 +32,11 @@ pub struct MqttBinding {
     pool: PoolRunner,
     outbound: Arc<MqttOutbound>,
     status: watch::Receiver<LinkStatus>,
+    problem: Problem,
 }
+
+/// Says why the link is down, as far as known.
+type Problem = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 enum Own {
     Embedded(EmbeddedLink),
@@ -52,7 +56,7 @@ impl MqttBinding {
         let status = watch::Sender::new(LinkStatus::Up).subscribe();
         // Only for other brokers, so host and port do not matter.
         let template = ExternalOptions::new("", 0);
-        Ok(Self::new(common, Arc::new(publisher), Own::Embedded(link), template, status))
+        Ok(Self::new(common, Arc::new(publisher), Own::Embedded(link), template, status, Arc::new(|| None)))
     }
 
     /// A binding with a broker that is reached over the network (TS-0010 §6.2.2.2). The broker need not be there yet.
@@ -62,7 +66,9 @@ impl MqttBinding {
         let filters = common.topics.filters();
         let (publisher, link, driver) = external::link(identity, &broker, filters, Arc::clone(&common.stats));
         let status = publisher.status();
-        Self::new(common, Arc::new(publisher), Own::External(Box::new((link, driver))), broker, status)
+        let reported = publisher.clone();
+        let problem = Arc::new(move || reported.problem());
+        Self::new(common, Arc::new(publisher), Own::External(Box::new((link, driver))), broker, status, problem)
     }
 
     fn new(
@@ -71,11 +77,12 @@ impl MqttBinding {
         own: Own,
         template: ExternalOptions,
         status: watch::Receiver<LinkStatus>,
+        problem: Problem,
     ) -> Self {
         let template = ExternalOptions { login: None, ..template };
         let (connections, pool) = pool::pool(common.clone(), template);
         let outbound = Arc::new(MqttOutbound::new(common.clone(), Arc::clone(&publisher), connections));
-        Self { common, publisher, own, pool, outbound, status }
+        Self { common, publisher, own, pool, outbound, status, problem }
     }
 
     /// Sends requests of the CSE.
@@ -91,6 +98,11 @@ impl MqttBinding {
     /// Whether requests can come in now.
     pub fn status(&self) -> watch::Receiver<LinkStatus> {
         self.status.clone()
+    }
+
+    /// Why requests cannot come in, for people: what the broker, or the way to it, has last refused.
+    pub fn problem(&self) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+        Arc::clone(&self.problem)
     }
 
     /// Takes requests for the CSE until `stop` ends; then ends what is running and leaves the broker, within

@@ -55,8 +55,12 @@ pub struct MqttStats {
     /// Messages from an external broker above
     /// [`ExternalOptions::packet_bytes_max`](crate::ExternalOptions::packet_bytes_max), ignored.
     pub oversized: Counter,
-    /// Clients of external brokers that were replaced because they had got stuck.
-    pub client_rebuilds: Counter,
+    /// Times that an external broker refused to subscribe this CSE to its topics.
+    pub subscriptions_refused: Counter,
+    /// Messages that an external broker refused by their acknowledgement (MQTT 5).
+    pub refused_by_broker: Counter,
+    /// Messages given up because connections to the external broker kept ending with them.
+    pub given_up: Counter,
     /// Messages that an external broker lost with its session and that were published again.
     pub republished: Counter,
 }

@@ -26,7 +26,12 @@ struct FakePublisher {
 }
 
 impl Publisher for FakePublisher {
-    fn publish_answer(&self, topic: String, payload: Bytes) -> Result<Option<Box<dyn Receipt>>, Refused> {
+    fn publish_answer(
+        &self,
+        topic: String,
+        payload: Bytes,
+        _expiry: Option<Duration>,
+    ) -> Result<Option<Box<dyn Receipt>>, Refused> {
         if self.closed {
             return Err(Refused::Closed);
         }
@@ -39,7 +44,12 @@ impl Publisher for FakePublisher {
         Ok(None)
     }
 
-    fn publish_request(&self, _topic: String, _payload: Bytes) -> Result<Box<dyn Receipt>, Refused> {
+    fn publish_request(
+        &self,
+        _topic: String,
+        _payload: Bytes,
+        _expiry: Option<Duration>,
+    ) -> Result<Box<dyn Receipt>, Refused> {
         Err(Refused::Closed)
     }
 }

@@ -1,4 +1,4 @@
-//! The task that polls the client of an external broker, and what it does with each event.
+//! The task that keeps the connection to an external broker, and what it does with each packet.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
@@ -6,43 +6,59 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cse_core::id::Peer;
-use futures_util::FutureExt;
-use rumqttc::mqttbytes::v4::{ConnAck, Packet, Publish, SubAck, SubscribeFilter, SubscribeReasonCode};
-use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, QoS, Request, StateError};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::outbox::{Message, Next, Outbox, PACKET_IDS};
-use super::{Closing, ExternalAcknowledgement, REMAINING_LENGTH_MAX, Shared};
-use crate::link::{Acknowledgement, Inbound, LinkStatus};
+use super::connection::{Client, Connection, Failure, Welcome};
+use super::outbox::{Next, Outbox};
+use super::wire::{Arriving, Packet, Reason};
+use super::{Closing, ExternalAcknowledgement, Shared};
+use crate::link::{Acknowledgement, Inbound, LinkStatus, Progress};
 use crate::stats::MqttStats;
 
-/// Longest that the client is not polled because the binding takes no messages. Longer, and the connection is given
-/// up instead: what was not acknowledged comes again.
+/// Longest that nothing is read because the binding takes no messages. Longer, and the connection is given up
+/// instead: what was not acknowledged comes again.
 const INBOUND_WAIT_MAX: Duration = Duration::from_secs(5);
-/// A connection that lasted so long was a good one: the next pause is short again.
+/// A connection that lasted so long, and twice as long as the last pause, was a good one: the next pause is short.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Connections in a row that were not good, after which the log says what may be behind it.
+const UNSTABLE_MAX: u32 = 5;
+
 /// The task behind a link; has to be run for anything to happen, and ends when the link is closed.
 pub(crate) struct Driver {
     pub(super) shared: Arc<Shared>,
-    pub(super) options: MqttOptions,
-    pub(super) connect_timeout: Duration,
+    pub(super) client: Client,
     pub(super) pauses: Pauses,
     pub(super) filters: Vec<String>,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) stats: Arc<MqttStats>,
     pub(super) broker: String,
-    pub(super) connected_at: Option<Instant>,
+    /// Connections in a row that ended soon.
+    pub(super) unstable: u32,
 }
 
-/// How it goes on after an event.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Whether and when to ask for our topics.
+enum Subscription {
+    /// Asked; the answer has to come until then.
+    Asked(Instant),
+    Granted,
+    /// Refused; asked again then.
+    Refused(Instant),
+}
+
+/// What serving a connection keeps in mind.
+struct Serving {
+    connection: Connection,
+    subscription: Subscription,
+    /// Grow while the broker refuses the subscription.
+    subscribe_pauses: Pauses,
+    /// Came when the binding had no room; nothing is read meanwhile.
+    held: Option<(Inbound, Instant)>,
+}
+
+/// How it goes on without a connection.
 enum Then {
-    GoOn,
-    /// Give the connection up and connect again.
-    Reconnect,
-    /// As [`Then::Reconnect`], with a new client: the old one is stuck.
-    Rebuild,
+    ConnectAgain,
     End,
 }
 
@@ -50,238 +66,261 @@ impl Driver {
     /// Connects, and stays connected until the link is closed and everything is with the broker.
     pub(crate) async fn run(mut self) {
         loop {
-            let (client, mut events) = AsyncClient::new(self.options.clone(), usize::from(PACKET_IDS) * 2);
-            events.network_options.set_tcp_nodelay(true);
-            events.network_options.set_connection_timeout(self.connect_timeout.as_secs().max(1));
-            if self.run_client(&client, &mut events).await == Then::End {
-                return;
+            let opened = tokio::select! {
+                opened = Connection::open(&self.client, false) => opened,
+                () = finished(&self.shared) => return,
+            };
+            match opened {
+                Ok((connection, welcome)) => {
+                    let since = Instant::now();
+                    match self.serve(connection, &welcome).await {
+                        Ok(connection) => {
+                            self.leave(connection).await;
+                            return;
+                        }
+                        Err(failure) => self.on_disconnected(&failure, since),
+                    }
+                }
+                Err(failure) => self.on_failure(&failure),
             }
-            self.stats.client_rebuilds.increment();
-            let again = self.shared.outbox.lock().start_over();
-            tracing::warn!(broker = self.broker, messages = again, "MQTT client rebuilt");
-        }
-    }
-
-    /// Runs one client over as many connections as it lives.
-    async fn run_client(&mut self, client: &AsyncClient, events: &mut EventLoop) -> Then {
-        loop {
-            let polled = {
-                // Polling is never cancelled: the client would lose what it was about to write.
-                let mut poll = pin!(events.poll());
-                loop {
-                    self.hand_over(client);
-                    if self.is_finished() {
-                        break None;
-                    }
-                    tokio::select! {
-                        polled = &mut poll => break Some(polled),
-                        () = self.shared.work.notified() => {}
-                    }
-                }
-            };
-            let then = match polled {
-                None => {
-                    self.disconnect(client, events).await;
-                    Then::End
-                }
-                Some(Ok(event)) => self.on_event(client, event).await,
-                Some(Err(error)) => self.on_error(events, &error),
-            };
             self.shared.room.notify_waiters();
-            if then != Then::GoOn {
-                self.on_disconnected(events);
-            }
-            match then {
-                Then::GoOn => {}
-                Then::End => return Then::End,
-                Then::Reconnect | Then::Rebuild if self.pause().await == Then::End => return Then::End,
-                Then::Reconnect => {}
-                Then::Rebuild => return Then::Rebuild,
-            }
-        }
-    }
-
-    /// Gives the client as much as it takes.
-    fn hand_over(&self, client: &AsyncClient) {
-        let mut outbox = self.shared.outbox.lock();
-        while let Some(next) = outbox.next() {
-            let taken = match next {
-                Next::Message(Message { topic, payload, .. }) => {
-                    let sent = client.publish_bytes(topic.clone(), QoS::AtLeastOnce, false, payload.clone());
-                    matches!(sent.now_or_never(), Some(Ok(())))
-                }
-                Next::Acknowledgement { packet_id } => {
-                    let mut publish = Publish::new("", QoS::AtLeastOnce, Vec::new());
-                    publish.pkid = packet_id;
-                    client.try_ack(&publish).is_ok()
-                }
-            };
-            if !taken {
+            if matches!(self.pause().await, Then::End) {
                 return;
             }
-            outbox.handed_over();
         }
     }
 
-    fn is_finished(&self) -> bool {
-        *self.shared.closing.borrow() != Closing::No && self.shared.outbox.lock().is_drained()
+    fn on_failure(&self, failure: &Failure) {
+        self.stats.connection_failures.increment();
+        self.shared.report(Some(format!("no connection to {}: {failure}", self.broker)));
+        tracing::warn!(broker = self.broker, error = %failure, "no connection to the MQTT broker");
     }
 
-    async fn on_event(&mut self, client: &AsyncClient, event: Event) -> Then {
-        match event {
-            Event::Incoming(Packet::ConnAck(connack)) => self.on_connected(client, &connack),
-            Event::Incoming(Packet::SubAck(suback)) => return self.on_subscribed(&suback),
-            Event::Incoming(Packet::Publish(publish)) => return self.on_publish(publish).await,
-            other => self.on_progress(&other),
+    /// Serves a connection; gives it back when the link is closed and nothing is left to do.
+    async fn serve(&mut self, connection: Connection, welcome: &Welcome) -> Result<Connection, Failure> {
+        let mut serving = Serving {
+            connection,
+            subscription: Subscription::Refused(Instant::now()),
+            subscribe_pauses: self.pauses.restarted(),
+            held: None,
+        };
+        self.on_connected(welcome);
+        loop {
+            self.subscribe(&mut serving)?;
+            self.take_packets(&mut serving)?;
+            self.write(&mut serving.connection);
+            if serving.connection.is_flushed() && self.shared.is_finished() {
+                return Ok(serving.connection);
+            }
+            serving.connection.keep_alive(serving.held.is_none())?;
+            let look_again = serving.look_again();
+            let held_since = serving.held.as_ref().map(|(_, since)| *since);
+            tokio::select! {
+                exchanged = serving.connection.exchange(held_since.is_none()) => exchanged?,
+                () = self.shared.work.notified() => {}
+                permit = self.inbound.reserve(), if held_since.is_some() => {
+                    if let (Ok(permit), Some((inbound, _))) = (permit, serving.held.take()) {
+                        permit.send(inbound);
+                    }
+                }
+                () = sleep_until(look_again) => {}
+            }
+            if held_since.is_some_and(|since| serving.held.is_some() && since.elapsed() >= INBOUND_WAIT_MAX) {
+                return Err(Failure::NotTaken);
+            }
+            self.shared.room.notify_waiters();
         }
-        Then::GoOn
     }
 
-    /// Events that tell how far our own messages are.
-    fn on_progress(&self, event: &Event) {
-        match event {
-            Event::Outgoing(Outgoing::Publish(packet_id)) => self.shared.outbox.lock().written(*packet_id),
-            Event::Incoming(Packet::PubAck(puback)) => self.shared.outbox.lock().acknowledged(puback.pkid),
+    fn on_connected(&self, welcome: &Welcome) {
+        self.stats.connections.increment();
+        let terms = welcome.terms;
+        let packet_bytes_max = terms.packet_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
+        self.shared.limit_packets(packet_bytes_max);
+        let again =
+            self.shared.outbox.lock().connected(welcome.session_present, terms.receive_maximum, packet_bytes_max);
+        self.stats.republished.add(again as u64);
+        let session_present = welcome.session_present;
+        tracing::info!(broker = self.broker, session_present, messages = again, "connected to the MQTT broker");
+    }
+
+    /// Asks for our topics when it is time: on every connection, since a broker that lost the session does not always
+    /// say so, and again and again when they are refused.
+    fn subscribe(&self, serving: &mut Serving) -> Result<(), Failure> {
+        let now = Instant::now();
+        match serving.subscription {
+            Subscription::Asked(until) if now >= until => return Err(Failure::NotSubscribed),
+            Subscription::Refused(until) if now >= until => {
+                serving.connection.subscribe(&self.filters)?;
+                serving.subscription = Subscription::Asked(now + self.client.options.connect_timeout);
+            }
             _ => {}
         }
+        Ok(())
     }
 
-    fn on_connected(&mut self, client: &AsyncClient, connack: &ConnAck) {
-        self.stats.connections.increment();
-        self.connected_at = Some(Instant::now());
-        let again = {
-            let mut outbox = self.shared.outbox.lock();
-            outbox.connected();
-            if connack.session_present { 0 } else { outbox.start_over() }
-        };
-        self.stats.republished.add(again as u64);
-        let session_present = connack.session_present;
-        tracing::info!(broker = self.broker, session_present, messages = again, "connected to the MQTT broker");
-        // On every connection: a broker that lost the session does not always say so.
-        let filters = self.filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
-        if let Err(error) = client.try_subscribe_many(filters) {
-            tracing::error!(broker = self.broker, %error, "cannot subscribe");
+    fn on_subscribed(&self, serving: &mut Serving, codes: &[u8], text: &str) {
+        let refused: Vec<_> = self.filters.iter().zip(codes).filter(|(_, code)| **code >= 0x80).collect();
+        if refused.is_empty() {
+            if codes.contains(&0) {
+                let text = "the MQTT broker grants QoS 0 only: requests may be lost";
+                tracing::warn!(broker = self.broker, "{text}");
+            }
+            serving.subscription = Subscription::Granted;
+            self.shared.report(None);
+            return;
         }
-    }
-
-    fn on_subscribed(&self, suback: &SubAck) -> Then {
-        let refused = |code: &SubscribeReasonCode| *code == SubscribeReasonCode::Failure;
-        if suback.return_codes.iter().any(refused) {
-            let filters = self.filters.join(" ");
-            tracing::error!(broker = self.broker, filters, "the MQTT broker refuses a subscription");
-            return Then::Reconnect;
+        self.stats.subscriptions_refused.increment();
+        for (filter, code) in refused {
+            let reason = Reason { code: *code, text: text.to_owned() };
+            tracing::error!(broker = self.broker, filter, %reason, "the MQTT broker refuses a subscription");
+            self.shared.report(Some(format!("{} refuses the subscription to {filter}: {reason}", self.broker)));
         }
-        self.shared.status.send_replace(LinkStatus::Up);
-        Then::GoOn
+        serving.subscription = Subscription::Refused(Instant::now() + serving.subscribe_pauses.next());
     }
 
-    async fn on_publish(&self, publish: Publish) -> Then {
-        let acknowledgement = (publish.qos != QoS::AtMostOnce).then(|| {
-            let (generation, sequence) = self.shared.outbox.lock().arrived(publish.pkid);
-            let shared = Arc::clone(&self.shared);
-            Box::new(ExternalAcknowledgement { shared, generation, sequence }) as Box<dyn Acknowledgement>
-        });
-        let oversized = publish.payload.len() > self.shared.packet_bytes_max;
-        if publish.retain || oversized {
+    /// Takes all packets that have come, as long as the binding takes messages.
+    fn take_packets(&self, serving: &mut Serving) -> Result<(), Failure> {
+        while serving.held.is_none()
+            && let Some(packet) = serving.connection.packet()?
+        {
+            match packet {
+                Packet::Message(arriving) => serving.held = self.on_message(arriving),
+                Packet::TooLarge { topic, packet_id, bytes } => {
+                    self.stats.oversized.increment();
+                    tracing::warn!(topic = &*topic, bytes, "message ignored: it is too large");
+                    self.acknowledgement(packet_id).into_iter().for_each(|ignored| ignored.acknowledge());
+                }
+                Packet::Acknowledged { packet_id, reason } => self.on_acknowledged(packet_id, &reason),
+                Packet::Subscribed { codes, text } => self.on_subscribed(serving, &codes, &text),
+                Packet::Alive => {}
+                Packet::Leaving(reason) => return Err(Failure::Ended(reason)),
+                Packet::Welcome { .. } | Packet::Unwelcome(_) => return Err(Failure::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledgement(&self, packet_id: Option<u16>) -> Option<Box<dyn Acknowledgement>> {
+        let (generation, sequence) = self.shared.outbox.lock().arrived(packet_id?);
+        Some(Box::new(ExternalAcknowledgement { shared: Arc::clone(&self.shared), generation, sequence }))
+    }
+
+    /// Gives a message to the binding, or back if that has no room.
+    fn on_message(&self, arriving: Arriving) -> Option<(Inbound, Instant)> {
+        let acknowledgement = self.acknowledgement(arriving.packet_id);
+        if arriving.retained {
             // A retained request would be carried out again with every subscription; TS-0010 §6.1 has none.
-            let count = if oversized { &self.stats.oversized } else { &self.stats.retained };
-            count.increment();
-            tracing::warn!(topic = publish.topic, retained = publish.retain, oversized, "message ignored");
-            if let Some(acknowledgement) = acknowledgement {
-                acknowledgement.acknowledge();
-            }
-            return Then::GoOn;
+            self.stats.retained.increment();
+            tracing::warn!(topic = &*arriving.topic, "retained message ignored");
+            acknowledgement.into_iter().for_each(|ignored| ignored.acknowledge());
+            return None;
         }
-        let inbound = Inbound {
-            topic: publish.topic.into(),
-            payload: publish.payload,
-            duplicate: publish.dup,
-            peer: Peer::default(),
-            acknowledgement,
-        };
-        match timeout(INBOUND_WAIT_MAX, self.inbound.send(inbound)).await {
+        let Arriving { topic, payload, duplicate, .. } = arriving;
+        let inbound = Inbound { topic, payload, duplicate, peer: Peer::default(), acknowledgement };
+        match self.inbound.try_send(inbound) {
+            Err(TrySendError::Full(inbound)) => Some((inbound, Instant::now())),
             // If the binding is stopping, the message comes again some day.
-            Ok(Ok(()) | Err(_)) => Then::GoOn,
-            Err(_) => {
-                tracing::warn!(broker = self.broker, "too many requests are waiting; connecting anew");
-                Then::Reconnect
-            }
+            Ok(()) | Err(TrySendError::Closed(_)) => None,
         }
     }
 
-    fn on_error(&self, events: &mut EventLoop, error: &ConnectionError) -> Then {
-        self.stats.connection_failures.increment();
-        tracing::warn!(broker = self.broker, %error, "no connection to the MQTT broker");
-        match error {
-            ConnectionError::MqttState(StateError::Deserialization(
-                rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(_),
-            )) => {
-                // The broker would send the same message again and again: let it through once, to acknowledge it.
-                events.mqtt_options.set_max_packet_size(REMAINING_LENGTH_MAX, self.shared.packet_bytes_max);
-                Then::Reconnect
+    fn on_acknowledged(&self, packet_id: u16, reason: &Reason) {
+        let progress = match reason.code {
+            0x10 => Progress::NoReceiver,
+            code if code < 0x80 => Progress::TakenOver,
+            _ => Progress::Lost,
+        };
+        let topic = self.shared.outbox.lock().acknowledged(packet_id, progress);
+        match topic {
+            Some(topic) if progress == Progress::Lost => {
+                self.stats.refused_by_broker.increment();
+                tracing::warn!(broker = self.broker, topic, %reason, "the MQTT broker refuses a message");
             }
-            ConnectionError::MqttState(
-                StateError::CollisionTimeout
-                | StateError::Unsolicited(_)
-                | StateError::InvalidState
-                | StateError::WrongPacket,
-            ) => Then::Rebuild,
-            _ => Then::Reconnect,
+            Some(_) => {}
+            None => tracing::debug!(broker = self.broker, packet_id, "acknowledgement of nothing that was sent"),
         }
     }
 
-    /// Brings the client and the outbox into the state between two connections.
-    fn on_disconnected(&mut self, events: &mut EventLoop) {
-        if events.network.is_some() {
-            events.clean();
-        }
-        // What the client has read and not told yet. Messages among it come again, unless they had QoS 0.
-        for event in std::mem::take(&mut events.state.events) {
-            self.on_progress(&event);
-        }
+    /// Encodes as much as may wait in the connection.
+    fn write(&self, connection: &mut Connection) {
+        let now = Instant::now();
         let mut outbox = self.shared.outbox.lock();
-        outbox.disconnected();
-        // The client neither sets DUP nor keeps the order when a connection ends while it is sending again.
-        events.pending.make_contiguous().sort_by_key(|request| match request {
-            Request::Publish(publish) => outbox.sequence_of(publish.pkid).unwrap_or(u64::MAX),
-            _ => u64::MAX,
-        });
-        for request in &mut events.pending {
-            if let Request::Publish(publish) = request {
-                publish.dup = publish.pkid != 0;
+        while let Some((wire, output)) = connection.writer() {
+            match outbox.take_next(now) {
+                None => return,
+                Some(Next::Acknowledgement { packet_id }) => wire.acknowledge(packet_id, output),
+                Some(Next::Message { message, packet_id, duplicate }) => {
+                    // Whole seconds; 0 would be "never".
+                    let left = |then: Instant| then.saturating_duration_since(now).as_secs_f64().ceil().max(1.0) as u32;
+                    let expiry = message.expires.map(left);
+                    wire.publish(&message.topic, &message.payload, packet_id, duplicate, expiry, output);
+                }
             }
         }
-        drop(outbox);
-        self.shared.status.send_replace(LinkStatus::Down);
+    }
+
+    /// Brings everything into the state between two connections.
+    fn on_disconnected(&mut self, failure: &Failure, since: Instant) {
+        self.on_failure(failure);
+        self.shared.limit_packets(None);
+        let given_up = self.shared.outbox.lock().disconnected();
+        if let Some((topic, bytes)) = given_up {
+            self.stats.given_up.increment();
+            tracing::error!(broker = self.broker, topic, bytes, "message given up: connections keep ending with it");
+        }
+        if since.elapsed() >= STABLE_AFTER.max(self.pauses.last() * 2) {
+            self.pauses.reset();
+            self.unstable = 0;
+            return;
+        }
+        self.unstable += 1;
+        if failure.is_taken_over() || self.unstable.is_multiple_of(UNSTABLE_MAX) {
+            let (broker, client_id) = (&self.broker, &self.client.client_id);
+            tracing::error!(broker, client_id, "connections keep ending; is another client using this identifier?");
+        }
     }
 
     /// Waits before the next try. Ends early if there is nothing left to try for.
     async fn pause(&mut self) -> Then {
-        if self.connected_at.take().is_some_and(|since| since.elapsed() >= STABLE_AFTER) {
-            self.pauses.reset();
-        }
-        let mut pause = pin!(sleep(self.pauses.next()));
-        loop {
-            if self.is_finished() {
-                return Then::End;
-            }
-            tokio::select! {
-                () = &mut pause => return Then::GoOn,
-                () = self.shared.work.notified() => {}
-            }
+        let pause = self.pauses.next();
+        tokio::select! {
+            () = sleep(pause) => Then::ConnectAgain,
+            () = finished(&self.shared) => Then::End,
         }
     }
 
-    /// Takes leave politely if there is a connection.
-    async fn disconnect(&self, client: &AsyncClient, events: &mut EventLoop) {
-        if events.network.is_none() || client.try_disconnect().is_err() {
-            return;
-        }
-        let leave =
-            async { while !matches!(events.poll().await, Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_)) {} };
-        if timeout(self.connect_timeout, leave).await.is_err() {
+    /// Takes leave politely.
+    async fn leave(&self, connection: Connection) {
+        if !matches!(timeout(self.client.options.connect_timeout, connection.leave()).await, Ok(Ok(()))) {
             tracing::debug!(broker = self.broker, "the MQTT broker did not take the DISCONNECT");
         }
+    }
+}
+
+impl Serving {
+    /// When something has to be looked at though nothing has moved.
+    fn look_again(&self) -> Instant {
+        let subscription = match self.subscription {
+            Subscription::Asked(until) | Subscription::Refused(until) => Some(until),
+            Subscription::Granted => None,
+        };
+        let held = self.held.as_ref().map(|(_, since)| *since + INBOUND_WAIT_MAX);
+        let times = [subscription, held, self.connection.look_again()];
+        // Without any, once an hour does no harm.
+        times.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))
+    }
+}
+
+/// Ends when the link is to be closed and nothing is left that has to reach the broker.
+async fn finished(shared: &Shared) {
+    loop {
+        let mut work = pin!(shared.work.notified());
+        work.as_mut().enable();
+        if shared.is_finished() {
+            return;
+        }
+        work.await;
     }
 }
 
@@ -290,26 +329,35 @@ impl Drop for Driver {
         self.shared.closing.send_replace(Closing::Closed);
         self.shared.status.send_replace(LinkStatus::Down);
         // Whoever follows a message that is still here learns that it is lost.
-        *self.shared.outbox.lock() = Outbox::new();
+        *self.shared.outbox.lock() = Outbox::default();
         self.shared.room.notify_waiters();
     }
 }
 
-/// Growing pauses between tries to connect, each shortened by a random part.
+/// Growing pauses between tries, each shortened by a random part.
 pub(super) struct Pauses {
     min: Duration,
     max: Duration,
     current: Duration,
+    last: Duration,
 }
 
 impl Pauses {
     pub(super) fn new(min: Duration, max: Duration) -> Self {
         let min = min.max(Duration::from_millis(10));
-        Self { min, max: max.max(min), current: min }
+        Self { min, max: max.max(min), current: min, last: Duration::ZERO }
+    }
+
+    fn restarted(&self) -> Self {
+        Self::new(self.min, self.max)
     }
 
     fn reset(&mut self) {
         self.current = self.min;
+    }
+
+    fn last(&self) -> Duration {
+        self.last
     }
 
     fn next(&mut self) -> Duration {
@@ -317,7 +365,8 @@ impl Pauses {
         self.current = (pause * 2).min(self.max);
         // Between a half and all of it, so that many clients do not come back at the same moment.
         let random = RandomState::new().build_hasher().finish() % 1024;
-        pause / 2 + pause.mul_f64(random as f64 / 2048.0)
+        self.last = pause / 2 + pause.mul_f64(random as f64 / 2048.0);
+        self.last
     }
 }
 

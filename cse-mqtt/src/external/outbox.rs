@@ -1,31 +1,39 @@
 //! What one external broker still has to get: messages until it has acknowledged them, and our acknowledgements.
 //!
-//! The client library forgets everything it holds when the broker has lost the session, so every message stays here
-//! until PUBACK. No I/O here: the driver takes entries out and reports what happened to them.
+//! Every message stays here until PUBACK, over connections and lost sessions. No I/O here: the driver takes out what to
+//! write and reports what happened.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// Messages that may be between the oldest without PUBACK and the newest.
-///
-/// The library numbers packets in a circle of [`PACKET_IDS`] and gets stuck when it meets a number still in use; with
-/// a window smaller than the circle (a few numbers go to SUBSCRIBE) it never does.
-const WINDOW: u64 = PACKET_IDS as u64 - 16;
-/// Packet identifiers that the library uses.
-pub(super) const PACKET_IDS: u16 = 512;
+use super::wire::SUBSCRIBE_ID;
+use crate::link::Progress;
 
+/// Messages that may be between the oldest without PUBACK and the newest, unless the broker wants fewer.
+const WINDOW: u16 = 512;
+/// Packet identifiers of messages: 1 to this, in a circle.
+const PACKET_IDS: usize = SUBSCRIBE_ID as usize - 1;
 /// What a message costs besides topic and payload, roughly.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
+/// Fixed header, packet identifier, topic length and properties of a PUBLISH, at most.
+pub(super) const PUBLISH_HEADER_BYTES_MAX: usize = 16;
+/// Connections that ended while the same message was the oldest without acknowledgement, from which on messages go one
+/// by one: one of them may be what the broker cannot stand.
+const SUSPECT_AFTER: u8 = 3;
+/// As many more, alone, and the message is given up, so that it does not hold up all others for ever.
+const GIVE_UP_AFTER: u8 = 10;
 
 /// A message of ours.
 pub(super) struct Message {
     pub(super) topic: String,
     pub(super) payload: Bytes,
+    /// When it is of no use any more.
+    pub(super) expires: Option<Instant>,
     /// Who wants to know when the broker has it; gone if they have given up.
-    pub(super) receipt: Option<oneshot::Sender<()>>,
+    pub(super) receipt: Option<oneshot::Sender<Progress>>,
 }
 
 impl Message {
@@ -33,8 +41,19 @@ impl Message {
         self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD_BYTES
     }
 
+    fn packet_bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + PUBLISH_HEADER_BYTES_MAX
+    }
+
     fn is_withdrawn(&self) -> bool {
         self.receipt.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    fn settle(&mut self, progress: Progress) {
+        if let Some(receipt) = self.receipt.take() {
+            // Whoever waited may have given up in this very moment.
+            let _ = receipt.send(progress);
+        }
     }
 }
 
@@ -43,15 +62,19 @@ enum Entry {
     Acknowledgement { packet_id: u16 },
 }
 
-/// What the driver hands to the library next.
+/// What to write next.
 pub(super) enum Next<'a> {
-    Message(&'a Message),
+    Message { message: &'a Message, packet_id: u16, duplicate: bool },
     Acknowledgement { packet_id: u16 },
 }
 
-struct Handed {
-    sequence: u64,
+/// A message that has a packet identifier.
+struct Sent {
     message: Message,
+    /// It was written on an earlier connection of this session.
+    again: bool,
+    /// Connections that ended while it was the oldest.
+    ends: u8,
 }
 
 /// A received message that we have to acknowledge, in the order of arrival (MQTT 3.1.1 §4.6).
@@ -61,15 +84,17 @@ struct Arrival {
 }
 
 /// See the module.
+#[derive(Default)]
 pub(super) struct Outbox {
     entries: VecDeque<Entry>,
-    /// Handed to the library, packet identifier not known yet; in order.
-    handed: VecDeque<Handed>,
-    /// On their way, by packet identifier.
-    in_flight: FxHashMap<u16, Handed>,
-    /// Sequence numbers from `oldest` on: whether acknowledged.
-    window: VecDeque<bool>,
-    oldest: u64,
+    /// Messages with packet identifiers, which follow one another; `None` where acknowledged. The first is not.
+    sent: VecDeque<Option<Sent>>,
+    /// Packet identifier of the first of them, counted from 0.
+    first_id: usize,
+    /// How many of them were written on this connection.
+    written: usize,
+    window: u16,
+    packet_bytes_max: Option<usize>,
     arrivals: VecDeque<Arrival>,
     first_arrival: u64,
     /// Counts connections: acknowledgements for an earlier one are void.
@@ -80,22 +105,6 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            handed: VecDeque::new(),
-            in_flight: FxHashMap::default(),
-            window: VecDeque::new(),
-            oldest: 0,
-            arrivals: VecDeque::new(),
-            first_arrival: 0,
-            generation: 0,
-            connected: false,
-            messages: 0,
-            bytes: 0,
-        }
-    }
-
     /// Messages that the broker has not acknowledged, and their bytes.
     pub(super) fn load(&self) -> (usize, usize) {
         (self.messages, self.bytes)
@@ -108,8 +117,7 @@ impl Outbox {
             return false;
         }
         // Without connection, nobody waits for the rest to be sent again if all have given up.
-        let mut under_way = self.handed.iter().chain(self.in_flight.values());
-        self.messages == 0 || (!self.connected && under_way.all(|handed| handed.message.is_withdrawn()))
+        self.messages == 0 || (!self.connected && self.sent.iter().flatten().all(|sent| sent.message.is_withdrawn()))
     }
 
     /// Forgets the messages that nobody wants to be sent any more.
@@ -133,98 +141,142 @@ impl Outbox {
         self.entries.push_back(Entry::Message(message));
     }
 
-    fn forget(&mut self, message: Message) {
+    fn forget(&mut self, mut message: Message, progress: Progress) {
         self.messages -= 1;
         self.bytes -= message.cost();
-        drop(message);
+        message.settle(progress);
     }
 
     // === for the driver: sending ===
 
-    /// What to hand over next, if anything may be now. Followed by [`Outbox::handed_over`] if it was.
-    pub(super) fn next(&mut self) -> Option<Next<'_>> {
+    /// What to write now, if anything; it counts as written. First what an earlier connection left, in the first order.
+    pub(super) fn take_next(&mut self, now: Instant) -> Option<Next<'_>> {
         if !self.connected {
             return None;
         }
-        while matches!(self.entries.front(), Some(Entry::Message(message)) if message.is_withdrawn()) {
-            if let Some(Entry::Message(message)) = self.entries.pop_front() {
-                self.forget(message);
+        let window = if self.suspects() { 1 } else { usize::from(self.window) };
+        while self.written < self.sent.len() {
+            if self.written >= window {
+                return None;
+            }
+            let (index, packet_id) = (self.written, self.packet_id(self.written));
+            self.written += 1;
+            if self.sent.get(index).is_some_and(Option::is_some) {
+                let sent = self.sent.get(index).and_then(Option::as_ref)?;
+                return Some(Next::Message { message: &sent.message, packet_id, duplicate: sent.again });
             }
         }
+        self.drop_useless(now);
         match self.entries.front()? {
-            Entry::Acknowledgement { packet_id } => Some(Next::Acknowledgement { packet_id: *packet_id }),
-            Entry::Message(message) => ((self.window.len() as u64) < WINDOW).then_some(Next::Message(message)),
+            Entry::Message(_) if self.sent.len() >= window => None,
+            _ => match self.entries.pop_front()? {
+                Entry::Acknowledgement { packet_id } => Some(Next::Acknowledgement { packet_id }),
+                Entry::Message(message) => {
+                    let packet_id = self.packet_id(self.sent.len());
+                    self.sent.push_back(Some(Sent { message, again: false, ends: 0 }));
+                    self.written = self.sent.len();
+                    let sent = self.sent.back().and_then(Option::as_ref)?;
+                    Some(Next::Message { message: &sent.message, packet_id, duplicate: false })
+                }
+            },
         }
     }
 
-    /// The library has taken what [`Outbox::next`] gave.
-    pub(super) fn handed_over(&mut self) {
-        if let Some(Entry::Message(message)) = self.entries.pop_front() {
-            let sequence = self.oldest + self.window.len() as u64;
-            self.window.push_back(false);
-            self.handed.push_back(Handed { sequence, message });
+    /// Takes messages away from the front that are withdrawn, expired, or larger than this broker takes.
+    fn drop_useless(&mut self, now: Instant) {
+        let largest = self.packet_bytes_max.unwrap_or(usize::MAX);
+        let is_useless = |message: &Message| {
+            message.is_withdrawn()
+                || message.expires.is_some_and(|then| then <= now)
+                || message.packet_bytes() > largest
+        };
+        while matches!(self.entries.front(), Some(Entry::Message(message)) if is_useless(message)) {
+            if let Some(Entry::Message(message)) = self.entries.pop_front() {
+                self.forget(message, Progress::Lost);
+            }
         }
     }
 
-    /// The library has written a message under that packet identifier, for the first time or again.
-    pub(super) fn written(&mut self, packet_id: u16) {
-        if !self.in_flight.contains_key(&packet_id)
-            && let Some(handed) = self.handed.pop_front()
-        {
-            self.in_flight.insert(packet_id, handed);
-        }
+    fn packet_id(&self, index: usize) -> u16 {
+        u16::try_from((self.first_id + index) % PACKET_IDS + 1).unwrap_or(1)
     }
 
-    /// PUBACK.
-    pub(super) fn acknowledged(&mut self, packet_id: u16) {
-        let Some(mut handed) = self.in_flight.remove(&packet_id) else { return };
-        if let Some(place) = usize::try_from(handed.sequence - self.oldest).ok().and_then(|at| self.window.get_mut(at))
-        {
-            *place = true;
-        }
-        while self.window.front() == Some(&true) {
-            self.window.pop_front();
-            self.oldest += 1;
-        }
-        if let Some(receipt) = handed.message.receipt.take() {
-            // Whoever waited may have given up in this very moment.
-            let _ = receipt.send(());
-        }
-        self.forget(handed.message);
+    fn suspects(&self) -> bool {
+        self.oldest().is_some_and(|sent| sent.ends >= SUSPECT_AFTER)
     }
 
-    /// Where the message under that packet identifier stands among all, to send again in the first order.
-    pub(super) fn sequence_of(&self, packet_id: u16) -> Option<u64> {
-        self.in_flight.get(&packet_id).map(|handed| handed.sequence)
+    fn oldest(&self) -> Option<&Sent> {
+        self.sent.front().and_then(Option::as_ref)
+    }
+
+    /// PUBACK. Gives the message's topic if it was one of ours and not acknowledged before.
+    pub(super) fn acknowledged(&mut self, packet_id: u16, progress: Progress) -> Option<String> {
+        let index = (usize::from(packet_id).checked_sub(1)? + PACKET_IDS - self.first_id) % PACKET_IDS;
+        if index >= self.written {
+            return None;
+        }
+        let sent = self.sent.get_mut(index)?.take()?;
+        self.move_on();
+        let topic = sent.message.topic.clone();
+        self.forget(sent.message, progress);
+        Some(topic)
+    }
+
+    fn move_on(&mut self) {
+        while matches!(self.sent.front(), Some(None)) {
+            self.sent.pop_front();
+            self.first_id = (self.first_id + 1) % PACKET_IDS;
+            self.written = self.written.saturating_sub(1);
+        }
     }
 
     // === for the driver: connections ===
 
-    pub(super) fn connected(&mut self) {
+    /// Connected, on the broker's terms. A broker that has no session gets everything again, as new; gives how many.
+    pub(super) fn connected(
+        &mut self,
+        session_present: bool,
+        receive_maximum: Option<u16>,
+        packet_bytes_max: Option<usize>,
+    ) -> usize {
         self.connected = true;
+        self.window = receive_maximum.unwrap_or(WINDOW).clamp(1, WINDOW);
+        self.packet_bytes_max = packet_bytes_max;
+        self.written = 0;
+        if session_present {
+            return 0;
+        }
+        let mut again = 0;
+        for sent in self.sent.iter_mut().flatten() {
+            again += usize::from(sent.again);
+            sent.again = false;
+        }
+        again
     }
 
-    /// The connection is gone: the broker will send again what we have not acknowledged on it.
-    pub(super) fn disconnected(&mut self) {
+    /// The connection is gone: the broker will send again what we have not acknowledged on it. Gives the message that
+    /// is given up because connections keep ending with it.
+    pub(super) fn disconnected(&mut self) -> Option<(String, usize)> {
         self.connected = false;
         self.generation += 1;
         self.arrivals.clear();
         self.first_arrival = 0;
         self.entries.retain(|entry| matches!(entry, Entry::Message(_)));
-    }
-
-    /// The library has forgotten what it was given: it gets it again. Gives the number of messages.
-    pub(super) fn start_over(&mut self) -> usize {
-        let mut again: Vec<Handed> =
-            self.in_flight.drain().map(|(_, handed)| handed).chain(self.handed.drain(..)).collect();
-        again.sort_unstable_by_key(|handed| handed.sequence);
-        let count = again.len();
-        for handed in again.into_iter().rev() {
-            self.entries.push_front(Entry::Message(handed.message));
+        for sent in self.sent.iter_mut().take(self.written).flatten() {
+            sent.again = true;
         }
-        self.oldest += self.window.len() as u64;
-        self.window.clear();
-        count
+        let was_written = self.written > 0;
+        self.written = 0;
+        let oldest = self.sent.front_mut().and_then(Option::as_mut).filter(|_| was_written)?;
+        oldest.ends += 1;
+        if oldest.ends < GIVE_UP_AFTER {
+            return None;
+        }
+        let given_up = self.sent.front_mut().and_then(Option::take)?;
+        self.move_on();
+        let what = (given_up.message.topic.clone(), given_up.message.payload.len());
+        self.forget(given_up.message, Progress::Lost);
+        Some(what)
     }
 
     // === acknowledging what arrives ===
@@ -255,157 +307,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(topic: &str) -> Message {
-        Message { topic: topic.into(), payload: Bytes::new(), receipt: None }
-    }
-
-    /// Hands everything over that may be, and says what.
-    fn hand_over(outbox: &mut Outbox) -> Vec<String> {
-        let mut taken = Vec::new();
-        loop {
-            match outbox.next() {
-                Some(Next::Message(message)) => taken.push(message.topic.clone()),
-                Some(Next::Acknowledgement { packet_id }) => taken.push(format!("ack {packet_id}")),
-                None => return taken,
-            }
-            outbox.handed_over();
-        }
-    }
-
-    fn connected() -> Outbox {
-        let mut outbox = Outbox::new();
-        outbox.connected();
-        outbox
-    }
-
-    #[test]
-    fn nothing_goes_out_without_connection() {
-        let mut outbox = Outbox::new();
-        outbox.push(message("a"));
-        assert!(outbox.next().is_none());
-        outbox.connected();
-        assert_eq!(hand_over(&mut outbox), ["a"]);
-    }
-
-    #[test]
-    fn messages_stay_until_acknowledged_and_the_window_holds() {
-        let mut outbox = connected();
-        for number in 0..WINDOW + 5 {
-            outbox.push(message(&number.to_string()));
-        }
-        assert_eq!(hand_over(&mut outbox).len() as u64, WINDOW);
-        for packet_id in 1..=4 {
-            outbox.written(packet_id);
-        }
-        outbox.acknowledged(2);
-        assert!(outbox.next().is_none(), "the oldest is not acknowledged: packet identifiers would collide");
-        outbox.acknowledged(1);
-        assert_eq!(hand_over(&mut outbox).len(), 2);
-        outbox.acknowledged(1);
-        assert_eq!(outbox.load().0 as u64, WINDOW + 3, "an acknowledgement counts once");
-    }
-
-    #[test]
-    fn a_lost_session_brings_everything_again_in_order() {
-        let mut outbox = connected();
-        for topic in ["a", "b", "c", "d", "e"] {
-            outbox.push(message(topic));
-        }
-        hand_over(&mut outbox);
-        for packet_id in [1, 2, 3] {
-            outbox.written(packet_id);
-        }
-        outbox.acknowledged(2);
-        outbox.push(message("f"));
-        outbox.disconnected();
-        outbox.connected();
-        assert_eq!(outbox.start_over(), 4);
-        assert_eq!(hand_over(&mut outbox), ["a", "c", "d", "e", "f"]);
-        for packet_id in 1..=5 {
-            outbox.written(packet_id);
-            outbox.acknowledged(packet_id);
-        }
-        assert!(outbox.is_drained());
-        assert_eq!(outbox.load(), (0, 0));
-    }
-
-    #[test]
-    fn a_resumed_session_goes_on() {
-        let mut outbox = connected();
-        outbox.push(message("a"));
-        outbox.push(message("b"));
-        hand_over(&mut outbox);
-        outbox.written(1);
-        outbox.disconnected();
-        outbox.connected();
-        outbox.written(1);
-        outbox.written(2);
-        assert_eq!((outbox.sequence_of(1), outbox.sequence_of(2), outbox.sequence_of(3)), (Some(0), Some(1), None));
-        outbox.acknowledged(1);
-        outbox.acknowledged(2);
-        assert!(outbox.is_drained());
-    }
-
-    #[test]
-    fn withdrawn_messages_are_not_sent() {
-        let mut outbox = Outbox::new();
-        let (sender, receiver) = oneshot::channel();
-        outbox.push(Message { receipt: Some(sender), ..message("a") });
-        outbox.push(message("b"));
-        drop(receiver);
-        outbox.connected();
-        assert_eq!(hand_over(&mut outbox), ["b"]);
-        assert_eq!(outbox.load().0, 1);
-    }
-
-    #[test]
-    fn withdrawn_messages_do_not_keep_a_link_open() {
-        let mut outbox = Outbox::new();
-        let (sender, receiver) = oneshot::channel();
-        outbox.push(Message { receipt: Some(sender), ..message("a") });
-        assert!(!outbox.is_drained());
-        drop(receiver);
-        assert!(outbox.is_drained());
-        assert_eq!(outbox.load(), (0, 0));
-
-        let (sender, receiver) = oneshot::channel();
-        outbox.push(Message { receipt: Some(sender), ..message("b") });
-        outbox.connected();
-        hand_over(&mut outbox);
-        drop(receiver);
-        assert!(!outbox.is_drained(), "it may be acknowledged any moment");
-        outbox.disconnected();
-        assert!(outbox.is_drained());
-    }
-
-    #[test]
-    fn acknowledgements_keep_the_order_of_arrival_and_follow_answers() {
-        let mut outbox = connected();
-        let first = outbox.arrived(7);
-        let second = outbox.arrived(8);
-        outbox.push(message("answer to 8"));
-        outbox.acknowledge(second.0, second.1);
-        assert_eq!(hand_over(&mut outbox), ["answer to 8"]);
-        outbox.push(message("answer to 7"));
-        outbox.acknowledge(first.0, first.1);
-        assert_eq!(hand_over(&mut outbox), ["answer to 7", "ack 7", "ack 8"]);
-    }
-
-    #[test]
-    fn acknowledgements_of_an_earlier_connection_are_void() {
-        let mut outbox = connected();
-        let old = outbox.arrived(7);
-        let waiting = outbox.arrived(9);
-        outbox.acknowledge(old.0, old.1);
-        outbox.disconnected();
-        outbox.connected();
-        let again = outbox.arrived(3);
-        outbox.acknowledge(waiting.0, waiting.1);
-        assert!(hand_over(&mut outbox).is_empty());
-        outbox.acknowledge(again.0, again.1);
-        assert_eq!(hand_over(&mut outbox), ["ack 3"]);
-    }
-}
+mod tests;

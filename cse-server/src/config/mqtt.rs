@@ -2,6 +2,7 @@
 
 mod external;
 mod listen;
+mod version;
 
 use std::time::Duration;
 

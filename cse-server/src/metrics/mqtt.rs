@@ -39,6 +39,11 @@ const COUNTERS: &[Row] = &[
     ("mqtt_other_brokers_closed", "Connections to other brokers closed", |s| s.other_brokers_closed.get()),
     ("mqtt_retained", "Retained messages from an external broker, ignored", |s| s.retained.get()),
     ("mqtt_oversized", "Messages from an external broker that were too large, ignored", |s| s.oversized.get()),
+    ("mqtt_subscriptions_refused", "Times that an external broker refused the subscriptions of the CSE", |s| {
+        s.subscriptions_refused.get()
+    }),
+    ("mqtt_refused_by_broker", "Messages that an external broker refused to take", |s| s.refused_by_broker.get()),
+    ("mqtt_given_up", "Messages given up because connections kept ending with them", |s| s.given_up.get()),
     ("mqtt_republished", "Messages published again because a broker lost them", |s| s.republished.get()),
 ];
 

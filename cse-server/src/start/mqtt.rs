@@ -114,6 +114,8 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
         .map(|username| Login { username: username.to_string(), password: Password::new(client.password.reveal()) });
     ExternalOptions {
         login,
+        version: client.version.0,
+        session_expiry: (!client.session_expiry.is_zero()).then_some(client.session_expiry),
         client_id_prefix: client.client_id_prefix.to_string(),
         keep_alive: client.keep_alive,
         packet_bytes_max: client.packet_bytes_max.0,
@@ -126,14 +128,12 @@ fn external_options(broker: &ExternalBroker) -> ExternalOptions {
 }
 
 fn probe(binding: &MqttBinding) -> Probe {
-    let status = binding.status();
+    let (status, problem) = (binding.status(), binding.problem());
     Box::new(move || {
-        let status = *status.borrow();
-        Box::pin(async move {
-            match status {
-                LinkStatus::Up => Ok(()),
-                LinkStatus::Down => Err("not connected to the broker".into()),
-            }
-        })
+        let state = match *status.borrow() {
+            LinkStatus::Up => Ok(()),
+            LinkStatus::Down => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
+        };
+        Box::pin(async move { state })
     })
 }

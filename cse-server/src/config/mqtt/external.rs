@@ -6,6 +6,7 @@ use std::time::Duration;
 use cse_core::value::Text;
 use url::Url;
 
+use super::version::MqttVersion;
 use crate::config::layers::Section;
 use crate::config::text::{Raw, Secret, Setting, Size, quoted};
 
@@ -21,6 +22,11 @@ pub(crate) struct ExternalBroker {
 /// How to be a client of an external broker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ExternalClient {
+    /// Version of MQTT: 3 (3.1.1) or 5. Default: 3.
+    pub(crate) version: MqttVersion,
+    /// How long the broker keeps our session while we are away, in whole seconds (MQTT 5); 0 for ever. Default: for
+    /// ever.
+    pub(crate) session_expiry: Duration,
     /// User name there. Default: none.
     pub(crate) username: Option<Text>,
     /// Password there. Default: none.
@@ -29,7 +35,7 @@ pub(crate) struct ExternalClient {
     pub(crate) client_id_prefix: Text,
     /// Longest silence on the connection, in whole seconds; 0 for any. Default: 1 min.
     pub(crate) keep_alive: Duration,
-    /// Largest packet in both directions; larger ones are refused or close the connection. Default: 1 MiB.
+    /// Largest packet in both directions; larger messages are refused or ignored. Default: 1 MiB.
     pub(crate) packet_bytes_max: Size,
     /// Messages that the broker has not acknowledged; beyond it nothing more is taken. Default: 10,000.
     pub(crate) outbox_messages_max: usize,
@@ -56,6 +62,12 @@ impl ExternalClient {
             username: (!username.is_empty()).then_some(username),
             password,
             client_id_prefix,
+            version: section.value("version", MqttVersion::default()),
+            session_expiry: section.within(
+                "session-expiry",
+                Duration::ZERO,
+                Duration::ZERO..=Duration::from_secs(u64::from(u32::MAX - 1)),
+            ),
             keep_alive: section.within(
                 "keep-alive",
                 Duration::from_secs(60),

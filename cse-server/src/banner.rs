@@ -47,7 +47,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(address) = embedded.tcp {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
-        line("  try", topics.mosquitto(&near.ip().to_string(), near.port()));
+        line("  try", topics.mosquitto(&near.ip().to_string(), near.port(), ""));
     }
     let path = &embedded.websocket_path;
     for (scheme, address, path) in
@@ -60,7 +60,12 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        line("  try", topics.mosquitto(host, url.port().unwrap_or(1883)));
+        match url.scheme() {
+            "mqtt" => line("  try", topics.mosquitto(host, url.port().unwrap_or(1883), "")),
+            "mqtts" => line("  try", topics.mosquitto(host, url.port().unwrap_or(8883), &listening.external_tls)),
+            // The tools of mosquitto know no WebSocket.
+            _ => {}
+        }
     }
     text
 }
@@ -85,14 +90,15 @@ struct Topics<'a> {
 impl Topics<'_> {
     /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
     /// MQTT 5 only.
-    fn mosquitto(&self, host: &str, port: u16) -> String {
+    fn mosquitto(&self, host: &str, port: u16, tls: &str) -> String {
         let Self { originator, receiver, target } = self;
         let originator_level = originator.trim_start_matches('/').replace('/', ":");
+        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
         let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} \
+            "(sleep 1; mosquitto_pub {at} -q 1 -t /oneM2M/req/{between} \
              -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
-             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+             mosquitto_sub {at} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 }
@@ -139,6 +145,19 @@ mod tests {
         let broker = url::Url::parse("mqtt://broker.example").expect("URL");
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883"), "{text}");
+        assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883 -q"), "{text}");
+    }
+
+    #[test]
+    fn what_tls_needs_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtts://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), external_tls: "--cafile ca.pem".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("mosquitto_pub -h broker.example -p 8883 --cafile ca.pem -q 1"), "{text}");
+        let broker = url::Url::parse("wss://broker.example/x").expect("URL");
+        let listening = Listening { external_broker: Some(broker), ..Listening::default() };
+        let text = super::text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("wss://broker.example/x (external broker)") && !text.contains("try"), "{text}");
     }
 }

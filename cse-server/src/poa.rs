@@ -16,6 +16,8 @@ pub(crate) struct Listening {
     pub(crate) embedded_broker: EmbeddedBroker,
     /// The external broker.
     pub(crate) external_broker: Option<Url>,
+    /// What its clients need for TLS, as `mosquitto_pub` has it.
+    pub(crate) external_tls: String,
     /// Where probes and metrics have an address of their own.
     pub(crate) monitoring: Option<SocketAddr>,
 }
@@ -38,7 +40,8 @@ impl Listening {
         let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
         let embedded = self.embedded_broker.tcp.map(|address| format!("mqtt://{}", reachable(address)));
         let embedded_tls = self.embedded_broker.tls.map(|address| format!("mqtts://{}", reachable(address)));
-        let external = self.external_broker.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let external = self.external_broker.as_ref().filter(|url| url.scheme().starts_with("mqtt"));
+        let external = external.map(|url| url.as_str().trim_end_matches('/').to_owned());
         [http, embedded, embedded_tls, external].into_iter().flatten().map(Text::from).collect()
     }
 }
@@ -86,6 +89,9 @@ mod tests {
         let external = Url::parse("mqtt://broker.example:1883/").expect("URL");
         let listening = Listening { external_broker: Some(external), ..Listening::default() };
         assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883"]);
+        let websocket = Url::parse("wss://broker.example/mqtt").expect("URL");
+        let listening = Listening { external_broker: Some(websocket), ..Listening::default() };
+        assert_eq!(listening.points_of_access(), [""; 0]);
     }
 
     #[test]

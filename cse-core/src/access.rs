@@ -2,5 +2,6 @@
 
 pub(crate) mod authorize;
 mod context;
+pub(crate) mod credential;
 mod originators;
 pub(crate) mod policy;

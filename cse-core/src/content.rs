@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::id::Seq;
 use crate::node::Node;
-use crate::resource::Resource;
+use crate::resource::{Resource, is_internal};
 use crate::schema::{Ty, TypeDef, by_root, keys, type_def};
 use crate::time::Timestamp;
 use crate::value::{Map, Name, Text, Value};
@@ -34,7 +34,7 @@ pub(crate) fn attributes_of(resource: &Resource, now: Timestamp) -> Map {
     if let Some(size) = resource.content_size {
         map.push(Name::new_static(keys::CONTENT_SIZE), size);
     }
-    for (name, value) in resource.attributes.iter() {
+    for (name, value) in resource.attributes.iter().filter(|(name, _)| !is_internal(name)) {
         map.push(name.clone(), value.clone());
     }
     if resource.ty == Ty::CSE_BASE {
@@ -60,7 +60,7 @@ pub(crate) fn attribute(resource: &Resource, key: &str) -> Option<Value> {
         keys::EXPIRATION_TIME => resource.expiration_time.map(Value::from),
         keys::STATE_TAG => resource.state_tag.map(Value::from),
         keys::CONTENT_SIZE => resource.content_size.map(Value::from),
-        other => resource.attributes.get(other).cloned(),
+        other => resource.attributes.get(other).filter(|_| !is_internal(other)).cloned(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::cache::Cache;
+use crate::codec::Serialization;
 use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
@@ -28,9 +29,11 @@ use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::preference;
 use crate::primitive::{
     Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
 };
+use crate::registrations::Registrations;
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
@@ -66,6 +69,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) registrations: Arc<Registrations>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -136,6 +140,7 @@ impl<S: Store> Cse<S> {
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
+        let registrations = Arc::new(Registrations::load(&store).await?);
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -146,6 +151,7 @@ impl<S: Store> Cse<S> {
             outbound,
             metrics: Metrics::default(),
             outbox,
+            registrations,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -189,6 +195,11 @@ impl<S: Store> Cse<S> {
     /// Resources in the cache and bytes that they take, roughly.
     pub fn cache_size(&self) -> (usize, usize) {
         self.0.cache.size()
+    }
+
+    /// Who is registered.
+    pub fn registrations(&self) -> Arc<Registrations> {
+        Arc::clone(&self.0.registrations)
     }
 
     /// Notifications that wait in memory.
@@ -267,6 +278,8 @@ impl<S: Store> Cse<S> {
             originator,
             address: request.context.peer.address,
             authenticated: request.context.peer.authenticated,
+            credential: request.context.peer.credential.clone(),
+            identifier: request.context.peer.identifier.clone(),
         };
         if request.to.is_empty() {
             return Err(Error::parameter("to", "must not be empty"));
@@ -518,6 +531,13 @@ impl<S: Store> Dispatch for Cse<S> {
         }
         response
     }
+
+    async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {
+        let originator = self.0.settings.identity.canonical_originator(originator);
+        // It is only how the answer looks: where the store fails, the request itself will say so.
+        let entity = self.0.view().local_resource(originator.as_str()).await.ok().flatten()?;
+        matches!(entity.ty, Ty::AE | Ty::REMOTE_CSE).then(|| preference::of_entity(&entity)).flatten()
+    }
 }
 
 /// Makes the CSEBase, or brings the one that is there up to date with the settings.
@@ -537,7 +557,9 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RESOURCE_TYPE, Value::List(supported.collect()));
     attributes.insert(keys::POINT_OF_ACCESS, Value::text_list(settings.points_of_access.iter().cloned()));
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
-    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(["json"]));
+    let serializations = [Serialization::Json, Serialization::Xml, Serialization::Cbor];
+    let serializations = serializations.into_iter().filter(|known| known.is_supported()).map(Serialization::name);
+    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(serializations));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());

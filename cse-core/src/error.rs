@@ -224,6 +224,16 @@ pub enum Error {
     /// A CSE registration is not allowed to this originator.
     #[error("'{0}' is not allowed to register as a CSE here")]
     CseRegistrationNotAllowed(String),
+    /// The credential that the peer has proven, or named, does not stand for that identifier.
+    #[error("credential '{credential}' is not allowed to register '{identifier}' here")]
+    CredentialNotAllowed {
+        /// Credential-ID.
+        credential: String,
+        /// AE-ID stem or CSE-ID.
+        identifier: String,
+        /// Whether a CSE wanted to register.
+        is_cse: bool,
+    },
     /// The originator is registered already.
     #[error("'{0}' is registered already")]
     AlreadyRegistered(String),
@@ -396,7 +406,10 @@ impl Error {
             Error::NonBlockingNotSupported(_) => Rsc::NonBlockingSynchRequestNotSupported,
             Error::NotFound(_) | Error::NoMatch | Error::NoInstance(_) | Error::NoRoute(_) => Rsc::NotFound,
             Error::NoPrivilege { .. } | Error::OriginatorMismatch(_) => Rsc::OriginatorHasNoPrivilege,
-            Error::RegistrationNotAllowed(_) => Rsc::AppRuleValidationFailed,
+            Error::RegistrationNotAllowed(_) | Error::CredentialNotAllowed { is_cse: false, .. } => {
+                Rsc::AppRuleValidationFailed
+            }
+            Error::CredentialNotAllowed { is_cse: true, .. } => Rsc::SecurityAssociationRequired,
             Error::CseRegistrationNotAllowed(_) => Rsc::SecurityAssociationRequired,
             Error::AlreadyRegistered(_) => Rsc::OriginatorHasAlreadyRegistered,
             Error::SubscriptionCreatorHasNoPrivilege(_) => Rsc::SubscriptionCreatorHasNoPrivilege,

@@ -22,7 +22,9 @@ mod op;
 mod outbox;
 mod overlay;
 pub mod ports;
+mod preference;
 pub mod primitive;
+pub mod registrations;
 pub mod resource;
 #[cfg_attr(not(test), expect(dead_code, reason = "starts and ends are for schedules of subscriptions"))]
 mod schedule;

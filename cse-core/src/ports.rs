@@ -26,6 +26,13 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
     /// A request that changes something takes its place among all changes when the future is first polled,
     /// so polling in the order of arrival keeps the order of arrival.
     fn dispatch(&self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// The serialization that an originator registered here prefers (`csz`), for bindings whose requests may leave open
+    /// how the answer is to be written (TS-0009 §6.4.2). `None` for one that says nothing or is not known.
+    fn preferred_serialization(&self, originator: &str) -> impl Future<Output = Option<Serialization>> + Send {
+        let _ = originator;
+        std::future::ready(None)
+    }
 }
 
 /// Time. The system's in the server, a turned one in tests.

@@ -32,7 +32,8 @@ pub struct Resource {
     pub content_size: Option<u64>,
     /// Who created it, whether or not it has a `cr` attribute.
     pub creator: Originator,
-    /// All other attributes, `lbl` and `acpi` among them, in table order.
+    /// All other attributes, `lbl` and `acpi` among them, in table order; then what only this CSE knows of it, under
+    /// names that begin with `@`.
     pub attributes: Map,
 }
 
@@ -51,6 +52,12 @@ impl Resource {
     pub fn approximate_bytes(&self) -> usize {
         256 + self.id.len() + self.name.len() + approximate_bytes(&self.attributes)
     }
+}
+
+/// Whether a member of [`Resource::attributes`] is known to this CSE only: no representation has it, no request sees
+/// or changes it. No attribute of the specification begins like that.
+pub(crate) fn is_internal(name: &str) -> bool {
+    name.starts_with('@')
 }
 
 /// Bytes of memory that an object holds, roughly.

@@ -5,6 +5,51 @@ use std::time::Duration;
 use crate::id::{CseIdentity, Originator, matches_wildcard};
 use crate::value::Text;
 
+/// Which identifiers may be registered under which credential (TS-0010 §8.2, TS-0003 on Credential-IDs).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CredentialRules {
+    /// The rules; one that allows it is enough.
+    pub rules: Vec<CredentialRule>,
+    /// Whether anything may be registered under any credential while there are no rules.
+    pub any_without_rules: bool,
+}
+
+/// One rule of [`CredentialRules`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CredentialRule {
+    /// Credential-IDs, with `*`.
+    pub credential: Text,
+    /// AE-ID stems and SP-relative CSE-IDs (`/id-mn`) that may be registered under them, with `*`.
+    pub identifiers: Vec<Text>,
+}
+
+impl Default for CredentialRules {
+    /// No rules, so anything goes.
+    fn default() -> Self {
+        Self { rules: Vec::new(), any_without_rules: true }
+    }
+}
+
+impl CredentialRules {
+    /// Whether a credential may register an AE-ID stem or an SP-relative CSE-ID.
+    pub fn allow(&self, credential: &str, identifier: &str) -> bool {
+        if self.rules.is_empty() {
+            return self.any_without_rules;
+        }
+        self.matching(credential).any(|pattern| matches_wildcard(pattern, identifier))
+    }
+
+    /// Whether a rule names that identifier for the credential, letter by letter.
+    pub fn name(&self, credential: &str, identifier: &str) -> bool {
+        self.matching(credential).any(|pattern| pattern == identifier)
+    }
+
+    fn matching(&self, credential: &str) -> impl Iterator<Item = &Text> {
+        let rules = self.rules.iter().filter(move |rule| matches_wildcard(&rule.credential, credential));
+        rules.flat_map(|rule| &rule.identifiers)
+    }
+}
+
 /// Settings of a CSE. Every bound says what happens when it is reached.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -30,6 +75,9 @@ pub struct Settings {
     pub allowed_ae_originators: Vec<Text>,
     /// CSE-IDs that may register, with `*`.
     pub allowed_cse_originators: Vec<Text>,
+    /// What may be registered under which credential. Asked for registrations whose binding knows a Credential-ID;
+    /// the two lists above hold besides.
+    pub credentials: CredentialRules,
     /// Whether registered AEs may create access control policies under the CSEBase.
     pub ae_may_create_policies: bool,
     /// Most changes carried out in one commit.
@@ -81,6 +129,7 @@ impl Settings {
             expiration_interval: Duration::from_millis(500),
             allowed_ae_originators: vec!["C*".into(), "S*".into()],
             allowed_cse_originators: Vec::new(),
+            credentials: CredentialRules::default(),
             ae_may_create_policies: true,
             group_size_max: 512,
             write_queue_max: 8_192,

@@ -263,7 +263,9 @@ impl<S: Store> Writer<S> {
         }
         let outbox = std::mem::take(&mut overlay.outbox);
         let deadline = overlay.earliest_deadline;
-        shared.cache.commit(overlay.committed());
+        let committed = overlay.committed();
+        shared.registrations.commit(&committed);
+        shared.cache.commit(committed);
         for (reply, response) in waiting {
             // Whoever asked may be gone; the change stands.
             drop(reply.send(Outcome::Done(response)));

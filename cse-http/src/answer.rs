@@ -3,10 +3,11 @@
 use cse_core::error::Error;
 use cse_core::primitive::{DecodeFailure, ReleaseVersion, Response};
 use cse_core::value::Text;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use crate::header;
-use crate::media::MediaType;
+use crate::negotiation::{Answer, Formats};
 
 /// What an answer repeats of its request, and its format.
 #[derive(Clone, Debug)]
@@ -14,17 +15,25 @@ pub(crate) struct AnswerForm {
     /// Where there is none, `X-M2M-RI` is left out of the refusal.
     pub(crate) request_identifier: Option<Text>,
     pub(crate) release_version: Option<ReleaseVersion>,
-    pub(crate) media_type: MediaType,
+    pub(crate) format: Answer,
+    /// Whether a whole response primitive has its root name around it, as its request had.
+    pub(crate) wrapped: bool,
 }
 
 impl AnswerForm {
     /// From the headers alone, as far as they make sense.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(parts: &Parts) -> Self {
+        Self::in_format(&parts.headers, Formats::of(parts).answer)
+    }
+
+    /// As [`AnswerForm::of`], where the format is known already.
+    pub(crate) fn in_format(headers: &HeaderMap, format: Answer) -> Self {
         let text = |name| header::text(headers, &name).ok().flatten().filter(|text| !text.is_empty());
         Self {
             request_identifier: text(header::REQUEST_IDENTIFIER).map(Text::from),
             release_version: text(header::RELEASE_VERSION).and_then(ReleaseVersion::parse),
-            media_type: MediaType::DEFAULT,
+            format,
+            wrapped: false,
         }
     }
 }

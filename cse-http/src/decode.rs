@@ -16,7 +16,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use crate::address::to_from_path;
 use crate::answer::{AnswerForm, Refusal};
 use crate::header;
-use crate::media::{ContentType, MediaType, Payload, negotiate};
+use crate::media::{MediaType, Payload};
+use crate::negotiation::{Formats, method_has_body};
 use crate::options::HttpOptions;
 use crate::query::Query;
 
@@ -52,24 +53,29 @@ pub(crate) fn decode(
     peer: Option<IpAddr>,
     options: &HttpOptions,
 ) -> Result<Decoded, Box<Refusal>> {
-    let mut form = AnswerForm::of(&parts.headers);
+    let formats = Formats::of(parts);
+    let mut form = AnswerForm::in_format(&parts.headers, formats.answer);
     let refuse = |form: &AnswerForm, error: &Error| Box::new(Refusal::new(form.clone(), error));
 
-    let Some(may_have_body) = method_has_body(&parts.method) else {
+    if method_has_body(&parts.method).is_none() {
         let error = Error::OperationNotAllowed {
             operation: "an HTTP method other than GET, HEAD, POST, PUT and DELETE",
             target: "resources of a CSE".into(),
         };
         return Err(Box::new(Refusal::new(form, &error).with_status(StatusCode::METHOD_NOT_ALLOWED)));
+    }
+    if let Some(problem) = &formats.problem {
+        return Err(refuse(&form, problem));
+    }
+    let map = match formats.body {
+        Some(MediaType { payload: Payload::RequestPrimitive, serialization }) => {
+            let decoded = serialization.decode_primitive(body).map_err(|error| refuse(&form, &error))?;
+            form.wrapped = decoded.wrapped;
+            whole_primitive(parts, decoded.parameters)
+        }
+        _ => primitive(parts, body, &formats, options),
     };
-    let content_type =
-        if may_have_body { ContentType::of(&parts.headers).map_err(|error| refuse(&form, &error))? } else { None };
-    let body_type = match &content_type {
-        Some(content_type) => Some(content_type.readable().map_err(|error| refuse(&form, &error))?),
-        None => None,
-    };
-    form.media_type = negotiate(&parts.headers, answer_to(body_type)).map_err(|error| refuse(&form, &error))?;
-    let map = primitive(parts, body, content_type, body_type, options).map_err(|error| refuse(&form, &error))?;
+    let map = map.map_err(|error| refuse(&form, &error))?;
 
     let mut request =
         Request::from_map(map).map_err(|failure| Box::new(Refusal::undecodable(form.clone(), &failure)))?;
@@ -83,38 +89,8 @@ pub(crate) fn decode(
     Ok(Decoded { request, form })
 }
 
-/// Whether a request of that method has a body; `None` for methods without a meaning here.
-fn method_has_body(method: &Method) -> Option<bool> {
-    match *method {
-        Method::GET | Method::HEAD | Method::DELETE => Some(false),
-        Method::POST | Method::PUT => Some(true),
-        _ => None,
-    }
-}
-
-/// The format of the answer to a body of that type, where no other is asked for.
-fn answer_to(body_type: Option<MediaType>) -> MediaType {
-    let Some(body_type) = body_type else {
-        return MediaType::DEFAULT;
-    };
-    let payload = match body_type.payload {
-        Payload::RequestPrimitive => Payload::ResponsePrimitive,
-        _ => Payload::Content,
-    };
-    MediaType { payload, serialization: body_type.serialization }
-}
-
-fn primitive(
-    parts: &Parts,
-    body: &Bytes,
-    content_type: Option<ContentType<'_>>,
-    body_type: Option<MediaType>,
-    options: &HttpOptions,
-) -> Result<Map, Error> {
-    if let Some(MediaType { payload: Payload::RequestPrimitive, serialization }) = body_type {
-        return whole_primitive(parts, serialization.decode_primitive(body)?.parameters);
-    }
-    let resource_type = content_type.and_then(|content_type| content_type.resource_type);
+fn primitive(parts: &Parts, body: &Bytes, formats: &Formats<'_>, options: &HttpOptions) -> Result<Map, Error> {
+    let resource_type = formats.content_type.and_then(|content_type| content_type.resource_type);
     let operation = match parts.method {
         Method::POST if resource_type.is_some() => Operation::Create,
         Method::POST => Operation::Notify,
@@ -135,7 +111,7 @@ fn primitive(
     }
     notification_uris(&mut map, &parts.headers)?;
     if !body.is_empty() {
-        map.push("pc", content(operation, body, body_type)?);
+        map.push("pc", content(operation, body, formats.body)?);
     }
     if !query.attributes.is_empty() {
         if operation != Operation::Retrieve {
@@ -147,15 +123,10 @@ fn primitive(
 }
 
 /// A primitive that travels as a whole. What it leaves out is taken from where it is otherwise.
-fn whole_primitive(parts: &Parts, decoded: Map) -> Result<Map, Error> {
+fn whole_primitive(parts: &Parts, mut map: Map) -> Result<Map, Error> {
     if parts.method != Method::POST {
         return Err(Error::parameter("Content-Type", "goes with POST only: the body is a whole request primitive"));
     }
-    let mut map = match decoded.only() {
-        // Not a member of a primitive, so this can only be the wrapper that some senders add.
-        Some((name, Value::Map(inner))) if name == "m2m:rqp" => inner.clone(),
-        _ => decoded,
-    };
     for (name, parameter) in
         [(header::REQUEST_IDENTIFIER, "rqi"), (header::ORIGIN, "fr"), (header::RELEASE_VERSION, "rvi")]
     {

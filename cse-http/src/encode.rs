@@ -16,18 +16,19 @@ pub(crate) fn encode(response: Response, form: &AnswerForm) -> http::Response<Bo
     let status = StatusCode::from_u16(response.status.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = HeaderMap::with_capacity(12);
     put_headers(&mut headers, &response, form);
-    let body = if form.media_type.payload == Payload::ResponsePrimitive {
+    let media_type = form.format.media_type;
+    let body = if media_type.payload == Payload::ResponsePrimitive {
         let mut map = response.into_map();
         if form.request_identifier.is_none() {
             map.remove("rqi");
         }
-        Some(form.media_type.serialization.encode_primitive(Root::Response, map, false))
+        Some(media_type.serialization.encode_primitive(Root::Response, map, form.wrapped))
     } else {
-        response.content.map(|content| form.media_type.serialization.encode_content(&content))
+        response.content.map(|content| media_type.serialization.encode_content(&content))
     };
     let body = match body {
         Some(bytes) => {
-            headers.insert(CONTENT_TYPE, form.media_type.header_value());
+            headers.insert(CONTENT_TYPE, media_type.header_value());
             Body::from(bytes)
         }
         None => Body::empty(),

@@ -11,12 +11,14 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::media::MediaType;
+use crate::negotiation::Answer;
 
 fn form() -> AnswerForm {
     AnswerForm {
         request_identifier: Some("r1".into()),
         release_version: Some(ReleaseVersion::R3),
-        media_type: MediaType::DEFAULT,
+        format: Answer { media_type: MediaType::DEFAULT, is_open: false },
+        wrapped: false,
     }
 }
 
@@ -81,11 +83,13 @@ async fn an_error_says_why() {
 #[tokio::test]
 async fn the_body_may_be_the_whole_primitive() {
     let media_type = MediaType { payload: Payload::ResponsePrimitive, serialization: Serialization::Json };
-    let response = Response::new(Rsc::Ok, "r1");
-    let answer = encode(response, &AnswerForm { media_type, ..form() });
+    let format = Answer { media_type, is_open: false };
+    let answer = encode(Response::new(Rsc::Ok, "r1"), &AnswerForm { format, ..form() });
     assert_eq!(answer.headers()[CONTENT_TYPE], "application/vnd.onem2m-prsp+json");
     assert_eq!(body_of(answer).await, r#"{"rsc":2000,"rqi":"r1"}"#);
-    let nameless = AnswerForm { media_type, request_identifier: None, ..form() };
+    let wrapped = encode(Response::new(Rsc::Ok, "r1"), &AnswerForm { format, wrapped: true, ..form() });
+    assert_eq!(body_of(wrapped).await, r#"{"m2m:rsp":{"rsc":2000,"rqi":"r1"}}"#);
+    let nameless = AnswerForm { format, request_identifier: None, ..form() };
     let answer = encode_refusal(Refusal::new(nameless, &Error::MissingParameter("rqi")));
     assert!(!body_of(answer).await.contains("\"rqi\""));
 }

@@ -24,6 +24,7 @@ mod decode;
 mod encode;
 mod header;
 mod media;
+mod negotiation;
 mod options;
 mod outbound;
 mod query;

@@ -23,7 +23,7 @@ use tower::Service;
 use tracing::debug;
 
 use crate::answer::{AnswerForm, Refusal};
-use crate::decode::decode;
+use crate::decode::{Decoded, decode};
 use crate::encode::{encode, encode_refusal};
 use crate::header;
 use crate::options::{CorsOptions, HttpOptions};
@@ -94,20 +94,27 @@ impl<D: Dispatch> Shared<D> {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let Ok(_place) = self.places.try_acquire() else {
-            return self.busy(&AnswerForm::of(&parts.headers));
+            return self.busy(&AnswerForm::of(&parts));
         };
         if let Err(error) = check_host(&parts) {
-            return encode_refusal(Refusal::new(AnswerForm::of(&parts.headers), &error));
+            return encode_refusal(Refusal::new(AnswerForm::of(&parts), &error));
         }
         let body = match self.read(&parts, body).await {
             Ok(body) => body,
-            Err(problem) => return problem.answer(AnswerForm::of(&parts.headers), &self.options),
+            Err(problem) => return problem.answer(AnswerForm::of(&parts), &self.options),
         };
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| client_address(info.0));
         match decode(&parts, &body, peer, &self.options) {
-            Ok(decoded) => {
+            Ok(Decoded { request, mut form }) => {
                 drop(body);
-                encode(self.dispatch.dispatch(decoded.request).await, &decoded.form)
+                // Before the request: one that deletes its AE has nothing to ask afterwards.
+                if form.format.is_open
+                    && let Some(originator) = &request.from
+                    && let Some(preferred) = self.dispatch.preferred_serialization(originator).await
+                {
+                    form.format.media_type.serialization = preferred;
+                }
+                encode(self.dispatch.dispatch(request).await, &form)
             }
             Err(refusal) => {
                 debug!(

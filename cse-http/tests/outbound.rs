@@ -126,7 +126,7 @@ async fn a_notification_is_received_and_answered() {
     .await;
     let sender = sender(HttpOutboundOptions::default());
     for _ in 0..3 {
-        let response = answered(&sender, notification(receiver.url("/n?x=1&ct=json"))).await;
+        let response = answered(&sender, notification(receiver.url("/n?x=1"))).await;
         assert_eq!((response.status.code(), response.request_identifier.as_str()), (2000, "own"));
         assert_eq!(response.content, None);
     }

@@ -10,8 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cse_core::codec::{Root, Serialization};
+use cse_core::codec::Serialization;
 use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::ports::{BoxFuture, Dispatch};
@@ -25,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
+use crate::form::Form;
 use crate::hop;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
 use crate::options::BindingOptions;
@@ -49,6 +49,7 @@ pub(crate) struct Common {
 /// A request that is being carried out.
 struct Running {
     topic: Arc<str>,
+    form: Form,
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
@@ -56,6 +57,9 @@ struct Running {
     answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
 }
+
+/// An answer that refuses a message, and how it is written.
+type Refusal = (Box<Response>, Form);
 
 /// The number of a running request and what became of it; `None` if it panicked.
 type Finished = (u64, Option<Response>);
@@ -169,10 +173,10 @@ impl<D: Dispatch> Receiver<D> {
     fn start(&mut self, inbound: Inbound) {
         let topics = Arc::clone(&self.common.topics);
         let Some(topic) = topics.parse(&inbound.topic) else { return };
-        let mut request = match self.read(&topic, &inbound.payload) {
-            Ok(request) => request,
+        let (mut request, form) = match self.read(&topic, &inbound.payload) {
+            Ok(read) => read,
             Err(refusal) => {
-                if refusal.is_none_or(|response| self.publish(&topic, *response)) {
+                if refusal.is_none_or(|(response, form)| self.publish(&topic, form, *response)) {
                     acknowledge(inbound.acknowledgement);
                 }
                 return;
@@ -185,6 +189,7 @@ impl<D: Dispatch> Receiver<D> {
         request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery };
         let running = Running {
             topic: Arc::clone(&inbound.topic),
+            form,
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
@@ -237,7 +242,7 @@ impl<D: Dispatch> Receiver<D> {
             response
         });
         let done = if running.wants_answer {
-            self.publish_followed(&topic, response, running.answer_expires)
+            self.publish_followed(&topic, running.form, response, running.answer_expires)
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
@@ -249,17 +254,23 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Request, Option<Box<Response>>> {
+    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<(Request, Form), Option<Refusal>> {
         let stats = &self.common.stats;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let failure = match decoded.map(|primitive| Request::from_map(primitive.parameters)) {
+        let readable = written_as.filter(|serialization| serialization.is_supported());
+        let mut form = Form::bare(readable.unwrap_or(Serialization::Json));
+        let decoded = decoded.map(|primitive| {
+            form.wrapped = primitive.wrapped;
+            Request::from_map(primitive.parameters)
+        });
+        let failure = match decoded {
             Ok(Ok(mut request)) => {
                 let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
-                    return Ok(request);
+                    return Ok((request, form));
                 };
                 if matches!(error, Error::OriginatorMismatch(_)) {
                     stats.originator_mismatches.increment();
@@ -267,7 +278,7 @@ impl<D: Dispatch> Receiver<D> {
                 }
                 let mut response = Response::error(request.request_identifier, &error);
                 response.release_version = request.release_version;
-                return Err(Some(Box::new(response)));
+                return Err(Some((Box::new(response), form)));
             }
             Ok(Err(failure)) => {
                 tracing::debug!(originator = topic.originator, error = %failure.error, "not a request");
@@ -278,6 +289,7 @@ impl<D: Dispatch> Receiver<D> {
                     stats.unsupported_serializations.increment();
                 }
                 tracing::debug!(originator = topic.originator, %error, "payload that cannot be read");
+                form.wrapped = salvage::is_wrapped(payload, form.serialization);
                 salvage::request_identifier(payload, written_as).map(|rqi| Response::error(rqi, &error))
             }
         };
@@ -287,13 +299,19 @@ impl<D: Dispatch> Receiver<D> {
             let (originator, bytes) = (topic.originator, payload.len());
             tracing::warn!(originator, bytes, "payload that is no request and has no request identifier: not answered");
         }
-        Err(failure.map(Box::new))
+        Err(failure.map(|response| (Box::new(response), form)))
     }
 
     /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, topic: &Topic<'_>, response: Response, expires: Option<Instant>) -> bool {
+    fn publish_followed(
+        &mut self,
+        topic: &Topic<'_>,
+        form: Form,
+        response: Response,
+        expires: Option<Instant>,
+    ) -> bool {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(topic, response, expires) {
+        match self.try_publish(topic, form, response, expires) {
             Ok(receipt) => {
                 self.recall.answered(topic.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
@@ -308,28 +326,26 @@ impl<D: Dispatch> Receiver<D> {
         }
     }
 
-    fn publish(&self, topic: &Topic<'_>, response: Response) -> bool {
-        self.try_publish(topic, response, None).is_ok()
+    fn publish(&self, topic: &Topic<'_>, form: Form, response: Response) -> bool {
+        self.try_publish(topic, form, response, None).is_ok()
     }
 
     fn try_publish(
         &self,
         topic: &Topic<'_>,
+        form: Form,
         response: Response,
         expires: Option<Instant>,
     ) -> Result<Option<Box<dyn Receipt>>, ()> {
         let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
-        let Some(name) = self.common.topics.answer(topic, Serialization::Json) else { return Err(()) };
+        let Some(name) = self.common.topics.answer(topic, form.serialization) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let payload = Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
-        let published = match self.publisher.publish_answer(name.clone(), payload, expiry) {
+        let published = match self.publisher.publish_answer(name.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                let payload =
-                    Bytes::from(Serialization::Json.encode_primitive(Root::Response, response.into_map(), false));
-                self.publisher.publish_answer(name, payload, expiry)
+                self.publisher.publish_answer(name, form.answer(response), expiry)
             }
             other => other,
         };

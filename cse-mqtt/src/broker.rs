@@ -61,6 +61,7 @@ mod router;
 mod serve;
 mod session;
 mod stats;
+mod terms;
 mod trie;
 
 pub use delivery::{DeliveryHandle, DeliveryStatus};
@@ -94,8 +95,8 @@ pub(crate) struct Core {
     router: Router,
     registry: Registry,
     memory: Arc<Memory>,
-    places: Places,
     clock: WallClock,
+    places: Places,
     last_id: AtomicU64,
 }
 
@@ -112,8 +113,8 @@ impl Broker {
                 router,
                 registry: Registry::default(),
                 memory: Arc::default(),
-                places,
                 clock: WallClock::start(),
+                places,
                 last_id: AtomicU64::new(0),
             }),
         }

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
+use crate::form::appearance;
 use crate::stats::MqttStats;
 use crate::topic::{Format, Topic, same_entity};
-use cse_core::codec::Serialization;
 
 struct Waiter {
     /// Level of the entity that has to answer; `None` where the topic of the request was freely chosen.
@@ -77,7 +77,7 @@ impl Correlation {
     pub(crate) fn on_response(&self, topic: &Topic<'_>, payload: &[u8]) {
         let serialization = match topic.format {
             Format::Named(serialization) => serialization,
-            Format::Absent | Format::Unknown(_) => Serialization::Json,
+            Format::Absent | Format::Unknown(_) => appearance(payload),
         };
         let response = match serialization
             .decode_primitive(payload)
@@ -113,6 +113,7 @@ impl Correlation {
 
 #[cfg(test)]
 mod tests {
+    use cse_core::codec::Serialization;
     use cse_core::error::Rsc;
     use cse_core::id::CseType;
 
@@ -148,6 +149,25 @@ mod tests {
         let stats = &correlation.stats;
         assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 3));
         assert_eq!(stats.responses_undecodable.get(), 1);
+    }
+
+    #[test]
+    fn answers_may_be_written_in_any_way() {
+        for (format, payload) in [
+            (Format::Named(Serialization::Json), &br#"{"rsc":2000,"rqi":"1"}"#[..]),
+            (Format::Named(Serialization::Json), br#"{"m2m:rsp":{"rsc":2000,"rqi":"1"}}"#),
+            (Format::Named(Serialization::Cbor), b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
+            (Format::Named(Serialization::Cbor), b"\xa1\x67m2m:rsp\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
+            (Format::Absent, br#"{"m2m:rsp":{"rsc":"2000","rqi":1}}"#),
+            (Format::Absent, b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
+            (Format::Unknown("?"), b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
+        ] {
+            let correlation = correlation(1);
+            let mut waiting = correlation.wait("1".into(), Some("Cx".into())).expect("room");
+            let topic = Topic { kind: TopicKind::Response, originator: "id-in", receiver: "Cx", format };
+            correlation.on_response(&topic, payload);
+            assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok, "{}", payload.escape_ascii());
+        }
     }
 
     #[test]

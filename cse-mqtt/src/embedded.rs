@@ -38,13 +38,16 @@ pub(crate) struct EmbeddedPublisher {
 }
 
 impl EmbeddedPublisher {
-    fn publish(&self, topic: &str, payload: Bytes) -> Result<EmbeddedReceipt, Refused> {
+    fn publish(&self, topic: &str, payload: Bytes, expiry: Option<Duration>) -> Result<EmbeddedReceipt, Refused> {
         let bytes = topic.len() + payload.len();
-        let (outcome, handle) =
-            self.link.publish_tracked(topic, payload, QoS::AtLeastOnce).map_err(|error| match error {
-                PublishError::InvalidTopic => Refused::InvalidTopic,
-                PublishError::TooLarge => Refused::TooLarge(bytes),
-            })?;
+        let published = match expiry {
+            None => self.link.publish_tracked(topic, payload, QoS::AtLeastOnce),
+            Some(expiry) => self.link.publish_expiring(topic, payload, QoS::AtLeastOnce, expiry),
+        };
+        let (outcome, handle) = published.map_err(|error| match error {
+            PublishError::InvalidTopic => Refused::InvalidTopic,
+            PublishError::TooLarge => Refused::TooLarge(bytes),
+        })?;
         Ok(EmbeddedReceipt { handle, heard: outcome.matched + outcome.refused > 0 })
     }
 }
@@ -54,9 +57,9 @@ impl Publisher for EmbeddedPublisher {
         &self,
         topic: String,
         payload: Bytes,
-        _expiry: Option<Duration>,
+        expiry: Option<Duration>,
     ) -> Result<Option<Box<dyn Receipt>>, Refused> {
-        let receipt = self.publish(&topic, payload)?;
+        let receipt = self.publish(&topic, payload, expiry)?;
         if !receipt.heard {
             self.stats.answers_unheard.increment();
             return Ok(None);
@@ -68,9 +71,9 @@ impl Publisher for EmbeddedPublisher {
         &self,
         topic: String,
         payload: Bytes,
-        _expiry: Option<Duration>,
+        expiry: Option<Duration>,
     ) -> Result<Box<dyn Receipt>, Refused> {
-        Ok(Box::new(self.publish(&topic, payload)?))
+        Ok(Box::new(self.publish(&topic, payload, expiry)?))
     }
 }
 

@@ -9,6 +9,7 @@ mod correlation;
 mod embedded;
 mod expiry;
 mod external;
+mod form;
 mod hop;
 mod link;
 mod options;

@@ -20,7 +20,7 @@ use crate::expiry::time_left;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
-use crate::topic::{TopicKind, entity_of, is_publishable, level_of};
+use crate::topic::{Format, TopicKind, entity_of, is_publishable, level_of};
 
 /// Schemes of brokers, with the port of each and whether there is TLS (TS-0010 §7.2).
 const SCHEMES: [(&str, u16, bool); 2] = [("mqtt", 1883, false), ("mqtts", 8883, true)];
@@ -42,6 +42,7 @@ struct Inner {
 struct Route {
     broker: Option<Authority>,
     topic: String,
+    written_as: Serialization,
     /// Level of the entity that answers; `None` if no answer is to be expected.
     entity: Option<String>,
 }
@@ -77,12 +78,9 @@ impl Outbound for MqttOutbound {
 impl Inner {
     async fn send(&self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
         let deadline = Instant::now() + outgoing.timeout;
-        // What cannot be written yet is written as JSON, and the topic has to say so.
-        let written_as =
-            if outgoing.serialization.is_supported() { outgoing.serialization } else { Serialization::Json };
-        let route = self.route(&outgoing, written_as)?;
+        let route = self.route(&outgoing)?;
         let request = outgoing.request;
-        let payload = Bytes::from(written_as.encode_primitive(Root::Request, request.to_map(), false));
+        let payload = Bytes::from(route.written_as.encode_primitive(Root::Request, request.to_map(), false));
         let expiry = request.request_expiration.map(time_left);
         let expects_answer = route.entity.is_some() && request.response_type != ResponseType::NoResponse;
 
@@ -145,13 +143,14 @@ impl Inner {
         }
     }
 
-    fn route(&self, outgoing: &OutgoingRequest, written_as: Serialization) -> Result<Route, SendError> {
+    fn route(&self, outgoing: &OutgoingRequest) -> Result<Route, SendError> {
+        let written_as = outgoing.serialization;
         let to_entity = |identifier: &str, broker| {
             let identifier = self.common.identity.canonical_originator(identifier);
             let level = level_of(identifier.as_str());
             let level = level.ok_or_else(|| unsupported("not an identifier of an entity", identifier.as_str()))?;
             let topic = self.common.topics.request(&level, written_as);
-            Ok(Route { broker, topic, entity: Some(level) })
+            Ok(Route { broker, topic, written_as, entity: Some(level) })
         };
         let text = match &outgoing.destination {
             Destination::MqttEntity(identifier) => return to_entity(identifier, None),
@@ -170,8 +169,13 @@ impl Inner {
         if !is_publishable(&topic) {
             return Err(unsupported("not a topic", text));
         }
+        // A topic of TS-0010's form says to its subscribers how the payload is written, whatever else was said.
+        let written_as = match self.common.topics.parse(&topic).map(|topic| topic.format) {
+            Some(Format::Named(serialization)) => serialization,
+            _ => written_as,
+        };
         let entity = self.answering_entity(&topic);
-        Ok(Route { broker, topic, entity })
+        Ok(Route { broker, topic, written_as, entity })
     }
 
     /// Whose answer to expect on a freely chosen topic: only if the topic is that of a request of this CSE.

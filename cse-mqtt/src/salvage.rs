@@ -23,6 +23,22 @@ pub(crate) fn request_identifier(payload: &[u8], written_as: Option<Serializatio
     plausible.then(|| text.to_owned())
 }
 
+/// Whether a broken payload begins as a primitive below its root name does.
+pub(crate) fn is_wrapped(payload: &[u8], written_as: Serialization) -> bool {
+    match written_as {
+        Serialization::Json => {
+            let inner = payload.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+            inner.is_some_and(|inner| inner.starts_with(b"\"m2m:rqp\""))
+        }
+        // Written so without being asked.
+        Serialization::Xml => true,
+        // A map of one member or of unknown length, then a key of seven characters.
+        Serialization::Cbor => {
+            [&b"\xa1\x67m2m:rqp"[..], b"\xbf\x67m2m:rqp"].iter().any(|start| payload.starts_with(start))
+        }
+    }
+}
+
 fn after<'a>(payload: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
     let at = payload.windows(needle.len()).position(|window| window == needle)?;
     Some(&payload[at + needle.len()..])
@@ -51,12 +67,12 @@ fn in_xml(payload: &[u8]) -> Option<&[u8]> {
 }
 
 fn in_cbor(payload: &[u8]) -> Option<&[u8]> {
-    // A text key of three characters, then a text value with its length in the header or in one byte.
-    let rest = after(payload, b"\x63rqi")?;
+    // A key of three characters or bytes, then a value of either kind with its length in the header or in one byte.
+    let rest = after(payload, b"\x63rqi").or_else(|| after(payload, b"\x43rqi"))?;
     let (&header, rest) = rest.split_first()?;
     match header {
-        0x60..=0x77 => rest.get(..usize::from(header - 0x60)),
-        0x78 => {
+        0x40..=0x57 | 0x60..=0x77 => rest.get(..usize::from(header & 0x1f)),
+        0x58 | 0x78 => {
             let (&length, rest) = rest.split_first()?;
             rest.get(..usize::from(length))
         }
@@ -87,11 +103,29 @@ mod tests {
             (b"\xa2\x62op\x01\x63rqi\x63abc", Some(Serialization::Cbor), Some("abc")),
             (b"\xa1\x63rqi\x78\x03abc", Some(Serialization::Cbor), Some("abc")),
             (b"\xa1\x63rqi\x78\x09abc", Some(Serialization::Cbor), None),
+            (b"\xa1\x43rqi\x43abc", Some(Serialization::Cbor), Some("abc")),
+            (b"\xa1\x63rqi\x58\x03abc", Some(Serialization::Cbor), Some("abc")),
             (b"<rqi>9</rqi>", None, Some("9")),
             (b"", None, None),
             (b"\"rqi\"", None, None),
         ] {
             assert_eq!(request_identifier(payload, written_as).as_deref(), expected, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn root_names_are_noticed() {
+        use Serialization::{Cbor, Json, Xml};
+        for (payload, written_as, expected) in [
+            (&b"{\"m2m:rqp\":{\"op\":"[..], Json, true),
+            (b" { \"m2m:rqp\" : {", Json, true),
+            (b"{\"op\":1,\"pc\":{\"m2m:rqp\"", Json, false),
+            (b"\xa1\x67m2m:rqp\xa5", Cbor, true),
+            (b"\xbf\x67m2m:rqp\xbf", Cbor, true),
+            (b"\xa2\x62op\x01\x63rqi", Cbor, false),
+            (b"<m2m:rqp><op>", Xml, true),
+        ] {
+            assert_eq!(is_wrapped(payload, written_as), expected, "{payload:?}");
         }
     }
 

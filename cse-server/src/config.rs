@@ -188,6 +188,7 @@ impl Config {
             expiration_interval: self.resources.expiration_interval,
             allowed_ae_originators: self.registration.ae_originators.clone(),
             allowed_cse_originators: self.registration.cse_originators.clone(),
+            credentials: ::cse_core::settings::CredentialRules::default(),
             ae_may_create_policies: self.registration.ae_may_create_policies,
             group_size_max: self.store.commit_changes_max,
             write_queue_max: self.store.write_queue_max,

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
 use crate::node::Node;
 use crate::schema::{Ty, keys, type_def};
-use crate::value::Value;
+use crate::value::{Text, Value};
 use crate::view::{Source, View};
 
 /// Who asks, and what is known of it.
@@ -22,6 +22,10 @@ pub(crate) struct Requester {
     pub(crate) address: Option<IpAddr>,
     /// Whether its identity was proven.
     pub(crate) authenticated: bool,
+    /// Its Credential-ID.
+    pub(crate) credential: Option<Text>,
+    /// The only identifier that it may register, see [`crate::id::Peer::identifier`].
+    pub(crate) identifier: Option<Text>,
 }
 
 /// The proof that an access was decided. Only this module makes one.

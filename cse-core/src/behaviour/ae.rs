@@ -1,5 +1,6 @@
 //! `<AE>`: registration (TS-0004 §7.4.5.2.1, TS-0001 §10.2.2.2).
 
+use crate::access::authorize::Requester;
 use crate::error::Error;
 use crate::id::{Originator, is_unreserved};
 use crate::op::Draft;
@@ -22,8 +23,14 @@ impl Wanted {
     ///
     /// # Errors
     /// For what is no AE-ID stem.
-    pub(crate) fn of(from: Option<&str>, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn of(from: Option<&str>, requester: &Requester, settings: &Settings) -> Result<Self, Error> {
         let identity = &settings.identity;
+        if let Some(bound) = &requester.identifier
+            && matches!(from, None | Some("" | "C" | "/C" | "S" | "/S"))
+        {
+            // TS-0010 §8.2: the credential says which AE-ID it is to be.
+            return Ok(Self::Stem(bound.clone()));
+        }
         match from {
             None | Some("" | "C" | "/C") => Ok(Self::Any('C')),
             Some("S" | "/S") => Ok(Self::Any('S')),

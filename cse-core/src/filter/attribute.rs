@@ -6,7 +6,7 @@
 use smol_str::format_smolstr;
 
 use crate::primitive::AttributeCondition;
-use crate::resource::Resource;
+use crate::resource::{Resource, is_internal};
 use crate::time::Timestamp;
 use crate::value::{Text, Value};
 
@@ -42,7 +42,7 @@ pub(super) fn holds(condition: &AttributeCondition, resource: &Resource) -> bool
         Value::List(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    if let Some(actual) = resource.attributes.get(&condition.name) {
+    if let Some(actual) = resource.attributes.get(&condition.name).filter(|_| !is_internal(&condition.name)) {
         return wanted.iter().any(|wanted| equals(wanted, actual));
     }
     let text = |text: &Text| wanted.iter().any(|wanted| text_equals(wanted, text));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, resource_at, result_content};
 use crate::access::authorize::Permit;
+use crate::access::credential;
 use crate::access::policy::Access;
 use crate::behaviour::{self, ae, subscription::EventType};
 use crate::cache::newest_type;
@@ -14,6 +15,7 @@ use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
 use crate::primitive::{Operation, Request, ResultContent};
+use crate::registrations;
 use crate::resource::{Resource, generated_id, seq_of_generated_id};
 use crate::schema::{self, Ty, TypeDef, Virtual, keys, type_def};
 use crate::time::Timestamp;
@@ -72,6 +74,9 @@ async fn authorize<Q: Source>(
     ty: Ty,
 ) -> Result<(Permit, &'static TypeDef), Error> {
     let def = type_def(ty);
+    if ty == Ty::REMOTE_CSE {
+        credential::check(view.settings, &cx.requester, cx.requester.originator.as_str(), true)?;
+    }
     let permit = view.authorize_create(&cx.requester, parent, ty).await?;
     if ty == Ty::SUBSCRIPTION {
         let _permit = view.authorize(&cx.requester, Access::RETRIEVE, parent).await?;
@@ -120,6 +125,11 @@ async fn draft<Q: Source>(
         attributes.insert(keys::CREATOR, &cx.requester.originator);
     }
     drop_announcement(&mut attributes);
+    if def.ty == Ty::AE
+        && let Some(credential) = credential::proven(&cx.requester)
+    {
+        attributes.insert(registrations::CREDENTIAL, credential.clone());
+    }
     let seq = match answers.seq {
         Some(seq) => seq,
         None => *answers.seq.insert(view.source.next_number()?),
@@ -240,7 +250,7 @@ async fn registration_id<Q: Source>(
 ) -> Result<Text, Error> {
     let settings = view.settings;
     let sent = Some(cx.requester.originator.as_str()).filter(|text| !text.is_empty());
-    let stem = match ae::Wanted::of(sent, settings)? {
+    let stem = match ae::Wanted::of(sent, &cx.requester, settings)? {
         ae::Wanted::Any(letter) => {
             let mut stem = smol_str::format_smolstr!("{letter}AE{seq}");
             let mut number = 0;
@@ -259,6 +269,7 @@ async fn registration_id<Q: Source>(
             stem
         }
     };
+    credential::check(settings, &cx.requester, &stem, false)?;
     let is_admin = settings.admin.as_str() == stem;
     if !is_admin && !settings.allows_ae(&stem) {
         return Err(Error::RegistrationNotAllowed(stem.to_string()));

@@ -14,14 +14,16 @@ use crate::id::Originator;
 use crate::node::Node;
 use crate::notify::single;
 use crate::ports::{BoxFuture, Destination, OutgoingRequest, SendError, Sent, Store};
+use crate::preference;
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Name, Text};
 
-/// How an entity can be reached: in this order, and what `to` it is given.
+/// How an entity can be reached: in this order, what `to` it is given, and how it wants to read.
 pub(crate) struct Route {
     pub(crate) destinations: Vec<Destination>,
     pub(crate) to: Text,
+    pub(crate) serialization: Serialization,
 }
 
 impl<S: Store> Cse<S> {
@@ -59,8 +61,9 @@ impl<S: Store> Cse<S> {
     /// Finds how a notification target is reached; `None` when there is no way now.
     pub(crate) async fn route(&self, target: &str) -> Result<Option<Route>, Error> {
         if target.contains("://") {
-            let url = Text::from(without_serialization(target));
-            return Ok(Some(Route { destinations: vec![Destination::Url(url.clone())], to: url }));
+            let (url, wanted) = preference::of_url(target);
+            let serialization = wanted.unwrap_or(preference::DEFAULT);
+            return Ok(Some(Route { destinations: vec![Destination::Url(url.clone())], to: url, serialization }));
         }
         let node = self.0.view().local_resource(target).await?;
         Ok(node.filter(|node| node.ty == Ty::AE).and_then(|node| ae_route(&node)))
@@ -80,8 +83,8 @@ impl<S: Store> Cse<S> {
                 problem = SendError::Unsupported(destination.as_str().to_owned());
                 continue;
             }
-            let outgoing =
-                OutgoingRequest { destination, request: request.clone(), serialization: Serialization::Json, timeout };
+            let serialization = route.serialization;
+            let outgoing = OutgoingRequest { destination, request: request.clone(), serialization, timeout };
             match self.0.outbound.send(outgoing).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
@@ -170,12 +173,6 @@ impl<S: Store> Cse<S> {
 /// Notification targets of one subscription that are asked at the same time.
 const VERIFIED_AT_ONCE: usize = 8;
 
-/// A notification URI without the serialization that it may ask for (TS-0004 §7.5.1.2.2).
-fn without_serialization(target: &str) -> &str {
-    let stripped = ["?ct=json", "?ct=xml", "?ct=cbor"].iter().find_map(|suffix| target.strip_suffix(suffix));
-    stripped.unwrap_or(target)
-}
-
 /// How an AE is reached: by its points of access, and without any by its identifier over our own broker.
 fn ae_route(ae: &Arc<Node>) -> Option<Route> {
     if ae.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
@@ -184,5 +181,6 @@ fn ae_route(ae: &Arc<Node>) -> Option<Route> {
     let points: Vec<Destination> =
         ae.attributes.texts(keys::POINT_OF_ACCESS).map(|point| Destination::Url(point.into())).collect();
     let destinations = if points.is_empty() { vec![Destination::MqttEntity(ae.id.clone())] } else { points };
-    Some(Route { destinations, to: ae.id.clone() })
+    let serialization = preference::of_entity(ae).unwrap_or(preference::DEFAULT);
+    Some(Route { destinations, to: ae.id.clone(), serialization })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cse_core::codec::Serialization;
 use cse_core::cse::Cse;
 use cse_core::error::Rsc;
 use cse_core::id::{CseIdentity, CseType};
@@ -82,6 +83,8 @@ pub enum Play {
 #[derive(Default)]
 pub struct TestNetwork {
     sent: Mutex<Vec<(Destination, Request)>>,
+    /// How each request was to be written, by destination.
+    written: Mutex<Vec<(String, Serialization)>>,
     arrived: Notify,
     script: Mutex<VecDeque<Play>>,
     otherwise: Mutex<Option<Play>>,
@@ -140,6 +143,12 @@ impl TestNetwork {
             .unwrap_or_else(|_| panic!("only {} of {count} requests were sent: {:?}", self.count(), self.sent.lock()))
     }
 
+    /// How the requests to a destination were to be written, verifications included.
+    pub fn written(&self, destination: &str) -> Vec<Serialization> {
+        let written = self.written.lock();
+        written.iter().filter(|(to, _)| to == destination).map(|(_, serialization)| *serialization).collect()
+    }
+
     pub fn count(&self) -> usize {
         self.sent.lock().len()
     }
@@ -168,6 +177,7 @@ impl Outbound for SharedNetwork {
             let play = network.script.lock().pop_front();
             let play = play.or_else(|| network.otherwise.lock().clone()).unwrap_or(Play::Answer(Rsc::Ok));
             let rqi = outgoing.request.request_identifier.clone();
+            network.written.lock().push((outgoing.destination.as_str().to_owned(), outgoing.serialization));
             network.sent.lock().push((outgoing.destination, outgoing.request));
             network.arrived.notify_waiters();
             match play {

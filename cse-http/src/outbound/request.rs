@@ -33,12 +33,13 @@ pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<By
         return Err(SendError::Unsupported(outgoing.destination.as_str().into()));
     };
     let request = &outgoing.request;
-    let (url, serialization) = if request.operation == Operation::Notify {
-        without_serialization(destination, outgoing.serialization)
+    let serialization = outgoing.serialization;
+    let url = if request.operation == Operation::Notify {
+        destination.to_string()
     } else {
         let mut url = target_url(destination, &request.to);
         append_query(&mut url, request);
-        (url, outgoing.serialization)
+        url
     };
     if !serialization.is_supported() {
         return Err(SendError::Unsupported(format!("'{}' wants {}", destination, serialization.name())));
@@ -60,26 +61,6 @@ pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<By
         *message.body_mut() = Full::from(serialization.encode_content(content));
     }
     Ok(message)
-}
-
-/// Takes `ct=json|xml|cbor` out of a notification URI, where it names the serialization.
-fn without_serialization(url: &str, otherwise: Serialization) -> (String, Serialization) {
-    let Some((base, query)) = url.split_once('?') else {
-        return (url.into(), otherwise);
-    };
-    let mut wanted = None;
-    let rest: Vec<&str> = query
-        .split('&')
-        .filter(|pair| match pair.strip_prefix("ct=").and_then(Serialization::parse) {
-            Some(serialization) => {
-                wanted = Some(serialization);
-                false
-            }
-            None => true,
-        })
-        .collect();
-    let url = if rest.is_empty() { base.into() } else { format!("{base}?{}", rest.join("&")) };
-    (url, wanted.unwrap_or(otherwise))
 }
 
 /// A URI that a request can be sent to; user name, password and fragment stay behind.

@@ -21,12 +21,13 @@ pub(crate) use exact::Receipt;
 
 use super::Core;
 use super::clock::WallClock;
-use super::codec::{self, Quality};
+use super::codec::{self, Quality, Reason};
 use super::connection::ConnectionShared;
 use super::delivery::DeliveryGuard;
 use super::filter::TopicFilter;
 use super::limits::Limits;
 use super::policy::{Client, Identity};
+use super::terms::Terms;
 use exact::Exact;
 
 /// What a message costs beside its topic and payload, roughly.
@@ -140,6 +141,12 @@ pub(crate) struct Displaced {
     pub(crate) offline_until: Option<Instant>,
 }
 
+impl InFlight {
+    fn is_exactly_once(&self) -> bool {
+        matches!(&self.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce)
+    }
+}
+
 /// What became of a session that a connection has left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Detached {
@@ -248,6 +255,19 @@ impl Session {
     /// When the session ends unless its client comes back; none while it is connected.
     pub(crate) fn offline_until(&self) -> Option<Instant> {
         self.state.lock().offline_until
+    }
+
+    /// How long the session outlives its connection.
+    pub(crate) fn expiry(&self) -> Duration {
+        self.state.lock().expiry
+    }
+
+    /// Changes it, as DISCONNECT of MQTT 5 may.
+    pub(crate) fn set_expiry(&self, connection: &Arc<ConnectionShared>, expiry: Duration) {
+        let mut state = self.state.lock();
+        if state.is_of(connection) {
+            state.expiry = expiry;
+        }
     }
 
     /// Ends the session; gives the subscriptions to remove and the connection to close.
@@ -370,35 +390,68 @@ impl Session {
         if !state.is_of(connection) {
             return;
         }
+        let terms = &connection.terms;
         let mut packets = 0;
-        while out.len() < enough && state.send_again(out) {
-            packets += 1;
-        }
+        while out.len() < enough && self.send_again(core, &mut state, terms, out) {}
         while out.len() < enough && state.unsent == 0 {
-            let window_open = state.in_flight.len() < self.limits.in_flight_max;
+            let window_open = state.in_flight.len() < terms.in_flight_max;
             let Some(queued) = state.queue.pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce) else {
                 break;
             };
-            let (topic, payload) = (&queued.message.topic, &queued.message.payload);
             let cost = queued.message.cost();
             if queued.message.is_expired(&core.clock) {
                 core.stats.dropped_expired.increment();
                 self.release(&mut state, cost);
                 continue;
             }
-            packets += 1;
-            if queued.qos == QoS::AtMostOnce {
-                codec::write_publish(out, topic, payload, Quality::AtMostOnce);
-                self.release(&mut state, cost);
-                continue;
+            let quality = match queued.qos {
+                QoS::AtMostOnce => Quality::AtMostOnce,
+                qos => Quality::Acknowledged { qos, packet_id: state.next_packet_id(), dup: false },
+            };
+            let fits = terms.write(&queued.message, quality, &core.clock, out);
+            if fits {
+                packets += 1;
+            } else {
+                core.stats.dropped_too_large.increment();
             }
-            let packet_id = state.next_packet_id();
-            codec::write_publish(out, topic, payload, Quality::Acknowledged { qos: queued.qos, packet_id, dup: false });
-            state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
+            match quality {
+                Quality::Acknowledged { packet_id, .. } if fits => {
+                    state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
+                }
+                _ => self.release(&mut state, cost),
+            }
         }
         if packets > 0 {
             core.stats.publishes_sent.add(packets);
         }
+    }
+
+    /// Sends the first unsent message in flight again, PUBLISH or PUBREL. `false` if there is none that may be sent.
+    fn send_again(&self, core: &Core, state: &mut State, terms: &Terms, out: &mut BytesMut) -> bool {
+        let at = state.in_flight.len() - state.unsent;
+        let Some(entry) = state.in_flight.get(at) else {
+            return false;
+        };
+        let packet_id = entry.packet_id;
+        let sent = match &entry.stage {
+            Stage::Publish(_) if at >= terms.in_flight_max => return false,
+            Stage::Publish(Queued { message, qos, .. }) => {
+                let quality = Quality::Acknowledged { qos: *qos, packet_id, dup: true };
+                terms.write(message, quality, &core.clock, out)
+            }
+            Stage::Release => {
+                codec::write_pubrel(out, terms.version, packet_id, Reason::Success);
+                true
+            }
+        };
+        if sent {
+            core.stats.publishes_sent.increment();
+            state.unsent -= 1;
+        } else {
+            core.stats.dropped_too_large.increment();
+            self.take_in_flight(state, |entry| entry.packet_id == packet_id);
+        }
+        true
     }
 
     /// Whether nothing waits for the client.
@@ -407,8 +460,9 @@ impl Session {
         state.queue.is_empty() && state.in_flight.is_empty()
     }
 
-    /// PUBACK: a QoS 1 message has arrived. Unknown packet identifiers are ignored, as after a lost session.
-    pub(crate) fn acknowledge(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+    /// PUBACK: a QoS 1 message has arrived, and may have been `refused` then. Unknown packet identifiers are ignored,
+    /// as after a lost session.
+    pub(crate) fn acknowledge(&self, connection: &Arc<ConnectionShared>, packet_id: u16, refused: bool) {
         let done = {
             let mut state = self.state.lock();
             if !state.is_of(connection) {
@@ -420,28 +474,41 @@ impl Session {
             };
             self.take_in_flight(&mut state, is_meant)
         };
-        if let Some(InFlight { stage: Stage::Publish(Queued { guard: Some(guard), .. }), .. }) = done {
+        if let Some(InFlight { stage: Stage::Publish(Queued { guard: Some(guard), .. }), .. }) = done
+            && !refused
+        {
             guard.acknowledged();
         }
     }
 
-    /// PUBREC: a QoS 2 message has arrived; PUBREL is to follow.
-    pub(crate) fn received(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+    /// PUBREC: a QoS 2 message has arrived; PUBREL is to follow. `false` if there is no such message.
+    pub(crate) fn received(&self, connection: &Arc<ConnectionShared>, packet_id: u16) -> bool {
         let mut state = self.state.lock();
         if !state.is_of(connection) {
-            return;
+            return false;
         }
-        let found = state.in_flight.iter_mut().find(|entry| entry.packet_id == packet_id);
-        let Some(entry) =
-            found.filter(|entry| matches!(&entry.stage, Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce))
-        else {
-            return;
+        let Some(entry) = state.in_flight.iter_mut().find(|entry| entry.packet_id == packet_id) else {
+            return false;
         };
+        match &entry.stage {
+            Stage::Publish(queued) if queued.qos == QoS::ExactlyOnce => {}
+            Stage::Publish(_) => return false,
+            Stage::Release => return true,
+        }
         let stage = std::mem::replace(&mut entry.stage, Stage::Release);
         let freed = std::mem::replace(&mut entry.cost, MESSAGE_OVERHEAD_BYTES);
         self.release(&mut state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
         if let Stage::Publish(Queued { guard: Some(guard), .. }) = stage {
             guard.acknowledged();
+        }
+        true
+    }
+
+    /// PUBREC with the reason that the client could not take the message: that is the end of it.
+    pub(crate) fn refused(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
+        let mut state = self.state.lock();
+        if state.is_of(connection) {
+            self.take_in_flight(&mut state, |entry| entry.packet_id == packet_id && entry.is_exactly_once());
         }
     }
 
@@ -489,24 +556,6 @@ impl Session {
 impl State {
     fn is_of(&self, connection: &Arc<ConnectionShared>) -> bool {
         self.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
-    }
-
-    /// Sends the first unsent message in flight again, PUBLISH or PUBREL.
-    fn send_again(&mut self, out: &mut BytesMut) -> bool {
-        let at = self.in_flight.len() - self.unsent;
-        let Some(entry) = self.in_flight.get(at) else {
-            return false;
-        };
-        let packet_id = entry.packet_id;
-        match &entry.stage {
-            Stage::Publish(Queued { message, qos, .. }) => {
-                let quality = Quality::Acknowledged { qos: *qos, packet_id, dup: true };
-                codec::write_publish(out, &message.topic, &message.payload, quality);
-            }
-            Stage::Release => codec::write_pubrel(out, packet_id),
-        }
-        self.unsent -= 1;
-        true
     }
 
     /// The next packet identifier not in flight. Fewer than 65,535 are, since the window is bounded.

@@ -75,6 +75,8 @@ pub struct Stats {
     pub dropped_offline: Counter,
     /// Messages dropped because they expired before their delivery to a client began.
     pub dropped_expired: Counter,
+    /// Messages dropped because their packet would be larger than their client allows.
+    pub dropped_too_large: Counter,
     /// Messages of one link not taken by another link, whose queue was full.
     pub dropped_link_full: Counter,
     /// Sessions forgotten because they were offline too long, or too many were.

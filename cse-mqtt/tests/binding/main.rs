@@ -2,4 +2,5 @@
 
 mod embedded;
 mod external;
+mod faults;
 mod support;

@@ -81,6 +81,7 @@ pub(crate) struct Running {
     pub(crate) outbound: Arc<MqttOutbound>,
     pub(crate) stats: Arc<MqttStats>,
     pub(crate) status: watch::Receiver<LinkStatus>,
+    pub(crate) problem: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -89,12 +90,13 @@ impl Running {
     /// Runs a binding with a stub of a CSE.
     pub(crate) fn start(binding: MqttBinding) -> Self {
         let (outbound, stats, status) = (binding.outbound(), binding.stats(), binding.status());
+        let problem = binding.problem();
         let cse = StubCse::default();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(binding.run(cse.clone(), async move {
             let _ = stopped.await;
         }));
-        Self { cse, outbound, stats, status, stop: Some(stop), task }
+        Self { cse, outbound, stats, status, problem, stop: Some(stop), task }
     }
 
     pub(crate) async fn up(&mut self) {

@@ -11,4 +11,6 @@ mod quality;
 mod sessions;
 mod stopping;
 mod subscribing;
+mod version5;
 mod with_rumqttc;
+mod with_rumqttc5;

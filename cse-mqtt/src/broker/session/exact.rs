@@ -105,8 +105,8 @@ impl Session {
         }
     }
 
-    /// PUBREL: the packet identifier is free again.
-    pub(crate) fn exact_release(&self, packet_id: u16) {
-        self.state.lock().exact.remove(&packet_id);
+    /// PUBREL: the packet identifier is free again. `false` if it was not in use.
+    pub(crate) fn exact_release(&self, packet_id: u16) -> bool {
+        self.state.lock().exact.remove(&packet_id).is_some()
     }
 }

@@ -206,7 +206,8 @@ fn meaning(error: &rustls::Error) -> Option<&'static str> {
     use CertificateError as Wrong;
     Some(match error {
         rustls::Error::InvalidCertificate(wrong) => match wrong {
-            Wrong::UnknownIssuer => "nobody we trust has issued the broker's certificate",
+            // A bad signature is that of an authority with the name of a trusted one, as after making it anew.
+            Wrong::UnknownIssuer | Wrong::BadSignature => "nobody we trust has issued the broker's certificate",
             Wrong::Expired | Wrong::ExpiredContext { .. } => "the broker's certificate has expired",
             Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
                 "the broker's certificate is not valid yet; is the clock right?"

@@ -198,8 +198,7 @@ async fn notifications_are_answered_taken_over_or_impossible() {
     assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
     let mut client = Client::connect(node.port, "A::Cx", &[]).await;
     assert!(client.next().await.1.contains(r#""rqi":"n4""#));
-    for refused in ["mqtts://in.example", "mqtt://", "mqtt:x", "http://in.example", "mqtt://in.example/a/+", "nonsense"]
-    {
+    for refused in ["ws://in.example", "mqtt://", "mqtt:x", "http://in.example", "mqtt://in.example/a/+", "nonsense"] {
         let sent = outbound.send(notification(Destination::Url(refused.into()), "Cx", "n5", DEADLINE)).await;
         assert!(matches!(sent, Err(SendError::Unsupported(_))), "{refused}: {sent:?}");
     }

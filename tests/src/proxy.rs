@@ -39,6 +39,11 @@ impl Passing {
         self.bytes[0] >> 4 == 3 && body.get(2..).is_some_and(|body| body.starts_with(topic.as_bytes()))
     }
 
+    /// Whether that text occurs in it.
+    pub fn contains(&self, text: &str) -> bool {
+        self.bytes.windows(text.len().max(1)).any(|window| window == text.as_bytes())
+    }
+
     /// Whether it is a PUBACK.
     pub fn is_puback(&self) -> bool {
         self.bytes[0] >> 4 == 4

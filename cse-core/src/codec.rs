@@ -6,6 +6,7 @@
 
 mod cbor;
 mod json;
+mod xml;
 
 use crate::error::Error;
 use crate::value::{Map, Name, Value};
@@ -44,30 +45,27 @@ impl Serialization {
         }
     }
 
-    /// Whether this CSE reads and writes it.
-    pub const fn is_supported(self) -> bool {
-        !matches!(self, Self::Xml)
-    }
-
     /// Decodes a primitive, bare or below its root name (`m2m:rqp`, `m2m:rsp`).
     ///
     /// # Errors
-    /// [`Error::NotAPrimitive`] for bytes that are no object, [`Error::UnsupportedMediaType`] for a
-    /// serialization that is not supported.
+    /// [`Error::NotAPrimitive`] for bytes that are no object of the serialization, with what is wrong.
     pub fn decode_primitive(self, bytes: &[u8]) -> Result<Primitive, Error> {
         let map = self.decode_content(bytes)?;
-        Ok(match map.only() {
-            Some((name, Value::Map(parameters))) if Root::ALL.iter().any(|root| root.name() == name.as_str()) => {
-                Primitive { parameters: parameters.clone(), wrapped: true }
-            }
-            _ => Primitive { parameters: map, wrapped: false },
-        })
+        let is_wrapped = map.only().is_some_and(|(name, value)| {
+            value.as_map().is_some() && Root::ALL.iter().any(|root| root.name() == name.as_str())
+        });
+        if !is_wrapped {
+            return Ok(Primitive { parameters: map, wrapped: false });
+        }
+        let parameters =
+            map.into_iter().find_map(|(_, value)| if let Value::Map(map) = value { Some(map) } else { None });
+        Ok(Primitive { parameters: parameters.unwrap_or_default(), wrapped: true })
     }
 
     /// Encodes a primitive. Where the serialization does without a root name (JSON, CBOR), `wrapped` puts it
     /// around all the same, for peers that write so; XML always has it.
     pub fn encode_primitive(self, root: Root, parameters: Map, wrapped: bool) -> Vec<u8> {
-        if wrapped {
+        if wrapped || self == Self::Xml {
             return self.encode_content(&Map::single(Name::new_static(root.name()), parameters));
         }
         self.encode_content(&parameters)
@@ -81,16 +79,16 @@ impl Serialization {
         match self {
             Self::Json => json::decode(bytes),
             Self::Cbor => cbor::decode(bytes),
-            Self::Xml => Err(Error::UnsupportedMediaType(self.name().into())),
+            Self::Xml => xml::decode(bytes),
         }
     }
 
-    /// Encodes the content of a primitive. Serializations that are not supported are written as JSON, which is what
-    /// a receiver of an error about them can read.
+    /// Encodes the content of a primitive.
     pub fn encode_content(self, map: &Map) -> Vec<u8> {
         match self {
             Self::Cbor => cbor::encode(map),
-            Self::Json | Self::Xml => json::encode(map),
+            Self::Json => json::encode(map),
+            Self::Xml => xml::encode(map),
         }
     }
 }
@@ -124,3 +122,6 @@ pub struct Primitive {
     /// Whether its root name stood around it; an answer is written likewise.
     pub wrapped: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,7 +219,7 @@ fn a_whole_primitive_may_be_the_body() {
 #[test]
 fn each_refusal_has_its_code() {
     let create: Head<'_> = &[("Content-Type", "application/json;ty=3")];
-    let xml: Head<'_> = &[("Content-Type", "application/xml;ty=3")];
+    let yaml: Head<'_> = &[("Content-Type", "application/yaml;ty=3")];
     let json: Head<'_> = &[JSON];
     let no_origin: Head<'_> = &[("X-M2M-RI", "r1")];
     let twice: Head<'_> = &[("X-M2M-Origin", "Cother")];
@@ -238,7 +238,7 @@ fn each_refusal_has_its_code() {
         ("GET", "/cse", &[BASIC, &[("X-M2M-EC", "x")]], "", 4000, "'ec'"),
         ("GET", "/cse", &[BASIC, &[("X-M2M-OT", "now")]], "", 4000, "'ot'"),
         ("GET", "/cse", &[no_origin, &[("X-M2M-Origin", "Cae"), ("X-M2M-RVI", "9")]], "", 4001, "'9'"),
-        ("GET", "/cse", &[BASIC, &[("Accept", "application/xml")]], "", 5207, "application/xml"),
+        ("GET", "/cse", &[BASIC, &[("Accept", "application/yaml")]], "", 5207, "application/yaml"),
         ("GET", "/cse", &[BASIC], "{}", 4000, "'pc'"),
         ("DELETE", "/cse", &[BASIC, json], "{}", 4000, "'pc'"),
         ("POST", "/cse", &[BASIC, create], "", 4000, "'pc'"),
@@ -247,7 +247,7 @@ fn each_refusal_has_its_code() {
         ("POST", "/cse", &[BASIC, create], "{", 4000, "invalid JSON"),
         ("POST", "/cse", &[BASIC, create], "[1]", 4000, "object"),
         ("POST", "/cse", &[BASIC, json], "\u{0}", 4000, "invalid JSON"),
-        ("POST", "/cse", &[BASIC, xml], "<x/>", 4015, "application/xml"),
+        ("POST", "/cse", &[BASIC, yaml], "x:", 4015, "application/yaml"),
         ("PUT", "/cse", &[BASIC, &[("Content-Type", "text/plain")]], "{}", 4015, "text/plain"),
         ("PUT", "/cse", &[BASIC], "{}", 4015, "Content-Type"),
         ("POST", "/cse", &[BASIC, &[("Content-Type", "application/json;ty=x")]], "{}", 4000, "'ty'"),
@@ -291,7 +291,7 @@ fn a_header_that_is_no_text_is_refused() {
 
 #[test]
 fn the_content_type_of_a_retrieve_does_not_matter() {
-    for content_type in ["application/json;ty=3", "application/xml", "nonsense;;="] {
+    for content_type in ["application/json;ty=3", "application/yaml", "nonsense;;="] {
         let head: Head<'_> = &[("Content-Type", content_type)];
         assert_eq!(request("GET", "/cse", &[BASIC, head], "").operation, Operation::Retrieve);
         assert_eq!(request("DELETE", "/cse", &[BASIC, head], "").operation, Operation::Delete);

@@ -103,7 +103,7 @@ async fn refusals_have_both_codes() {
         (get("/cse-in").replace("Host", "Accept: text/html\r\nHost"), 406, "5207"),
         (post("/cse-in", "Content-Length: 1\r\n", "{"), 400, "4000"),
         (post("/cse-in", "Content-Length: 0\r\n", ""), 400, "4000"),
-        (post("/cse-in", "Content-Length: 2\r\n", "{}").replace("/json", "/xml"), 415, "4015"),
+        (post("/cse-in", "Content-Length: 2\r\n", "{}").replace("/json", "/yaml"), 415, "4015"),
     ] {
         let answer = server.exchange(&bytes).await;
         assert_eq!((answer.status, answer.rsc()), (status, rsc), "{bytes}");

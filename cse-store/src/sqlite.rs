@@ -12,6 +12,7 @@ mod queries;
 mod replies;
 mod row;
 mod search;
+pub mod sessions;
 mod transaction;
 mod write;
 

@@ -154,7 +154,7 @@ fn content_types_may_have_blanks_and_parameters() {
         assert_eq!(status, 201, "{content_type}: {head}\n{body}");
     }
     for (content_type, status) in
-        [("application/xml;ty=3", 415), ("text/plain;ty=3", 415), ("application/json;ty=x", 400)]
+        [("application/yaml;ty=3", 415), ("text/plain;ty=3", 415), ("application/json;ty=x", 400)]
     {
         let (answered, head, body) = curl_usual(
             &server,
@@ -250,14 +250,16 @@ async fn formats_are_negotiated() {
     for (accept, given) in [
         ("application/json", "application/json"),
         ("*/*", "application/json"),
-        ("application/xml, application/json;q=0.5", "application/json"),
+        ("application/yaml, application/json;q=0.5", "application/json"),
+        ("application/xml, application/json;q=0.5", "application/xml"),
+        ("application/cbor", "application/cbor"),
         ("application/vnd.onem2m-res+json", "application/vnd.onem2m-res+json"),
     ] {
         assert_eq!(get(accept).await.expect(2000).header("content-type"), Some(given), "{accept}");
     }
-    let refused = get("application/xml").await.expect(5207);
+    let refused = get("application/yaml").await.expect(5207);
     assert_eq!(refused.status, 406);
-    assert!(refused.explanation().contains("application/xml"), "{}", refused.body);
+    assert!(refused.explanation().contains("application/yaml"), "{}", refused.body);
 }
 
 #[tokio::test]

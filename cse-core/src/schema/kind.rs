@@ -88,7 +88,12 @@ impl Kind {
                     _ => text.into(),
                 }
             }
-            Kind::Float => text.parse().map_or_else(|_| text.into(), Value::Float),
+            Kind::Float => match (text.parse::<i64>(), text.parse::<u64>(), text.parse::<f64>()) {
+                (Ok(int), ..) => Value::Int(int),
+                (_, Ok(int), _) => Value::UInt(int),
+                (.., Ok(float)) if float.is_finite() => Value::Float(float),
+                _ => text.into(),
+            },
             _ => text.into(),
         }
     }
@@ -209,12 +214,32 @@ pub enum XmlForm {
     Content,
 }
 
+/// How many values a member or an attribute has, and how XML writes them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Items {
+    /// One value.
+    One,
+    /// `xs:list`: one element, with blanks between the items.
+    BetweenBlanks,
+    /// One element for each item.
+    Repeated,
+}
+
 /// A row: an optional single member. The methods of [`MemberDef`] say what is different.
 pub(super) const fn member(key: &'static str, name: &'static str, kind: Kind) -> MemberDef {
     MemberDef { key, name, kind, many: false, required: false, xml: XmlForm::Element }
 }
 
 impl MemberDef {
+    /// How many values there are, and how XML writes them.
+    pub(crate) const fn items(&self) -> Items {
+        match (self.many, self.xml) {
+            (false, _) => Items::One,
+            (true, XmlForm::Repeated) => Items::Repeated,
+            (true, _) => Items::BetweenBlanks,
+        }
+    }
+
     pub(super) const fn list(mut self) -> Self {
         self.many = true;
         self
@@ -255,13 +280,16 @@ mod tests {
         assert_eq!(Kind::UInt { min: 0 }.from_text("18446744073709551615"), Value::UInt(u64::MAX));
         assert_eq!(Kind::Enum(&enums::MEMBER_TYPE).from_text("3"), Value::Int(3));
         assert_eq!(Kind::Float.from_text("0.5"), Value::Float(0.5));
+        assert_eq!(Kind::Float.from_text("5"), Value::Int(5));
         assert_eq!(Kind::Text.from_text("7"), Value::from("7"));
         assert_eq!(Kind::Any.from_text("7"), Value::from("7"));
     }
 
     #[test]
     fn text_that_is_no_value_of_the_kind_stays_text() {
-        for (kind, text) in [(Kind::Bool, "yes"), (Kind::UInt { min: 0 }, "1.5"), (Kind::Float, "x")] {
+        for (kind, text) in
+            [(Kind::Bool, "yes"), (Kind::UInt { min: 0 }, "1.5"), (Kind::Float, "x"), (Kind::Float, "INF")]
+        {
             assert_eq!(kind.from_text(text), Value::from(text));
         }
     }

@@ -2,6 +2,7 @@
 
 mod refusals;
 mod snapshot;
+pub(crate) mod strategies;
 mod tables;
 mod valid;
 

@@ -1,40 +1,108 @@
-//! Bytes to packets and back, with every check of MQTT 3.1.1 that can be made on one packet.
+//! Bytes to packets and back for MQTT 3.1.1 and 5, with every check that can be made on one packet.
 //!
-//! Framing, PUBLISH, SUBSCRIBE and UNSUBSCRIBE are read by `rumqttc::mqttbytes`. What that leaves open is checked
-//! here: fixed header flags, wildcards and NUL in topics, reserved bits, trailing bytes. CONNECT is read here, because
-//! the library takes a version 5 CONNECT for a version 4 one and a binary password for an error. PUBLISH is written
-//! here, because one message goes to many clients and the library wants its own copy of the topic for each.
+//! Packets of both versions become the same [`ClientPacket`]s, in the terms of version 5: 3.1.1 is the case without
+//! properties and reasons. They are read here and not by a library, because a broker must find what is wrong and say
+//! it, and the codecs at hand read like clients: `rumqttc`'s for version 5 takes repeated properties and any reason
+//! code, does not hold properties to their announced length, and refuses a DISCONNECT without a reason, which is
+//! valid. The tests use it for comparison.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use rumqttc::QoS;
-use rumqttc::mqttbytes::v4::{Publish, Subscribe, Unsubscribe};
-use rumqttc::mqttbytes::{Error, FixedHeader, check};
 
 mod connect;
+mod fields;
+mod properties;
+mod reason;
+mod write;
 
 pub(crate) use connect::Connect;
+pub(crate) use reason::Reason;
+pub(crate) use write::{
+    Publication, PublishProperties, Quality, Welcome, connack_v311, packet_bytes, write_ack, write_disconnect,
+    write_pingresp, write_pubcomp, write_pubrel, write_refusal, write_suback, write_unsuback, write_welcome,
+};
 
-use super::acks::AckKind;
 use super::filter::is_topic_name;
+use fields::Fields;
+use properties::{Properties, Value, id};
+
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Version {
+    /// 3.1.1
+    V311,
+    /// 5.0
+    V5,
+}
 
 /// A packet that only a client sends, after CONNECT.
 #[derive(Debug)]
-pub(crate) enum ClientPacket {
+pub(crate) enum ClientPacket<'a> {
     Publish(Publish),
-    PubAck(u16),
-    PubRec(u16),
+    /// `refused`: the client could not take the message.
+    PubAck {
+        packet_id: u16,
+        refused: bool,
+    },
+    PubRec {
+        packet_id: u16,
+        refused: bool,
+    },
     PubRel(u16),
     PubComp(u16),
-    Subscribe(Subscribe),
-    Unsubscribe(Unsubscribe),
+    Subscribe(Subscribe<'a>),
+    Unsubscribe {
+        packet_id: u16,
+        filters: Vec<&'a str>,
+    },
     PingReq,
-    Disconnect,
+    /// With a new expiry of the session, in seconds.
+    Disconnect {
+        session_expiry: Option<u32>,
+    },
 }
 
-impl ClientPacket {
+/// A message from a client.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub(crate) dup: bool,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) topic: Arc<str>,
+    /// 0 with QoS 0.
+    pub(crate) packet_id: u16,
+    /// In seconds.
+    pub(crate) expiry: Option<u32>,
+    /// Properties to be passed on, encoded.
+    pub(crate) properties: Option<Bytes>,
+    pub(crate) payload: Bytes,
+}
+
+/// A request for subscriptions.
+#[derive(Debug)]
+pub(crate) struct Subscribe<'a> {
+    pub(crate) packet_id: u16,
+    /// Whether it wants its messages marked with a subscription identifier.
+    pub(crate) identified: bool,
+    pub(crate) filters: Vec<SubscribeFilter<'a>>,
+}
+
+/// One filter of a SUBSCRIBE.
+///
+/// What it says about retained messages is checked and left out: there are none.
+#[derive(Debug)]
+pub(crate) struct SubscribeFilter<'a> {
+    pub(crate) filter: &'a str,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+}
+
+impl ClientPacket<'_> {
     /// Whether it asks for something new, rather than completing what was begun.
     pub(crate) fn is_new_work(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::Subscribe(_) | Self::Unsubscribe(_))
+        matches!(self, Self::Publish(_) | Self::Subscribe(_) | Self::Unsubscribe { .. })
     }
 }
 
@@ -43,10 +111,10 @@ impl ClientPacket {
 pub(crate) enum Violation {
     #[error("packet of {0} bytes is larger than allowed")]
     TooLarge(usize),
+    #[error("the answer would be larger than the client allows")]
+    AnswerTooLarge,
     #[error("malformed packet")]
     Malformed,
-    #[error("malformed packet: {0}")]
-    Codec(#[from] Error),
     #[error("reserved flags are set")]
     ReservedFlags,
     #[error("packet identifier is zero")]
@@ -67,32 +135,86 @@ pub(crate) enum Violation {
     PasswordWithoutUsername,
     #[error("too many QoS 2 messages not released")]
     TooManyUnreleased,
+    #[error("more unacknowledged messages than the receive maximum")]
+    ReceiveMaximum,
+    #[error("property {0:#04x} is unknown, or not allowed in this packet")]
+    PropertyNotAllowed(u8),
+    #[error("property {0:#04x} is there more than once")]
+    PropertyRepeated(u8),
+    #[error("property {0:#04x} has a value that is not allowed")]
+    PropertyValue(u8),
+    #[error("topic aliases are not offered")]
+    TopicAlias,
+    #[error("retained messages are not offered")]
+    Retained,
+    #[error("extended authentication is not offered")]
+    AuthenticationMethod,
+    #[error("subscription options are not allowed")]
+    SubscriptionOptions,
+    #[error("reason code {0:#04x} is not allowed in this packet")]
+    ReasonCode(u8),
+    #[error("a session expiry after CONNECT had none")]
+    ExpiryAfterNone,
 }
 
-/// The first packet of `bytes` and its length, or `None` if it is not complete yet.
-pub(crate) fn decode(bytes: &[u8], size_max: usize) -> Result<Option<(ClientPacket, usize)>, Violation> {
-    let Some((header, frame)) = frame(bytes, size_max)? else {
+const CONNECT: u8 = 1;
+const CONNACK: u8 = 2;
+const PUBLISH: u8 = 3;
+const PUBACK: u8 = 4;
+const PUBREC: u8 = 5;
+const PUBREL: u8 = 6;
+const PUBCOMP: u8 = 7;
+const SUBSCRIBE: u8 = 8;
+const SUBACK: u8 = 9;
+const UNSUBSCRIBE: u8 = 10;
+const UNSUBACK: u8 = 11;
+const PINGREQ: u8 = 12;
+const PINGRESP: u8 = 13;
+const DISCONNECT: u8 = 14;
+
+/// Longest remaining length that MQTT can express.
+pub(crate) const REMAINING_LENGTH_MAX: usize = 268_435_455;
+
+/// The first packet of `bytes` and its length, or `None` if it is not complete yet. `size_max` bounds its remaining
+/// length.
+pub(crate) fn decode(
+    bytes: &[u8],
+    size_max: usize,
+    version: Version,
+) -> Result<Option<(ClientPacket<'_>, usize)>, Violation> {
+    let Some(Frame { first, body, length }) = frame(bytes, size_max)? else {
         return Ok(None);
     };
-    let body = frame_body(frame);
-    let (kind, flags) = (frame[0] >> 4, frame[0] & 0x0f);
+    if version == Version::V5 && length != packet_bytes(body.len()) {
+        return Err(Violation::Malformed);
+    }
+    let (kind, flags) = (first >> 4, first & 0x0f);
     if kind != PUBLISH && flags != if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) { 2 } else { 0 } {
         return Err(Violation::ReservedFlags);
     }
+    let fields = Fields(body);
     let packet = match kind {
-        PUBLISH => ClientPacket::Publish(read_publish(header, frame)?),
-        PUBACK => ClientPacket::PubAck(only_packet_id(body)?),
-        PUBREC => ClientPacket::PubRec(only_packet_id(body)?),
-        PUBREL => ClientPacket::PubRel(only_packet_id(body)?),
-        PUBCOMP => ClientPacket::PubComp(only_packet_id(body)?),
-        SUBSCRIBE => ClientPacket::Subscribe(read_subscribe(header, frame)?),
-        UNSUBSCRIBE => ClientPacket::Unsubscribe(read_unsubscribe(header, frame)?),
-        PINGREQ if body.is_empty() => ClientPacket::PingReq,
-        DISCONNECT if body.is_empty() => ClientPacket::Disconnect,
-        PINGREQ | DISCONNECT => return Err(Violation::Malformed),
+        PUBLISH => ClientPacket::Publish(read_publish(flags, body, version)?),
+        PUBACK => {
+            let (packet_id, refused) = read_acknowledgement(fields, version, reason::OF_RECEIPT)?;
+            ClientPacket::PubAck { packet_id, refused }
+        }
+        PUBREC => {
+            let (packet_id, refused) = read_acknowledgement(fields, version, reason::OF_RECEIPT)?;
+            ClientPacket::PubRec { packet_id, refused }
+        }
+        PUBREL => ClientPacket::PubRel(read_acknowledgement(fields, version, reason::OF_RELEASE)?.0),
+        PUBCOMP => ClientPacket::PubComp(read_acknowledgement(fields, version, reason::OF_RELEASE)?.0),
+        SUBSCRIBE => ClientPacket::Subscribe(read_subscribe(fields, version)?),
+        UNSUBSCRIBE => read_unsubscribe(fields, version)?,
+        PINGREQ => {
+            fields.end()?;
+            ClientPacket::PingReq
+        }
+        DISCONNECT => ClientPacket::Disconnect { session_expiry: read_disconnect(fields, version)? },
         _ => return Err(Violation::UnexpectedPacket),
     };
-    Ok(Some((packet, frame.len())))
+    Ok(Some((packet, length)))
 }
 
 /// The CONNECT at the beginning of `bytes` and its length, or `None` if it is not complete yet.
@@ -100,272 +222,173 @@ pub(crate) fn decode_connect(bytes: &[u8], size_max: usize) -> Result<Option<(Co
     if bytes.first().is_some_and(|first| *first != CONNECT << 4) {
         return Err(Violation::UnexpectedPacket);
     }
-    let Some((_, frame)) = frame(bytes, size_max)? else {
+    let Some(Frame { body, length, .. }) = frame(bytes, size_max)? else {
         return Ok(None);
     };
-    Ok(Some((connect::read(frame_body(frame))?, frame.len())))
+    Ok(Some((connect::read(body)?, length)))
 }
 
-const CONNECT: u8 = 1;
-const PUBLISH: u8 = 3;
-const PUBACK: u8 = 4;
-const PUBREC: u8 = 5;
-const PUBREL: u8 = 6;
-const PUBCOMP: u8 = 7;
-const SUBSCRIBE: u8 = 8;
-const UNSUBSCRIBE: u8 = 10;
-const PINGREQ: u8 = 12;
-const DISCONNECT: u8 = 14;
+/// Whether `bytes` begin like a CONNECT of version 5 or later, whose sender understands reasons. For bytes that could
+/// not be read as one.
+pub(crate) fn understands_reasons(bytes: &[u8]) -> bool {
+    let mut fields = Fields(bytes);
+    fields.u8().is_ok_and(|first| first == CONNECT << 4)
+        && fields.variable_padded().is_ok()
+        && fields.bytes().is_ok_and(|name| name == b"MQTT")
+        && fields.u8().is_ok_and(|version| version >= 5)
+}
 
-fn frame(bytes: &[u8], size_max: usize) -> Result<Option<(FixedHeader, &[u8])>, Violation> {
-    match check(bytes.iter(), size_max) {
-        Ok(header) => Ok(Some((header, bytes.get(..header.frame_length()).ok_or(Violation::Malformed)?))),
-        Err(Error::InsufficientBytes(_)) => Ok(None),
-        Err(Error::PayloadSizeLimitExceeded(size)) => Err(Violation::TooLarge(size)),
-        Err(error) => Err(error.into()),
+struct Frame<'a> {
+    /// Packet type and flags.
+    first: u8,
+    /// What follows the fixed header.
+    body: &'a [u8],
+    /// Length of the packet.
+    length: usize,
+}
+
+fn frame(bytes: &[u8], size_max: usize) -> Result<Option<Frame<'_>>, Violation> {
+    let Some((first, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    let mut fields = Fields(rest);
+    let remaining = match fields.variable_padded() {
+        Ok(remaining) => usize::try_from(remaining).map_err(|_| Violation::Malformed)?,
+        // Four bytes would have been enough for any length.
+        Err(_) if rest.len() < 4 && rest.iter().all(|byte| byte & 0x80 != 0) => return Ok(None),
+        Err(violation) => return Err(violation),
+    };
+    if remaining > size_max {
+        return Err(Violation::TooLarge(remaining));
     }
+    let header = bytes.len() - fields.0.len();
+    let length = header + remaining;
+    Ok(bytes.get(header..length).map(|body| Frame { first: *first, body, length }))
 }
 
-/// What follows the fixed header of a complete frame.
-fn frame_body(frame: &[u8]) -> &[u8] {
-    let length_bytes = frame.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
-    frame.get(1 + length_bytes..).unwrap_or_default()
-}
-
-fn only_packet_id(body: &[u8]) -> Result<u16, Violation> {
-    let bytes: [u8; 2] = body.try_into().map_err(|_| Violation::Malformed)?;
-    non_zero(u16::from_be_bytes(bytes))
-}
-
-fn non_zero(packet_id: u16) -> Result<u16, Violation> {
-    if packet_id == 0 { Err(Violation::PacketIdZero) } else { Ok(packet_id) }
-}
-
-fn read_publish(header: FixedHeader, frame: &[u8]) -> Result<Publish, Violation> {
-    // The copy is of just this packet, so that a message kept for long does not keep a large read buffer alive.
-    let publish = Publish::read(header, Bytes::copy_from_slice(frame))?;
-    if !is_topic_name(&publish.topic) {
-        return Err(Violation::InvalidTopic);
-    }
-    if publish.dup && publish.qos == QoS::AtMostOnce {
+fn read_publish(flags: u8, body: &[u8], version: Version) -> Result<Publish, Violation> {
+    let (dup, retain) = (flags & 8 != 0, flags & 1 != 0);
+    let qos = read_qos(flags >> 1 & 3).ok_or(Violation::Malformed)?;
+    if dup && qos == QoS::AtMostOnce {
         return Err(Violation::DupWithoutAck);
     }
-    Ok(publish)
+    // The copy is of just this packet, so that a message kept for long does not keep a large read buffer alive.
+    let packet = Bytes::copy_from_slice(body);
+    let mut fields = Fields(&packet);
+    let topic = fields.text()?;
+    let packet_id = if qos == QoS::AtMostOnce { 0 } else { fields.packet_id()? };
+    let properties = match version {
+        Version::V311 => properties::OfPublish::default(),
+        Version::V5 => properties::of_publish(&packet, &mut fields)?,
+    };
+    if !is_topic_name(topic) {
+        return Err(Violation::InvalidTopic);
+    }
+    Ok(Publish {
+        dup,
+        qos,
+        retain,
+        topic: topic.into(),
+        packet_id,
+        expiry: properties.expiry,
+        properties: properties.passed_on,
+        payload: packet.slice_ref(fields.0),
+    })
 }
 
-fn read_subscribe(header: FixedHeader, frame: &[u8]) -> Result<Subscribe, Violation> {
-    let subscribe = Subscribe::read(header, Bytes::copy_from_slice(frame))?;
-    non_zero(subscribe.pkid)?;
-    let mut rest = frame_body(frame).get(2..).unwrap_or_default();
-    // The library masks the six reserved bits above each QoS.
-    for filter in &subscribe.filters {
-        let (this, others) = rest.split_at_checked(2 + filter.path.len() + 1).ok_or(Violation::Malformed)?;
-        if this.last().is_none_or(|options| options & !3 != 0) {
+fn read_qos(bits: u8) -> Option<QoS> {
+    match bits {
+        0 => Some(QoS::AtMostOnce),
+        1 => Some(QoS::AtLeastOnce),
+        2 => Some(QoS::ExactlyOnce),
+        _ => None,
+    }
+}
+
+/// The packet identifier, and whether the reason, which must be among `allowed`, says that something failed.
+fn read_acknowledgement(mut fields: Fields<'_>, version: Version, allowed: &[u8]) -> Result<(u16, bool), Violation> {
+    let packet_id = fields.packet_id()?;
+    if version == Version::V311 {
+        fields.end()?;
+        return Ok((packet_id, false));
+    }
+    let code = read_reason(&mut fields, allowed)?;
+    if !fields.is_empty() {
+        Properties::split(&mut fields, &[id::REASON_STRING, id::USER])?.skip()?;
+    }
+    fields.end()?;
+    Ok((packet_id, reason::is_failure(code)))
+}
+
+/// The reason code, which may be left out if it is 0.
+fn read_reason(fields: &mut Fields<'_>, allowed: &[u8]) -> Result<u8, Violation> {
+    let code = if fields.is_empty() { 0 } else { fields.u8()? };
+    if allowed.contains(&code) { Ok(code) } else { Err(Violation::ReasonCode(code)) }
+}
+
+fn read_subscribe(mut fields: Fields<'_>, version: Version) -> Result<Subscribe<'_>, Violation> {
+    let packet_id = fields.packet_id()?;
+    let mut identified = false;
+    if version == Version::V5 {
+        let mut properties = Properties::split(&mut fields, &[id::SUBSCRIPTION_ID, id::USER])?;
+        while let Some((id, _)) = properties.next()? {
+            identified |= id == id::SUBSCRIPTION_ID;
+        }
+    }
+    let mut filters = Vec::new();
+    while !fields.is_empty() {
+        let filter = fields.text()?;
+        let options = fields.u8()?;
+        let reserved = if version == Version::V5 { 0xc0 } else { 0xfc };
+        if options & reserved != 0 {
             return Err(Violation::ReservedFlags);
         }
-        rest = others;
+        let qos = read_qos(options & 3).ok_or(Violation::SubscriptionOptions)?;
+        if options >> 4 == 3 {
+            return Err(Violation::SubscriptionOptions);
+        }
+        filters.push(SubscribeFilter { filter, qos, no_local: options & 4 != 0 });
     }
-    Ok(subscribe)
-}
-
-fn read_unsubscribe(header: FixedHeader, frame: &[u8]) -> Result<Unsubscribe, Violation> {
-    if frame_body(frame).len() < 4 {
+    if filters.is_empty() {
         return Err(Violation::Malformed);
     }
-    let unsubscribe = Unsubscribe::read(header, Bytes::copy_from_slice(frame))?;
-    non_zero(unsubscribe.pkid)?;
-    Ok(unsubscribe)
+    Ok(Subscribe { packet_id, identified, filters })
 }
 
-/// How an outgoing PUBLISH is delivered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Quality {
-    AtMostOnce,
-    /// QoS 1 or 2.
-    Acknowledged {
-        qos: QoS,
-        packet_id: u16,
-        dup: bool,
-    },
-}
-
-/// Appends a PUBLISH without RETAIN. `topic` is at most 65,535 bytes long.
-pub(crate) fn write_publish(out: &mut BytesMut, topic: &str, payload: &[u8], quality: Quality) {
-    let (flags, packet_id) = match quality {
-        Quality::AtMostOnce => (0, None),
-        Quality::Acknowledged { qos, packet_id, dup } => ((qos as u8) << 1 | u8::from(dup) << 3, Some(packet_id)),
-    };
-    let length = 2 + topic.len() + packet_id.map_or(0, |_| 2) + payload.len();
-    out.reserve(5 + length);
-    out.put_u8(PUBLISH << 4 | flags);
-    write_remaining_length(out, length);
-    out.put_u16(u16::try_from(topic.len()).unwrap_or(u16::MAX));
-    out.put_slice(topic.as_bytes());
-    if let Some(packet_id) = packet_id {
-        out.put_u16(packet_id);
+fn read_unsubscribe(mut fields: Fields<'_>, version: Version) -> Result<ClientPacket<'_>, Violation> {
+    let packet_id = fields.packet_id()?;
+    if version == Version::V5 {
+        Properties::split(&mut fields, &[id::USER])?.skip()?;
     }
-    out.put_slice(payload);
+    let mut filters = Vec::new();
+    while !fields.is_empty() {
+        filters.push(fields.text()?);
+    }
+    if filters.is_empty() {
+        return Err(Violation::Malformed);
+    }
+    Ok(ClientPacket::Unsubscribe { packet_id, filters })
 }
 
-/// Longest remaining length that MQTT can express.
-pub(crate) const REMAINING_LENGTH_MAX: usize = 268_435_455;
-
-fn write_remaining_length(out: &mut BytesMut, mut length: usize) {
-    loop {
-        let low = (length & 0x7f) as u8;
-        length >>= 7;
-        if length == 0 {
-            out.put_u8(low);
-            return;
+/// The new expiry of the session, if there is one.
+fn read_disconnect(mut fields: Fields<'_>, version: Version) -> Result<Option<u32>, Violation> {
+    let mut expiry = None;
+    if version == Version::V5 {
+        // Which reason it is makes no difference: wills, which one of them asks for, are not published.
+        read_reason(&mut fields, reason::OF_DISCONNECT)?;
+        if !fields.is_empty() {
+            let allowed = &[id::SESSION_EXPIRY, id::REASON_STRING, id::USER];
+            let mut properties = Properties::split(&mut fields, allowed)?;
+            while let Some(property) = properties.next()? {
+                if let (id::SESSION_EXPIRY, Value::Number(seconds)) = property {
+                    expiry = Some(seconds);
+                }
+            }
         }
-        out.put_u8(low | 0x80);
     }
-}
-
-/// Appends the acknowledgement of a PUBLISH.
-pub(crate) fn write_ack(out: &mut BytesMut, packet_id: u16, kind: AckKind) {
-    match kind {
-        AckKind::PubAck => write_short(out, PUBACK << 4, packet_id),
-        AckKind::PubRec => write_short(out, PUBREC << 4, packet_id),
-    }
-}
-
-pub(crate) fn write_pubrel(out: &mut BytesMut, packet_id: u16) {
-    write_short(out, PUBREL << 4 | 2, packet_id);
-}
-
-pub(crate) fn write_pubcomp(out: &mut BytesMut, packet_id: u16) {
-    write_short(out, PUBCOMP << 4, packet_id);
-}
-
-pub(crate) fn write_unsuback(out: &mut BytesMut, packet_id: u16) {
-    write_short(out, 11 << 4, packet_id);
-}
-
-pub(crate) fn write_pingresp(out: &mut BytesMut) {
-    out.put_slice(&[13 << 4, 0]);
-}
-
-/// Appends SUBACK with one code for each filter: the granted QoS or 0x80.
-pub(crate) fn write_suback(out: &mut BytesMut, packet_id: u16, codes: &[u8]) {
-    out.put_u8(9 << 4);
-    write_remaining_length(out, 2 + codes.len());
-    out.put_u16(packet_id);
-    out.put_slice(codes);
-}
-
-/// CONNACK with a return code, 0 for success.
-pub(crate) fn connack(session_present: bool, code: u8) -> [u8; 4] {
-    [2 << 4, 2, u8::from(session_present), code]
-}
-
-fn write_short(out: &mut BytesMut, first: u8, packet_id: u16) {
-    let [high, low] = packet_id.to_be_bytes();
-    out.put_slice(&[first, 2, high, low]);
+    fields.end()?;
+    Ok(expiry)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rumqttc::mqttbytes::v4::Packet;
-
-    use super::*;
-
-    const SIZE_MAX: usize = 1024;
-
-    fn refused(bytes: &[u8]) -> Violation {
-        decode(bytes, SIZE_MAX).expect_err("a violation")
-    }
-
-    #[test]
-    fn publish_topics_are_names() {
-        assert!(matches!(refused(b"\x30\x03\x00\x01+"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x05\x00\x03a/#"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x02\x00\x00"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x03\x00\x01\0"), Violation::InvalidTopic));
-        assert!(matches!(refused(b"\x30\x03\x00\x01\xff"), Violation::Codec(_)));
-        assert!(matches!(refused(b"\x38\x03\x00\x01a"), Violation::DupWithoutAck));
-        assert!(matches!(refused(b"\x36\x05\x00\x01a\x00\x01"), Violation::Codec(_)), "QoS 3");
-        assert!(matches!(refused(b"\x32\x05\x00\x01a\x00\x00"), Violation::Codec(Error::PacketIdZero)));
-    }
-
-    #[test]
-    fn fixed_header_flags_are_checked() {
-        for bytes in [
-            &b"\x80\x06\x00\x01\x00\x01a\x00"[..],
-            b"\xa0\x05\x00\x01\x00\x01a",
-            b"\x60\x02\x00\x01",
-            b"\x41\x02\x00\x01",
-            b"\xc1\x00",
-            b"\xe1\x00",
-        ] {
-            assert!(matches!(refused(bytes), Violation::ReservedFlags), "{bytes:?}");
-        }
-        assert!(matches!(refused(b"\x82\x06\x00\x01\x00\x01a\x04"), Violation::ReservedFlags), "option bits");
-    }
-
-    #[test]
-    fn lengths_must_be_exact() {
-        for bytes in [
-            &b"\x40\x03\x00\x01\x00"[..],
-            b"\x40\x01\x00",
-            b"\xc0\x01\x00",
-            b"\xe0\x01\x00",
-            b"\x82\x02\x00\x01",
-            b"\xa2\x02\x00\x01",
-            b"\x82\x05\x00\x01\x00\x01a",
-            b"\x30\x80\x80\x80\x80\x01",
-        ] {
-            assert!(decode(bytes, SIZE_MAX).is_err(), "{bytes:?}");
-        }
-        assert!(matches!(refused(b"\x30\x81\x08"), Violation::TooLarge(1025)));
-        assert!(matches!(refused(b"\x40\x02\x00\x00"), Violation::PacketIdZero));
-        assert!(decode(b"\x30\x80", SIZE_MAX).expect("incomplete").is_none());
-    }
-
-    #[test]
-    fn packets_of_a_server_are_unexpected() {
-        for kind in [0, 1, 2, 9, 11, 13, 15] {
-            let outcome = decode(&[kind << 4, 0], SIZE_MAX);
-            assert!(matches!(outcome, Err(Violation::UnexpectedPacket)), "{kind}: {outcome:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_library_reads_what_is_written(
-            topic in "[a-z/]{1,300}",
-            payload in prop::collection::vec(any::<u8>(), 0..20_000),
-            packet_id in 1_u16..,
-            dup in any::<bool>(),
-            qos in 0_u8..3,
-        ) {
-            let qos = rumqttc::mqttbytes::qos(qos).expect("0 to 2");
-            let quality = match qos {
-                QoS::AtMostOnce => Quality::AtMostOnce,
-                qos => Quality::Acknowledged { qos, packet_id, dup },
-            };
-            let mut out = BytesMut::new();
-            write_publish(&mut out, &topic, &payload, quality);
-            let Packet::Publish(read) = Packet::read(&mut out, usize::MAX).expect("a packet") else {
-                panic!("not a PUBLISH");
-            };
-            prop_assert!(out.is_empty());
-            prop_assert_eq!(read.topic, topic);
-            prop_assert_eq!(&read.payload[..], &payload[..]);
-            prop_assert_eq!(read.qos, qos);
-            prop_assert!(!read.retain);
-            if qos != QoS::AtMostOnce {
-                prop_assert_eq!((read.pkid, read.dup), (packet_id, dup));
-            }
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(Some((_, consumed))) = decode(&bytes, SIZE_MAX) {
-                prop_assert!(consumed <= bytes.len());
-            }
-            let _ = decode_connect(&bytes, SIZE_MAX);
-        }
-    }
-}
+mod tests;

@@ -9,13 +9,15 @@ use tokio::time::{timeout, timeout_at};
 use tracing::debug;
 
 use super::Core;
-use super::codec::{self, Connect, Violation};
+use super::codec::{self, Connect, Reason, Version, Violation, Welcome};
 use super::connection::{Attachment, Connection, ConnectionShared};
 use super::policy::{Client, ConnectInfo, ConnectRefusal};
 use super::registry::Keeping;
 use super::serve::Origin;
+use super::session::Session;
+use super::terms::Terms;
 
-/// CONNACK return code for a protocol version other than 3.1.1.
+/// CONNACK return code of version 3.1.1 for another version of the protocol.
 const UNACCEPTABLE_VERSION: u8 = 1;
 
 /// Takes a connection through its CONNECT. `None` if it came to nothing; the stream is closed then.
@@ -33,23 +35,21 @@ where
         return None;
     };
     let refusal = match outcome {
-        Ok(Accepted { client, connect, rest }) => return Some(attach(core, stream, client, &connect, rest)),
+        Ok(accepted) => return attach(core, stream, accepted),
         Err(refusal) => refusal,
     };
     debug!(%peer, %refusal, "connection refused");
-    let code = match refusal {
+    match &refusal {
         Refusal::Network(_) => return None,
-        Refusal::Violation(Violation::UnsupportedVersion(_)) => UNACCEPTABLE_VERSION,
-        Refusal::Violation(_) => {
+        Refusal::Violation { violation, .. } if violation.is_of_protocol() => {
             core.stats.protocol_violations.increment();
-            return None;
         }
-        Refusal::Refused(refusal) => return_code(refusal),
-    };
-    core.stats.connects_refused.increment();
+        Refusal::Violation { .. } | Refusal::Policy { .. } => core.stats.connects_refused.increment(),
+    }
+    let answer = refusal.answer();
     // Nothing depends on whether the refusal arrives.
     let _ = timeout(limit, async {
-        stream.write_all(&codec::connack(false, code)).await?;
+        stream.write_all(&answer).await?;
         stream.shutdown().await
     })
     .await;
@@ -59,6 +59,8 @@ where
 struct Accepted {
     client: Client,
     connect: Connect,
+    /// Whether the broker has chosen the client identifier.
+    assigned: bool,
     /// What the client sent behind CONNECT, which it may do without waiting for CONNACK.
     rest: BytesMut,
 }
@@ -67,10 +69,42 @@ struct Accepted {
 enum Refusal {
     #[error("the network connection was lost: {0}")]
     Network(#[from] std::io::Error),
-    #[error("protocol violation: {0}")]
-    Violation(#[from] Violation),
-    #[error("refused: {0:?}")]
-    Refused(ConnectRefusal),
+    #[error("protocol violation: {violation}")]
+    Violation { violation: Violation, understands_reasons: bool },
+    #[error("refused: {refusal:?}")]
+    Policy { refusal: ConnectRefusal, version: Version },
+}
+
+impl Refusal {
+    /// What the client is told, if anything.
+    fn answer(&self) -> BytesMut {
+        let mut answer = BytesMut::new();
+        match self {
+            Self::Network(_) => {}
+            Self::Violation { violation, understands_reasons: true } => {
+                codec::write_refusal(&mut answer, violation.reason(), &violation.to_string());
+            }
+            Self::Violation { violation: Violation::UnsupportedVersion(_), .. } => {
+                answer.extend_from_slice(&codec::connack_v311(false, UNACCEPTABLE_VERSION));
+            }
+            Self::Violation { .. } => {}
+            Self::Policy { refusal, version: Version::V311 } => {
+                answer.extend_from_slice(&codec::connack_v311(false, return_code(*refusal)));
+            }
+            Self::Policy { refusal, version: Version::V5 } => {
+                let (reason, explanation) = reason(*refusal);
+                codec::write_refusal(&mut answer, reason, explanation);
+            }
+        }
+        answer
+    }
+}
+
+impl Violation {
+    /// Whether it is against the protocol, and not just something that this broker does not offer.
+    fn is_of_protocol(&self) -> bool {
+        !matches!(self, Self::UnsupportedVersion(_) | Self::AuthenticationMethod | Self::Retained)
+    }
 }
 
 fn return_code(refusal: ConnectRefusal) -> u8 {
@@ -82,13 +116,25 @@ fn return_code(refusal: ConnectRefusal) -> u8 {
     }
 }
 
+fn reason(refusal: ConnectRefusal) -> (Reason, &'static str) {
+    match refusal {
+        ConnectRefusal::ClientIdRejected => (Reason::ClientIdRejected, "the client identifier is not allowed"),
+        ConnectRefusal::Unavailable => (Reason::Unavailable, "the server cannot serve this now"),
+        ConnectRefusal::BadCredentials => (Reason::BadCredentials, "wrong user name or password"),
+        ConnectRefusal::NotAuthorized => (Reason::NotAuthorized, "not authorized to connect"),
+    }
+}
+
 async fn authenticate<S>(core: &Core, stream: &mut S, origin: Origin) -> Result<Accepted, Refusal>
 where
     S: AsyncRead + Unpin,
 {
     let mut rest = BytesMut::with_capacity(512);
     let mut connect = loop {
-        if let Some((connect, length)) = codec::decode_connect(&rest, core.limits.connect_bytes_max)? {
+        let decoded = codec::decode_connect(&rest, core.limits.connect_bytes_max).map_err(|violation| {
+            Refusal::Violation { violation, understands_reasons: codec::understands_reasons(&rest) }
+        })?;
+        if let Some((connect, length)) = decoded {
             drop(rest.split_to(length));
             break connect;
         }
@@ -96,13 +142,16 @@ where
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
     };
-    let client_id: Arc<str> = if !connect.client_id.is_empty() {
+    let version = connect.version;
+    let refused = |refusal| Refusal::Policy { refusal, version };
+    let assigned = connect.client_id.is_empty();
+    let client_id: Arc<str> = if !assigned {
         std::mem::take(&mut connect.client_id).into()
-    } else if connect.clean_session {
+    } else if connect.clean_start || version == Version::V5 {
         core.unused_client_id()
     } else {
-        // MQTT 3.1.1 §3.1.3.1: a session to be kept needs a name.
-        return Err(Refusal::Refused(ConnectRefusal::ClientIdRejected));
+        // MQTT 3.1.1 §3.1.3.1: a session to be kept needs a name, and the client would never learn ours.
+        return Err(refused(ConnectRefusal::ClientIdRejected));
     };
     let Origin { peer, certificate, .. } = origin;
     let info = ConnectInfo {
@@ -112,30 +161,70 @@ where
         certificate,
         peer,
     };
-    let identity = core.policy.authenticate(&info).await.map_err(Refusal::Refused)?;
+    let identity = core.policy.authenticate(&info).await.map_err(refused)?;
     let client = Client { client_id: info.client_id, identity, peer: Some(peer) };
-    Ok(Accepted { client, connect, rest })
+    Ok(Accepted { client, connect, assigned, rest })
 }
 
-fn attach<S>(core: &Arc<Core>, stream: S, client: Client, connect: &Connect, rest: BytesMut) -> Connection<S>
+fn attach<S>(core: &Arc<Core>, stream: S, accepted: Accepted) -> Option<Connection<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let shared = Arc::new(ConnectionShared::new(Arc::new(client)));
-    let expiry = if connect.clean_session { Duration::ZERO } else { core.limits.offline_expiry };
-    let keeping = Keeping { clean_start: connect.clean_session, expiry };
-    let (session, resumed) = core.attach(&shared, keeping);
+    let Accepted { client, connect, assigned, rest } = accepted;
+    let terms = Terms::of(&connect, &core.limits);
+    let shared = Arc::new(ConnectionShared::new(Arc::new(client), terms));
+    let expiry = core.session_expiry(connect.session_expiry);
+    let (session, resumed) = core.attach(&shared, Keeping { clean_start: connect.clean_start, expiry });
     if resumed {
-        // What the client may do can have changed since it subscribed.
+        core.withdraw_denied(&session, &shared.client);
+    }
+    let client_id = &shared.client.client_id;
+    debug!(%client_id, peer = ?shared.client.peer, version = ?terms.version, resumed, "client connected");
+    let mut output = BytesMut::new();
+    match terms.version {
+        Version::V311 => output.extend_from_slice(&codec::connack_v311(resumed, 0)),
+        Version::V5 => {
+            let granted = whole_seconds(expiry);
+            let welcome = Welcome {
+                session_present: resumed,
+                session_expiry: Some(granted).filter(|granted| *granted != connect.session_expiry),
+                receive_max: u16::try_from(core.limits.receive_max()).unwrap_or(u16::MAX),
+                packet_bytes_max: u32::try_from(codec::packet_bytes(core.limits.packet_bytes_max)).unwrap_or(u32::MAX),
+                assigned_client_id: assigned.then_some(&**client_id),
+            };
+            codec::write_welcome(&mut output, &welcome);
+        }
+    }
+    let fits = output.len() <= terms.packet_bytes_max;
+    let attachment = Attachment::new(Arc::clone(core), session, shared);
+    if !fits {
+        debug!("a client that takes no packet as large as CONNACK");
+        core.stats.connects_refused.increment();
+        return None;
+    }
+    Some(Connection::new(attachment, stream, rest, output, connect.keep_alive))
+}
+
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(Connect::NEVER)
+}
+
+impl Core {
+    /// How long a session outlives its connection if its client wishes for `seconds`.
+    pub(crate) fn session_expiry(&self, seconds: u32) -> Duration {
+        match seconds {
+            Connect::NEVER => self.limits.offline_expiry,
+            seconds => Duration::from_secs(u64::from(seconds)).min(self.limits.offline_expiry),
+        }
+    }
+
+    /// Ends the subscriptions that a client may no longer have: its rights can have changed since it subscribed.
+    fn withdraw_denied(&self, session: &Session, client: &Client) {
         for filter in session.filters() {
-            if !core.policy.may_subscribe(&shared.client, filter.as_str()) {
-                core.stats.subscriptions_denied.increment();
-                core.router.unsubscribe(&session, &filter);
+            if !self.policy.may_subscribe(client, filter.as_str()) {
+                self.stats.subscriptions_denied.increment();
+                self.router.unsubscribe(session, &filter);
             }
         }
     }
-    debug!(client_id = %shared.client.client_id, peer = ?shared.client.peer, resumed, "client connected");
-    let output = BytesMut::from(&codec::connack(resumed, 0)[..]);
-    let attachment = Attachment::new(Arc::clone(core), session, shared);
-    Connection::new(attachment, stream, rest, output, connect.keep_alive)
 }

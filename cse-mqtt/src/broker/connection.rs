@@ -18,15 +18,18 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Core;
 use super::acks::{AckKind, AckQueue};
-use super::codec::{self, Violation};
+use super::codec::{self, Reason, Version, Violation};
+use super::hold::Hold;
 use super::link::{Inbound, LinkShared, Push};
 use super::policy::Client;
+use super::replies::ReplyQueue;
 use super::session::Session;
+use super::terms::Terms;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -55,7 +58,9 @@ pub(crate) enum Ending {
 /// What others may do with a connection while its task runs.
 pub(crate) struct ConnectionShared {
     pub(crate) client: Arc<Client>,
+    pub(crate) terms: Terms,
     acks: Mutex<AckQueue>,
+    replies: Mutex<ReplyQueue>,
     waker: AtomicWaker,
     ending: AtomicU8,
     draining: AtomicBool,
@@ -64,10 +69,12 @@ pub(crate) struct ConnectionShared {
 }
 
 impl ConnectionShared {
-    pub(crate) fn new(client: Arc<Client>) -> Self {
+    pub(crate) fn new(client: Arc<Client>, terms: Terms) -> Self {
         Self {
             client,
+            terms,
             acks: Mutex::default(),
+            replies: Mutex::default(),
             waker: AtomicWaker::new(),
             ending: AtomicU8::new(0),
             draining: AtomicBool::new(false),
@@ -107,6 +114,19 @@ impl ConnectionShared {
         }
     }
 
+    /// What the reply with this number waited for is stored.
+    pub(crate) fn complete_reply(&self, sequence: u64) {
+        let is_head = self.replies.lock().complete(sequence);
+        if is_head {
+            self.wake();
+        }
+    }
+
+    /// Changes the reason of an acknowledgement that waits for nobody, and so has not been sent.
+    pub(crate) fn set_reason(&self, sequence: u64, reason: Reason) {
+        self.acks.lock().set_reason(sequence, reason);
+    }
+
     /// `true` if the connection was not waiting for this link yet.
     pub(crate) fn begin_waiting(&self, link: u64) -> bool {
         self.waits_for_link.swap(link, Ordering::AcqRel) != link
@@ -141,6 +161,20 @@ pub(crate) enum Closed {
     Expelled,
     #[error("the broker is stopping")]
     Drained,
+}
+
+impl Closed {
+    /// What a client of version 5 is told in DISCONNECT, if anything.
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::ByClient | Self::Lost(_) => None,
+            Self::Violation(violation) => Some(violation.reason()),
+            Self::KeepAlive => Some(Reason::KeepAliveTimeout),
+            Self::TakenOver => Some(Reason::TakenOver),
+            Self::Expelled => Some(Reason::AdministrativeAction),
+            Self::Drained => Some(Reason::ShuttingDown),
+        }
+    }
 }
 
 /// Detaches the session however the task of the connection ends.
@@ -180,6 +214,8 @@ pub(crate) struct Connection<S> {
     pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
     /// Acknowledgements not written yet.
     unacknowledged: usize,
+    /// Replies that wait for being stored.
+    unreplied: usize,
     silence: Option<Silence>,
 }
 
@@ -208,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unflushed: false,
             to_links: VecDeque::new(),
             unacknowledged: 0,
+            unreplied: 0,
             silence,
         }
     }
@@ -221,13 +258,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
             _ => {}
         }
-        let Self { attachment, mut stream, .. } = self;
-        // The session need not wait for the good-byes of TLS and WebSocket.
+        let Self { attachment, mut stream, mut output, .. } = self;
+        let terms = attachment.shared.terms;
+        // The session need not wait for the good-byes.
         drop(attachment);
-        if !matches!(closed, Closed::Lost(_)) {
-            let _ = timeout(FAREWELL_MAX, stream.shutdown()).await;
+        match closed.reason() {
+            Some(reason) if terms.version == Version::V5 => {
+                codec::write_disconnect(&mut output, reason, &closed.to_string(), terms.packet_bytes_max);
+                // On the heap, so that connections that live need no room for it.
+                let _ = timeout(FAREWELL_MAX, Box::pin(farewell(stream, output))).await;
+            }
+            _ if matches!(closed, Closed::Lost(_)) => {}
+            _ => {
+                let _ = timeout(FAREWELL_MAX, stream.shutdown()).await;
+            }
         }
         closed
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.attachment.shared.terms.version
     }
 
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
@@ -322,6 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Handles complete packets until there is none, or back-pressure. Gives the number of bytes done.
     fn handle_input(&mut self, bytes: &[u8]) -> Result<usize, Closed> {
         let packet_bytes_max = self.attachment.core.limits.packet_bytes_max;
+        let version = self.version();
         let mut handled = 0;
         self.paused = false;
         loop {
@@ -330,7 +381,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.paused = !rest.is_empty();
                 break;
             }
-            let Some((packet, length)) = codec::decode(rest, packet_bytes_max)? else {
+            let Some((packet, length)) = codec::decode(rest, packet_bytes_max, version)? else {
                 break;
             };
             handled += length;
@@ -349,7 +400,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn must_pause(&self) -> bool {
         self.to_links.len() >= LINK_BATCH
-            || self.unacknowledged >= self.attachment.core.limits.unacknowledged_max
+            || self.unreplied >= self.attachment.core.limits.unacknowledged_max
+            || (self.unacknowledged >= self.attachment.core.limits.unacknowledged_max
+                // Version 5 has been told, and what comes beyond it is a violation.
+                && self.version() == Version::V311)
             || self.output.len() >= OUTPUT_BYTES
     }
 
@@ -370,9 +424,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Appends an acknowledgement that waits for `decisions`; gives its sequence number.
-    pub(super) fn push_ack(&mut self, packet_id: u16, kind: AckKind, decisions: u32) -> u64 {
+    pub(super) fn push_ack(&mut self, packet_id: u16, kind: AckKind, reason: Reason, decisions: u32) -> u64 {
         self.unacknowledged += 1;
-        self.attachment.shared.acks.lock().push(packet_id, kind, decisions)
+        self.attachment.shared.acks.lock().push(packet_id, kind, reason, decisions)
+    }
+
+    /// Whether a client of version 5 has sent all that it may send without acknowledgement.
+    pub(super) fn has_reached_receive_max(&self) -> bool {
+        self.unacknowledged >= self.attachment.core.limits.receive_max()
+    }
+
+    /// Writes a packet that says that something is stored: now, if it is, or as soon as it is.
+    pub(super) fn reply_when_stored(&mut self, write: impl FnOnce(&mut BytesMut)) -> Result<(), Violation> {
+        let Attachment { session, shared, .. } = &self.attachment;
+        let is_stored = self.unreplied == 0 && session.is_up_to_date();
+        let mut waiting = BytesMut::new();
+        let out = if is_stored { &mut self.output } else { &mut waiting };
+        let before = out.len();
+        write(out);
+        if out.len() - before > shared.terms.packet_bytes_max {
+            out.truncate(before);
+            return Err(Violation::AnswerTooLarge);
+        }
+        if !is_stored {
+            self.unreplied += 1;
+            let sequence = shared.replies.lock().push(waiting.freeze());
+            session.when_stored(Hold::reply(Arc::clone(shared), sequence));
+        }
+        Ok(())
     }
 
     // === output ===
@@ -382,10 +461,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let before = self.output.len();
         if self.unacknowledged > 0 {
             let mut acks = shared.acks.lock();
-            while let Some((packet_id, kind)) = acks.pop_ready() {
-                codec::write_ack(&mut self.output, packet_id, kind);
+            while let Some((packet_id, kind, reason)) = acks.pop_ready() {
+                codec::write_ack(&mut self.output, shared.terms.version, packet_id, kind, reason);
                 self.unacknowledged -= 1;
             }
+        }
+        if self.unreplied > 0 {
+            let mut replies = shared.replies.lock();
+            while let Some(packet) = replies.pop_ready() {
+                self.output.extend_from_slice(&packet);
+            }
+            self.unreplied = replies.len();
         }
         if self.output.len() < OUTPUT_BYTES {
             session.take_output(core, shared, &mut self.output, OUTPUT_BYTES);
@@ -426,6 +512,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.output.is_empty()
             && !self.unflushed
             && self.to_links.is_empty()
+            && self.unreplied == 0
             && shared.acks.lock().is_empty()
             && session.is_drained()
     }
@@ -451,4 +538,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             timer.as_mut().reset(due);
         }
     }
+}
+
+/// Writes what is left and ends. Input is read over until the client ends, too: unread input would reset the
+/// connection, and the client might not see what was written.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, output: BytesMut) -> io::Result<()> {
+    stream.write_all(&output).await?;
+    stream.shutdown().await?;
+    let mut ignored = [0; 2048];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
 }

@@ -42,7 +42,7 @@ pub struct Limits {
     pub filter_levels_max: usize,
     /// Messages with QoS 1 and 2 sent to one client and not acknowledged yet. Default 128.
     ///
-    /// Further messages wait in the client's queue.
+    /// Further messages wait in the client's queue. The receive maximum of a client of MQTT 5 may make it less.
     pub in_flight_max: usize,
     /// Messages waiting for one client, in flight or not. Default 10,000.
     ///
@@ -60,7 +60,8 @@ pub struct Limits {
     /// PUBLISH packets with QoS 1 and 2 of one connection that are not acknowledged yet, because the link has not
     /// accepted them. Default 1,024. Also the number of QoS 2 packet identifiers of one client awaiting PUBREL.
     ///
-    /// At the first bound the connection is not read from until the link accepts; at the second it is closed.
+    /// At the first bound the connection is not read from until the link accepts; at the second it is closed. Clients
+    /// of MQTT 5 are told as receive maximum (65,535 at most), and their connection is closed beyond it.
     pub unacknowledged_max: usize,
     /// Messages waiting in the queue of one link. Default 4,096.
     ///
@@ -80,6 +81,13 @@ pub struct Limits {
     ///
     /// After it the session is forgotten with its messages.
     pub offline_expiry: Duration,
+}
+
+impl Limits {
+    /// Receive maximum of version 5: at least 1, since 0 is not allowed.
+    pub(crate) fn receive_max(&self) -> usize {
+        self.unacknowledged_max.clamp(1, usize::from(u16::MAX))
+    }
 }
 
 impl Default for Limits {

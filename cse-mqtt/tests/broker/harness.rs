@@ -14,7 +14,7 @@ use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{
     ConnAck, ConnectReturnCode, Packet, PubAck, PubComp, PubRec, PubRel, Publish, SubAck, Subscribe, SubscribeFilter,
-    SubscribeReasonCode,
+    SubscribeReasonCode, Unsubscribe,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -153,6 +153,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The bytes of the next packet, shorter than 130 bytes, or `None` if the broker closed the connection.
+    pub(crate) async fn frame(&mut self) -> Option<Vec<u8>> {
+        within(self.frame_unlimited()).await
+    }
+
+    pub(crate) async fn frame_unlimited(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let [_, length, ..] = self.input[..] {
+                assert!(length < 128, "a short packet");
+                let length = usize::from(length) + 2;
+                if self.input.len() >= length {
+                    return Some(self.input.split_to(length).to_vec());
+                }
+            }
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// All bytes until the broker closes the connection.
+    pub(crate) async fn rest(&mut self) -> BytesMut {
+        while within(self.stream.read_buf(&mut self.input)).await.is_ok_and(|count| count > 0) {}
+        std::mem::take(&mut self.input)
+    }
+
     pub(crate) async fn connect(&mut self, id: &str, clean: bool) -> bool {
         self.send(&connect_bytes(id, clean, 0)).await;
         self.connected().await
@@ -179,6 +206,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         match self.next().await {
             Some(Packet::SubAck(SubAck { pkid: 77, return_codes })) => return_codes,
             other => panic!("no SUBACK: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        let mut unsubscribe = Unsubscribe::new(filter);
+        unsubscribe.pkid = 78;
+        self.packet(Packet::Unsubscribe(unsubscribe)).await;
+        match self.next().await {
+            Some(Packet::UnsubAck(acknowledgement)) => assert_eq!(acknowledgement.pkid, 78),
+            other => panic!("no UNSUBACK: {other:?}"),
         }
     }
 
@@ -238,6 +275,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// Takes the messages that are on their way, and those that follow at once.
+    pub(crate) async fn drain(&mut self, messages: &mut Vec<Publish>) {
+        let mut quiet = 0;
+        while quiet < 2 {
+            self.packet(Packet::PingReq).await;
+            quiet += 1;
+            loop {
+                match self.next().await {
+                    Some(Packet::PingResp) => break,
+                    Some(Packet::Publish(publish)) => {
+                        messages.push(publish);
+                        quiet = 0;
+                    }
+                    other => panic!("neither message nor PINGRESP: {other:?}"),
+                }
+            }
+        }
+    }
+
     /// Closes without DISCONNECT and waits until the other side has seen it.
     pub(crate) async fn vanish(self, broker: &TestBroker, id: &str) {
         drop(self);
@@ -266,6 +322,23 @@ pub(crate) fn connect_with(version: u8, flags: u8, keep_alive: u16, fields: &[&[
     } else {
         packet.extend([(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
     }
+    packet.extend(body);
+    packet
+}
+
+/// A CONNECT of version 5 with these properties and the fields behind them.
+pub(crate) fn connect5_with(flags: u8, keep_alive: u16, properties: &[u8], fields: &[&[u8]]) -> Vec<u8> {
+    let mut body = b"\x00\x04MQTT\x05".to_vec();
+    body.push(flags);
+    body.extend(keep_alive.to_be_bytes());
+    body.push(u8::try_from(properties.len()).expect("short"));
+    body.extend(properties);
+    for field in fields {
+        body.extend(u16::try_from(field.len()).expect("short").to_be_bytes());
+        body.extend(*field);
+    }
+    let mut packet = vec![0x10, u8::try_from(body.len()).expect("short")];
+    assert!(packet[1] < 128);
     packet.extend(body);
     packet
 }

@@ -4,6 +4,7 @@ mod harness;
 
 mod any_bytes;
 mod connecting;
+mod durable;
 mod expiry;
 mod limits;
 mod linking;
@@ -11,4 +12,6 @@ mod quality;
 mod sessions;
 mod stopping;
 mod subscribing;
+mod version5;
 mod with_rumqttc;
+mod with_rumqttc5;

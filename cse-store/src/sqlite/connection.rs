@@ -45,10 +45,7 @@ pub(super) async fn connect_writer(path: &Path, durability: Durability) -> Resul
     common(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match durability {
-            Durability::Full => SqliteSynchronous::Full,
-            Durability::Relaxed => SqliteSynchronous::Normal,
-        })
+        .synchronous(synchronous(durability))
         .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .pragma("journal_size_limit", LOG_BYTES_KEPT.to_string())
@@ -56,6 +53,34 @@ pub(super) async fn connect_writer(path: &Path, durability: Durability) -> Resul
         .thread_name(|_| "store-writer".into())
         .connect()
         .await
+}
+
+/// The connection of the file with MQTT sessions.
+pub(super) async fn connect_sessions(
+    path: &Path,
+    durability: Durability,
+    create: bool,
+) -> Result<SqliteConnection, sqlx::Error> {
+    common(path)
+        // Nobody else has business with the file, and acknowledgements wait: better to say soon what is wrong.
+        .busy_timeout(Duration::from_millis(500))
+        .create_if_missing(create)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous(durability))
+        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", LOG_BYTES_KEPT.to_string())
+        .pragma("temp_store", "MEMORY")
+        .thread_name(|_| "session-writer".into())
+        .connect()
+        .await
+}
+
+fn synchronous(durability: Durability) -> SqliteSynchronous {
+    match durability {
+        Durability::Full => SqliteSynchronous::Full,
+        Durability::Relaxed => SqliteSynchronous::Normal,
+    }
 }
 
 pub(super) async fn connect_reader(path: &Path) -> Result<SqliteConnection, sqlx::Error> {

@@ -141,7 +141,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Creates the directory, takes the lock and looks at the file from outside. Returns whether it is new.
-fn prepare_files(path: &Path) -> Result<(File, bool), OpenError> {
+pub(super) fn prepare_files(path: &Path) -> Result<(File, bool), OpenError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -256,7 +256,7 @@ async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
 }
 
 /// SQLite's own words for a damaged file become ours.
-fn database_error(path: &Path, error: sqlx::Error) -> OpenError {
+pub(super) fn database_error(path: &Path, error: sqlx::Error) -> OpenError {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref().and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff) {
         // SQLITE_CORRUPT, SQLITE_NOTADB

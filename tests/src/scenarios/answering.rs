@@ -64,7 +64,7 @@ pub async fn what_cannot_be_decoded_is_answered_where_possible(world: World) {
             sensor.publish(topic, payload).await;
         }
     }
-    sensor.publish("/oneM2M/req/Csensor/id-in/xml", "<m2m:rqp><rqi>other</rqi></m2m:rqp>").await;
+    sensor.publish("/oneM2M/req/Csensor/id-in/yaml", "<m2m:rqp><rqi>other</rqi></m2m:rqp>").await;
     sensor.answer_to("other").await.expect(4015);
     assert_eq!(sensor.retrieve("cse-in/sensor").await.expect(2000).resource()["aei"], "Csensor");
 }

@@ -11,6 +11,7 @@ mod expiry;
 mod external;
 mod form;
 mod hop;
+mod lanes;
 mod link;
 mod options;
 mod outbound;

@@ -176,8 +176,10 @@ impl<D: Dispatch> Receiver<D> {
         let (mut request, form) = match self.read(&topic, &inbound.payload) {
             Ok(read) => read,
             Err(refusal) => {
-                if refusal.is_none_or(|(response, form)| self.publish(&topic, form, *response)) {
-                    acknowledge(inbound.acknowledgement);
+                match refusal.map(|(response, form)| self.try_publish(&topic, form, *response, None)) {
+                    None => acknowledge(inbound.acknowledgement),
+                    Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
+                    Some(Err(())) => {}
                 }
                 return;
             }
@@ -241,14 +243,11 @@ impl<D: Dispatch> Receiver<D> {
             response.release_version = running.release_version;
             response
         });
-        let done = if running.wants_answer {
-            self.publish_followed(&topic, running.form, response, running.answer_expires)
+        if running.wants_answer {
+            self.publish_followed(&topic, running.form, response, running.answer_expires, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(topic.originator, &running.request_identifier, None);
-            true
-        };
-        if done {
             acknowledge(running.acknowledgement);
         }
     }
@@ -261,8 +260,7 @@ impl<D: Dispatch> Receiver<D> {
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let readable = written_as.filter(|serialization| serialization.is_supported());
-        let mut form = Form::bare(readable.unwrap_or(Serialization::Json));
+        let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
         let decoded = decoded.map(|primitive| {
             form.wrapped = primitive.wrapped;
             Request::from_map(primitive.parameters)
@@ -302,32 +300,26 @@ impl<D: Dispatch> Receiver<D> {
         Err(failure.map(|response| (Box::new(response), form)))
     }
 
-    /// Publishes an answer and remembers to follow it.
+    /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
     fn publish_followed(
         &mut self,
         topic: &Topic<'_>,
         form: Form,
         response: Response,
         expires: Option<Instant>,
-    ) -> bool {
+        acknowledgement: Option<Box<dyn Acknowledgement>>,
+    ) {
         let request_identifier = response.request_identifier.clone();
         match self.try_publish(topic, form, response, expires) {
-            Ok(receipt) => {
+            Ok(mut receipt) => {
+                acknowledge_answered(receipt.as_mut(), acknowledgement);
                 self.recall.answered(topic.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
                     self.common.stats.answers_forgotten.add(answers.take_forgotten());
                 }
-                true
             }
-            Err(()) => {
-                self.recall.answered(topic.originator, &request_identifier, None);
-                false
-            }
+            Err(()) => self.recall.answered(topic.originator, &request_identifier, None),
         }
-    }
-
-    fn publish(&self, topic: &Topic<'_>, form: Form, response: Response) -> bool {
-        self.try_publish(topic, form, response, None).is_ok()
     }
 
     fn try_publish(
@@ -383,6 +375,15 @@ impl<D: Dispatch> Receiver<D> {
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {
     if let Some(acknowledgement) = acknowledgement {
         acknowledgement.acknowledge();
+    }
+}
+
+/// Acknowledges a request whose answer has been published.
+fn acknowledge_answered(answer: Option<&mut Box<dyn Receipt>>, acknowledgement: Option<Box<dyn Acknowledgement>>) {
+    match (answer, acknowledgement) {
+        (Some(answer), Some(acknowledgement)) => answer.acknowledge_when_safe(acknowledgement),
+        (None, acknowledgement) => acknowledge(acknowledgement),
+        (Some(_), None) => {}
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum MqttVia {
 pub(crate) struct MqttConfig {
     /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
     pub(crate) via: MqttVia,
+    /// Sessions of the embedded broker survive a restart. Default: yes.
+    pub(crate) persistence: bool,
     /// Put before each topic, as in the point of access. Default: nothing.
     pub(crate) topic_prefix: Text,
     /// Longest time after which an equal message may still be a redelivery, on an external broker that does
@@ -71,6 +73,7 @@ impl MqttConfig {
         }
         Self {
             via,
+            persistence: section.value("persistence", true),
             topic_prefix,
             redelivery_window: section.within(
                 "redelivery-window",

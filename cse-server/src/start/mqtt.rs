@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
 use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy, Persister, PersisterStatus};
-use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
+use cse_mqtt::{BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use prometheus_client::registry::Registry;
 
 use super::listeners::MqttListeners;
@@ -39,6 +39,7 @@ impl Mqtt {
         let options = BindingOptions {
             own_points_of_access: own_points_of_access(config, listening),
             topic_prefix: mqtt.topic_prefix.to_string(),
+            early_draft: EarlyDraft { served: mqtt.early_draft.served, entities: mqtt.early_draft.entities.clone() },
             concurrent_requests_max: mqtt.requests_max,
             waiting_requests_max: mqtt.waiting_requests_max,
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
@@ -121,7 +122,8 @@ fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
     shown.chain(listening.points_of_access()).filter(|poa| poa.starts_with("mqtt")).map(|poa| poa.to_string()).collect()
 }
 
-fn external_options(broker: &ExternalBroker) -> ExternalOptions {
+/// How to be a client of an external broker.
+pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
     let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let client = &broker.client;
     let login = client

@@ -122,3 +122,6 @@ pub struct Primitive {
     /// Whether its root name stood around it; an answer is written likewise.
     pub wrapped: bool,
 }
+
+#[cfg(test)]
+mod tests;

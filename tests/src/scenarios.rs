@@ -2,12 +2,14 @@
 //!
 //! A test file takes all of them with [`mqtt_scenarios!`](crate::mqtt_scenarios) and says how its world starts.
 
+mod addressing;
 mod answering;
 mod notifying;
 mod speaking;
 mod tools;
 mod using;
 
+pub use addressing::*;
 pub use answering::*;
 pub use notifying::*;
 pub use speaking::*;
@@ -81,6 +83,10 @@ macro_rules! mqtt_scenarios {
             a_group_reaches_its_members
             discovery_lists_what_matches
             answers_come_on_the_topic_of_the_request
+            other_service_providers_are_spoken_to_by_absolute_names
+            a_registration_is_carried_out_once_for_each_credential
+            a_credential_is_good_for_registration_only
+            a_point_of_access_may_have_a_topic_prefix
             nobody_speaks_for_others
             what_cannot_be_decoded_is_answered_where_possible
             a_message_sent_twice_is_carried_out_once
@@ -101,6 +107,8 @@ macro_rules! mqtt_scenarios {
             hostile_payloads_are_refused_in_kind
             mosquitto_clients_are_served
             paho_clients_are_served
+            mosquitto_request_response_is_served
+            paho_clients_of_version_5_are_served
         }
     };
     ($start:expr => $($name:ident)*) => {

@@ -1,4 +1,4 @@
-//! Property: a primitive that is written in any serialization and read again is the same primitive.
+//! Property: a primitive that is written and read again is the same primitive, in every serialization.
 
 use std::time::Duration;
 
@@ -120,8 +120,8 @@ fn request() -> impl Strategy<Value = Request> {
     )
 }
 
-/// How a primitive may be written, and whether with its root name.
-const WAYS: [(Serialization, bool); 5] = [
+/// The serializations, with and without a root name where they may do without.
+const FORMS: [(Serialization, bool); 5] = [
     (Serialization::Json, false),
     (Serialization::Json, true),
     (Serialization::Cbor, false),
@@ -133,13 +133,14 @@ proptest! {
     #[test]
     fn a_request_is_read_as_it_was_written(request in request()) {
         let written = request.to_map();
-        for (serialization, wrapped) in WAYS {
+        for (serialization, wrapped) in FORMS {
             let bytes = serialization.encode_primitive(Root::Request, written.clone(), wrapped);
-            let decoded = serialization.decode_primitive(&bytes).expect("bytes of ours");
-            prop_assert_eq!(decoded.wrapped, wrapped);
-            let read = Request::from_map(decoded.parameters);
+            let primitive = serialization.decode_primitive(&bytes).expect("bytes of ours");
+            prop_assert_eq!(primitive.wrapped, wrapped);
+            prop_assert_eq!(&primitive.parameters, &written);
+            let read = Request::from_map(primitive.parameters);
             let read = read.map_err(|failure| failure.error).expect("a request of ours");
-            prop_assert_eq!(read.to_map(), written.clone(), "{:?}", serialization);
+            prop_assert_eq!(read.to_map(), written.clone());
         }
     }
 
@@ -161,10 +162,10 @@ proptest! {
         response.content_complete = complete;
         response.content_offset = offset;
         response.release_version = Some(ReleaseVersion::R4);
-        for (serialization, wrapped) in WAYS {
+        for (serialization, wrapped) in FORMS {
             let bytes = serialization.encode_primitive(Root::Response, response.to_map(), wrapped);
             let read = Response::from_map(serialization.decode_primitive(&bytes).expect("bytes of ours").parameters);
-            prop_assert_eq!(read.expect("a response of ours"), response.clone(), "{:?}", serialization);
+            prop_assert_eq!(read.expect("a response of ours"), response.clone());
         }
     }
 }

@@ -116,6 +116,7 @@ macro_rules! mqtt_scenarios {
             answers_to_the_cse_may_have_every_serialization
             wrapped_primitives_are_answered_wrapped
             an_unknown_serialization_is_refused_in_json
+            hostile_payloads_are_refused_in_kind
             mosquitto_clients_are_served
             paho_clients_are_served
             mosquitto_request_response_is_served

@@ -262,8 +262,10 @@ impl<D: Dispatch> Receiver<D> {
         let Accepted { mut request, reply, registrant } = match read {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                if refusal.is_none_or(|(response, reply)| self.publish(&reply, *response)) {
-                    acknowledge(inbound.acknowledgement);
+                match refusal.map(|(response, reply)| self.try_publish(&reply, *response, None)) {
+                    None => acknowledge(inbound.acknowledgement),
+                    Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
+                    Some(Err(())) => {}
                 }
                 return;
             }
@@ -324,14 +326,11 @@ impl<D: Dispatch> Receiver<D> {
             response.release_version = running.release_version;
             response
         });
-        let done = if running.wants_answer {
-            self.publish_followed(&running.reply, response, running.answer_expires)
+        if running.wants_answer {
+            self.publish_followed(&running.reply, response, running.answer_expires, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
             self.recall.answered(&running.reply.originator, &running.request_identifier, None);
-            true
-        };
-        if done {
             acknowledge(running.acknowledgement);
         }
     }
@@ -344,8 +343,7 @@ impl<D: Dispatch> Receiver<D> {
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
-        let readable = written_as.filter(|serialization| serialization.is_supported());
-        let mut form = Form::bare(readable.unwrap_or(Serialization::Json));
+        let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
         let reply = |form: Form| {
             // Requests have answers, so there is a topic for it.
             let name = topics.answer(topic, form.serialization).unwrap_or_default();
@@ -443,26 +441,25 @@ impl<D: Dispatch> Receiver<D> {
         answer.map(Box::new)
     }
 
-    /// Publishes an answer and remembers to follow it.
-    fn publish_followed(&mut self, reply: &Reply, response: Response, expires: Option<Instant>) -> bool {
+    /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
+    fn publish_followed(
+        &mut self,
+        reply: &Reply,
+        response: Response,
+        expires: Option<Instant>,
+        acknowledgement: Option<Box<dyn Acknowledgement>>,
+    ) {
         let request_identifier = response.request_identifier.clone();
         match self.try_publish(reply, response, expires) {
-            Ok(receipt) => {
+            Ok(mut receipt) => {
+                acknowledge_answered(receipt.as_mut(), acknowledgement);
                 self.recall.answered(&reply.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
                     self.common.stats.answers_forgotten.add(answers.take_forgotten());
                 }
-                true
             }
-            Err(()) => {
-                self.recall.answered(&reply.originator, &request_identifier, None);
-                false
-            }
+            Err(()) => self.recall.answered(&reply.originator, &request_identifier, None),
         }
-    }
-
-    fn publish(&self, reply: &Reply, response: Response) -> bool {
-        self.try_publish(reply, response, None).is_ok()
     }
 
     fn try_publish(
@@ -523,6 +520,15 @@ fn registrant(topic: &Topic<'_>) -> Option<Text> {
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {
     if let Some(acknowledgement) = acknowledgement {
         acknowledgement.acknowledge();
+    }
+}
+
+/// Acknowledges a request whose answer has been published.
+fn acknowledge_answered(answer: Option<&mut Box<dyn Receipt>>, acknowledgement: Option<Box<dyn Acknowledgement>>) {
+    match (answer, acknowledgement) {
+        (Some(answer), Some(acknowledgement)) => answer.acknowledge_when_safe(acknowledgement),
+        (None, acknowledgement) => acknowledge(acknowledgement),
+        (Some(_), None) => {}
     }
 }
 

@@ -108,7 +108,8 @@ impl Receipt for EmbeddedReceipt {
             return Progress::NoReceiver;
         }
         match self.handle.status() {
-            DeliveryStatus::Pending => Progress::TakenOver,
+            DeliveryStatus::Pending if self.handle.is_safe() => Progress::TakenOver,
+            DeliveryStatus::Pending => Progress::Waiting,
             // With QoS 0 nothing more will ever be known; to take it for lost would swallow repeated values.
             DeliveryStatus::Acknowledged | DeliveryStatus::Unconfirmed => Progress::Received,
             DeliveryStatus::Lost => Progress::Lost,
@@ -116,8 +117,15 @@ impl Receipt for EmbeddedReceipt {
     }
 
     fn settled(&mut self) -> BoxFuture<'_, Progress> {
-        // The broker has taken it, or not, by the time it is published.
-        Box::pin(std::future::ready(self.progress()))
+        // The broker has taken it, or not, by the time it is published; only what it has to store takes time.
+        Box::pin(async {
+            self.handle.safe().await;
+            self.progress()
+        })
+    }
+
+    fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {
+        self.handle.when_safe(move || request.acknowledge());
     }
 }
 

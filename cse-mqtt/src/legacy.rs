@@ -200,8 +200,8 @@ pub(crate) fn request_topic(prefix: &str, manner: Manner, entity: &Originator) -
 /// The serialization for a payload in the form of the draft, which does not know CBOR.
 pub(crate) fn serialization(wanted: Serialization) -> Serialization {
     match wanted {
-        Serialization::Xml if wanted.is_supported() => Serialization::Xml,
-        _ => Serialization::Json,
+        Serialization::Xml => Serialization::Xml,
+        Serialization::Json | Serialization::Cbor => Serialization::Json,
     }
 }
 

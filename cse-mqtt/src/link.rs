@@ -84,6 +84,11 @@ pub(crate) trait Receipt: Send {
     fn progress(&mut self) -> Progress;
     /// Waits for something else than [`Progress::Waiting`]. Cancel safe.
     fn settled(&mut self) -> BoxFuture<'_, Progress>;
+    /// Acknowledges the request that the message answers, when the answer can be lost no more. Without more to be
+    /// known than the order of both on the way to the broker, that is now.
+    fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {
+        request.acknowledge();
+    }
 }
 
 /// The sending half of a link. Never waits: it takes a message, or refuses it.

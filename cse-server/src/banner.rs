@@ -47,7 +47,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(address) = embedded.tcp {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
-        line("  try", topics.mosquitto(&near.ip().to_string(), near.port()));
+        line("  try", topics.request_response(&near.ip().to_string(), near.port()));
     }
     let path = &embedded.websocket_path;
     for (scheme, address, path) in
@@ -60,7 +60,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        line("  try", topics.mosquitto(host, url.port().unwrap_or(1883)));
+        line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883)));
     }
     text
 }
@@ -84,17 +84,32 @@ struct Topics<'a> {
 }
 
 impl Topics<'_> {
-    /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
-    /// MQTT 5 only.
-    fn mosquitto(&self, host: &str, port: u16) -> String {
-        let Self { prefix, originator, receiver, target } = self;
-        let originator_level = originator.trim_start_matches('/').replace('/', ":");
-        let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
+    /// With a tool that speaks MQTT 5 only, as the embedded broker does.
+    fn request_response(&self, host: &str, port: u16) -> String {
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
-             -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
+            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} -e {prefix}/oneM2M/resp/{between} \
+             -W 10 -m '{request}'"
+        )
+    }
+
+    /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
+    fn publish_subscribe(&self, host: &str, port: u16) -> String {
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
+        format!(
+            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
              mosquitto_sub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
         )
+    }
+
+    fn between(&self) -> String {
+        let originator = self.originator.trim_start_matches('/').replace('/', ":");
+        format!("{originator}/{}/json", self.receiver.trim_start_matches('/'))
+    }
+
+    fn request(&self) -> String {
+        let Self { originator, target, .. } = self;
+        format!("{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}")
     }
 }
 
@@ -128,8 +143,7 @@ mod tests {
             "mqtt://127.0.0.1:1883 (embedded broker)\n",
             "mqtts://0.0.0.0:8883 (embedded broker)\n",
             "wss://127.0.0.1:9002/mqtt (embedded broker)\n",
-            "(sleep 1; mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -m '{",
-            "& mosquitto_sub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/resp/CAdmin/id-in/json -C 1",
+            "mosquitto_rr -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -e /oneM2M/resp/CAdmin/id-in/json",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
@@ -140,7 +154,7 @@ mod tests {
         let broker = url::Url::parse("mqtt://broker.example").expect("URL");
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883"), "{text}");
+        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883"), "{text}");
     }
 
     #[test]

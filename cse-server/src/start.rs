@@ -4,6 +4,7 @@ mod certificates;
 mod http;
 mod listeners;
 mod mqtt;
+mod sessions;
 mod signals;
 
 use std::future::{Future, pending};
@@ -120,14 +121,18 @@ pub(crate) fn database(config: &Config) -> PathBuf {
 async fn open_store(config: &Config, identity: &CseIdentity) -> Result<SqliteStore, OpenError> {
     let options = SqliteOptions {
         path: database(config),
-        durability: match config.store.durability {
-            Durability::Full => sqlite::Durability::Full,
-            Durability::Relaxed => sqlite::Durability::Relaxed,
-        },
+        durability: durability(config.store.durability),
         readers: config.store.readers,
         replies_max: config.requests.replies_max,
     };
     SqliteStore::open(options, identity).await
+}
+
+fn durability(durability: Durability) -> sqlite::Durability {
+    match durability {
+        Durability::Full => sqlite::Durability::Full,
+        Durability::Relaxed => sqlite::Durability::Relaxed,
+    }
 }
 
 /// Starts every part; the lifecycle owns their tasks.
@@ -139,7 +144,7 @@ async fn start(
     store: SqliteStore,
     lifecycle: &mut Lifecycle,
 ) -> Result<(), StartError> {
-    let mqtt = Mqtt::new(config, &settings.identity, listening)?;
+    let mqtt = Mqtt::new(config, &settings.identity, listening, sessions::open(config).await?)?;
     let outbound = OutboundRoutes {
         http: Some(Arc::new(http::outbound(config)?)),
         mqtt: mqtt.as_ref().map(|mqtt| mqtt.outbound() as Arc<dyn Outbound>),

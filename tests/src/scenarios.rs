@@ -5,12 +5,14 @@
 mod addressing;
 mod answering;
 mod notifying;
+mod speaking;
 mod tools;
 mod using;
 
 pub use addressing::*;
 pub use answering::*;
 pub use notifying::*;
+pub use speaking::*;
 pub use tools::*;
 pub use using::*;
 
@@ -96,8 +98,16 @@ macro_rules! mqtt_scenarios {
             an_http_url_can_be_notified
             a_subscription_needs_its_targets_consent
             an_absent_subscriber_gets_its_notifications_later
+            resources_are_used_in_every_serialization
+            results_have_every_serialization
+            notifications_come_in_the_wanted_serialization
+            answers_to_the_cse_may_have_every_serialization
+            wrapped_primitives_are_answered_wrapped
+            an_unknown_serialization_is_refused_in_json
             mosquitto_clients_are_served
             paho_clients_are_served
+            mosquitto_request_response_is_served
+            paho_clients_of_version_5_are_served
         }
     };
     ($start:expr => $($name:ident)*) => {

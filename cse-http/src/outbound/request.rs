@@ -41,9 +41,6 @@ pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<By
         append_query(&mut url, request);
         url
     };
-    if !serialization.is_supported() {
-        return Err(SendError::Unsupported(format!("'{}' wants {}", destination, serialization.name())));
-    }
     let uri = parse(&url).ok_or_else(|| SendError::Unsupported(format!("'{destination}' is no URL to send to")))?;
 
     let mut message = http::Request::new(Full::default());

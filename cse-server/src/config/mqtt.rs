@@ -34,6 +34,8 @@ pub(crate) enum MqttVia {
 pub(crate) struct MqttConfig {
     /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
     pub(crate) via: MqttVia,
+    /// Sessions of the embedded broker survive a restart. Default: yes.
+    pub(crate) persistence: bool,
     /// Put before each topic, as in the point of access; without slashes around it. Default: nothing.
     pub(crate) topic_prefix: Text,
     /// Clients that speak the early draft. Default: they are not served.
@@ -71,6 +73,7 @@ impl MqttConfig {
         };
         Self {
             via,
+            persistence: section.value("persistence", true),
             topic_prefix: modes::read_topic_prefix(&mut section),
             early_draft: EarlyDraftConfig::read(&mut section),
             redelivery_window: section.within(

@@ -88,8 +88,8 @@ impl Topics<'_> {
     fn request_response(&self, host: &str, port: u16) -> String {
         let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} -e {prefix}/oneM2M/resp/{between} \
-             -W 10 -m '{request}'"
+            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
+             -e {prefix}/oneM2M/resp/{between} -W 10 -m '{request}'"
         )
     }
 

@@ -2,9 +2,10 @@
 //!
 //! It knows MQTT and asks a [`Policy`] who may do what; it knows nothing of what the messages mean.
 //!
-//! - QoS 0, 1 and 2; clean and kept sessions (kept in memory: a restart of the process forgets them).
+//! - QoS 0, 1 and 2; clean and kept sessions. Kept ones survive the process if the broker is made with
+//!   [`Broker::restored`] and its [`Persister`] runs: what has been acknowledged is stored, see [`Persistence`].
 //! - A QoS 1 or 2 message that a [`Link`] gets is acknowledged to its publisher when the link accepts it, not before.
-//!   One that only other clients get is acknowledged when it is in their queues.
+//!   One that only other clients get is acknowledged when it is in their queues, stored where it has to be.
 //! - A message accepted for a session stays until its client acknowledges it. A full queue refuses new messages; see
 //!   [`Limits`] for every bound and [`Stats`] for what was refused.
 //! - Overlapping subscriptions of one client give it one copy of a message, with the highest QoS among them.
@@ -57,10 +58,13 @@ mod connection;
 mod delivery;
 mod filter;
 mod handle;
+mod hold;
 mod limits;
 mod link;
+mod persistence;
 mod policy;
 mod registry;
+mod replies;
 mod router;
 mod serve;
 mod session;
@@ -72,6 +76,10 @@ pub use delivery::{DeliveryHandle, DeliveryStatus};
 pub use filter::InvalidFilter;
 pub use limits::Limits;
 pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome};
+pub use persistence::{
+    Changes, MessageContent, MessageRange, MessageRecord, PacketKey, Persistence, PersistenceError, Persister,
+    PersisterStatus, SessionRecord, StoredSession, SubscriptionKey, SubscriptionRecord,
+};
 pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture};
 pub use serve::Origin;
 pub use session::SessionSnapshot;
@@ -80,6 +88,7 @@ pub use stats::{Counter, Stats};
 use clock::WallClock;
 use filter::TopicFilter;
 use link::LinkShared;
+use persistence::Journal;
 use registry::Registry;
 use router::Router;
 use serve::Places;
@@ -102,26 +111,14 @@ pub(crate) struct Core {
     clock: WallClock,
     places: Places,
     last_id: AtomicU64,
+    /// None if sessions end with the process.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Broker {
     /// A broker without connections; see [`Broker::serve`] and [`Broker::link`].
     pub fn new(limits: Limits, policy: Arc<dyn Policy>) -> Self {
-        let router = Router::new(limits.subscriptions_total_max);
-        let places = Places::new(limits.connections_max);
-        Self {
-            core: Arc::new(Core {
-                limits: Arc::new(limits),
-                policy,
-                stats: Stats::default(),
-                router,
-                registry: Registry::default(),
-                memory: Arc::default(),
-                clock: WallClock::start(),
-                places,
-                last_id: AtomicU64::new(0),
-            }),
-        }
+        Self { core: Arc::new(Core::new(limits, policy, None)) }
     }
 
     /// Attaches the program itself, which receives messages that match `filters` and may publish anything.
@@ -166,6 +163,21 @@ impl Broker {
 }
 
 impl Core {
+    fn new(limits: Limits, policy: Arc<dyn Policy>, journal: Option<Arc<Journal>>) -> Self {
+        Self {
+            router: Router::new(limits.subscriptions_total_max),
+            places: Places::new(limits.connections_max),
+            limits: Arc::new(limits),
+            policy,
+            stats: Stats::default(),
+            registry: Registry::default(),
+            memory: Arc::default(),
+            clock: WallClock::start(),
+            last_id: AtomicU64::new(0),
+            journal,
+        }
+    }
+
     /// A number no session or link has.
     fn next_id(&self) -> u64 {
         self.last_id.fetch_add(1, Ordering::Relaxed) + 1

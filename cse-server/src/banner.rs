@@ -42,7 +42,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
             ),
         );
     }
-    let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
+    let topics = Topics { prefix: &listening.topic_prefix, originator: admin, receiver: cse_id, target: cse_name };
     let embedded = &listening.embedded_broker;
     if let Some(address) = embedded.tcp {
         let near = local(address);
@@ -77,6 +77,7 @@ fn local(address: SocketAddr) -> SocketAddr {
 
 /// A request and its answer over MQTT (TS-0010 §6.4.2: `/` in identifiers is `:` in topics).
 struct Topics<'a> {
+    prefix: &'a str,
     originator: &'a str,
     receiver: &'a str,
     target: &'a str,
@@ -85,19 +86,19 @@ struct Topics<'a> {
 impl Topics<'_> {
     /// With a tool that speaks MQTT 5 only, as the embedded broker does.
     fn request_response(&self, host: &str, port: u16) -> String {
-        let (between, request) = (self.between(), self.request());
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "mosquitto_rr -h {host} -p {port} -q 1 -t /oneM2M/req/{between} -e /oneM2M/resp/{between} -W 10 \
-             -m '{request}'"
+            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
+             -e {prefix}/oneM2M/resp/{between} -W 10 -m '{request}'"
         )
     }
 
     /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
     fn publish_subscribe(&self, host: &str, port: u16) -> String {
-        let (between, request) = (self.between(), self.request());
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} -m '{request}') & \
-             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
+             mosquitto_sub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 
@@ -154,5 +155,16 @@ mod tests {
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
         assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883"), "{text}");
+    }
+
+    #[test]
+    fn the_topic_prefix_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
+            assert!(text.contains(topic), "{text}");
+        }
     }
 }

@@ -64,6 +64,7 @@ impl Listeners {
                 websocket_path,
             },
             external_broker,
+            topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),
             monitoring: address(self.monitoring.as_ref()),
         }
     }

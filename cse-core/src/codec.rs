@@ -45,11 +45,6 @@ impl Serialization {
         }
     }
 
-    /// Whether this CSE reads and writes it.
-    pub const fn is_supported(self) -> bool {
-        true
-    }
-
     /// Decodes a primitive, bare or below its root name (`m2m:rqp`, `m2m:rsp`).
     ///
     /// # Errors
@@ -127,3 +122,6 @@ pub struct Primitive {
     /// Whether its root name stood around it; an answer is written likewise.
     pub wrapped: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -557,8 +557,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     attributes.insert(keys::SUPPORTED_RESOURCE_TYPE, Value::List(supported.collect()));
     attributes.insert(keys::POINT_OF_ACCESS, Value::text_list(settings.points_of_access.iter().cloned()));
     attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
-    let serializations = [Serialization::Json, Serialization::Xml, Serialization::Cbor];
-    let serializations = serializations.into_iter().filter(|known| known.is_supported()).map(Serialization::name);
+    let serializations = [Serialization::Json, Serialization::Xml, Serialization::Cbor].map(Serialization::name);
     attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(serializations));
     attributes.insert(keys::SP_ID, identity.sp_id.clone());
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {

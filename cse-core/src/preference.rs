@@ -9,10 +9,9 @@ use crate::value::Text;
 /// Where nobody says what is wanted.
 pub(crate) const DEFAULT: Serialization = Serialization::Json;
 
-/// The first serialization in `csz` of an AE or remoteCSE that this CSE writes; `None` without one.
+/// The first serialization in `csz` of an AE or remoteCSE; `None` without one.
 pub(crate) fn of_entity(entity: &Node) -> Option<Serialization> {
-    let wanted = entity.attributes.texts(keys::CONTENT_SERIALIZATION);
-    wanted.filter_map(named).find(|serialization| serialization.is_supported())
+    entity.attributes.texts(keys::CONTENT_SERIALIZATION).find_map(named)
 }
 
 /// An item of `csz`: a media type or the bare name.

@@ -30,6 +30,7 @@ use std::fmt;
 pub use check::{check_create, check_update, check_value};
 pub use definition::{Announced, AnnouncedDef, AttrDef, ChildLimit, Presence, Specialization, TypeDef, Virtual};
 pub use index::{all_types, by_root, type_def, types};
+pub(crate) use kind::Items;
 pub use kind::{ComplexDef, EnumDef, Kind, MemberDef, XmlForm};
 pub use syntax::{MAX_LIST_ITEMS, MAX_NAME, MAX_TEXT, MAX_TOKEN, MAX_URI, is_resource_name, is_schedule_entry};
 

@@ -212,6 +212,11 @@ impl Map {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// An object with these members, whose names are known to be unique.
+    pub(crate) fn from_unique(members: Vec<(Name, Value)>) -> Self {
+        Self(members)
+    }
+
     /// An object with one member.
     pub fn single(name: impl Into<Name>, value: impl Into<Value>) -> Self {
         Self(vec![(name.into(), value.into())])
@@ -303,6 +308,11 @@ impl Map {
     }
 }
 
+/// The message about a member that appears twice; short, however long the name is.
+pub(crate) fn appears_twice(name: &str) -> String {
+    format!("member '{}' appears twice", name.chars().take(64).collect::<String>())
+}
+
 /// An object while it is read: refuses a member that appears twice.
 ///
 /// Few members are compared one by one; many need a set, or a hostile object costs quadratic time.
@@ -322,8 +332,8 @@ impl Members {
     /// Adds a member.
     ///
     /// # Errors
-    /// The name, if there is a member of that name.
-    pub(crate) fn add(&mut self, name: Name, value: Value) -> Result<(), Name> {
+    /// What is wrong, if there is a member of that name.
+    pub(crate) fn add(&mut self, name: Name, value: Value) -> Result<(), String> {
         let known = if self.map.len() < Self::COMPARED_MAX {
             self.map.contains(&name)
         } else {
@@ -333,7 +343,7 @@ impl Members {
             !self.seen.insert(name.clone())
         };
         if known {
-            return Err(name);
+            return Err(appears_twice(&name));
         }
         self.map.push(name, value);
         Ok(())
@@ -466,8 +476,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Members::with_capacity(access.size_hint().unwrap_or(0).clamp(4, 64));
         while let Some(NameKey(name)) = access.next_key()? {
-            let twice = |name| de::Error::custom(format_args!("member '{name}' appears twice"));
-            members.add(name, access.next_value()?).map_err(twice)?;
+            members.add(name, access.next_value()?).map_err(de::Error::custom)?;
         }
         Ok(Value::Map(members.into_map()))
     }

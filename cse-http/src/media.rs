@@ -130,7 +130,7 @@ impl<'a> ContentType<'a> {
     /// [`Error::UnsupportedMediaType`] for a foreign type, a response primitive or a serialization to come.
     pub(crate) fn readable(&self) -> Result<MediaType, Error> {
         self.media_type
-            .filter(|media| media.payload != Payload::ResponsePrimitive && media.serialization.is_supported())
+            .filter(|media| media.payload != Payload::ResponsePrimitive)
             .ok_or_else(|| Error::UnsupportedMediaType(limited(self.essence)))
     }
 }

@@ -1,17 +1,22 @@
-//! An MQTT 3.1.1 broker to embed: sessions, routing, limits, and a link by which the program takes part.
+//! A broker for MQTT 3.1.1 and 5 to embed: sessions, routing, limits, and a link by which the program takes part.
 //!
 //! It knows MQTT and asks a [`Policy`] who may do what; it knows nothing of what the messages mean.
 //!
-//! - QoS 0, 1 and 2; clean and kept sessions (kept in memory: a restart of the process forgets them).
+//! - QoS 0, 1 and 2; clean and kept sessions. Kept ones survive the process if the broker is made with
+//!   [`Broker::restored`] and its [`Persister`] runs: what has been acknowledged is stored, see [`Persistence`].
 //! - A QoS 1 or 2 message that a [`Link`] gets is acknowledged to its publisher when the link accepts it, not before.
-//!   One that only other clients get is acknowledged when it is in their queues.
+//!   One that only other clients get is acknowledged when it is in their queues, stored where it has to be.
 //! - A message accepted for a session stays until its client acknowledges it. A full queue refuses new messages; see
 //!   [`Limits`] for every bound and [`Stats`] for what was refused.
 //! - Overlapping subscriptions of one client give it one copy of a message, with the highest QoS among them.
+//! - Clients of version 5 get reasons, and have a say in what they are sent: session and message expiry, receive
+//!   maximum, packet size, no local. Properties of messages go from version 5 to version 5 unaltered. See
+//!   `docs/mqtt-5.md`.
 //!
-//! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared, and wills are accepted in
-//! CONNECT and never published (oneM2M, TS-0010, forbids both); shared subscriptions are refused with SUBACK 0x80;
-//! there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
+//! Left out on purpose: retained messages are delivered but not kept, with RETAIN cleared (version 5 is told that there
+//! are none, and may not send them), and wills are accepted in CONNECT and never published (oneM2M, TS-0010, forbids
+//! both); shared subscriptions are refused in SUBACK, as are subscription identifiers; topic aliases and extended
+//! authentication are not offered; there is no bridging and no clustering. TLS and WebSocket come with the [`Listener`](crate::transport::Listener);
 //! what else there may be goes around it, by [`Broker::serve_connection`].
 //!
 //! ```no_run
@@ -53,10 +58,13 @@ mod connection;
 mod delivery;
 mod filter;
 mod handle;
+mod hold;
 mod limits;
 mod link;
+mod persistence;
 mod policy;
 mod registry;
+mod replies;
 mod router;
 mod serve;
 mod session;
@@ -68,6 +76,10 @@ pub use delivery::{DeliveryHandle, DeliveryStatus};
 pub use filter::InvalidFilter;
 pub use limits::Limits;
 pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome};
+pub use persistence::{
+    Changes, MessageContent, MessageRange, MessageRecord, PacketKey, Persistence, PersistenceError, Persister,
+    PersisterStatus, SessionRecord, StoredSession, SubscriptionKey, SubscriptionRecord,
+};
 pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture};
 pub use serve::Origin;
 pub use session::SessionSnapshot;
@@ -76,6 +88,7 @@ pub use stats::{Counter, Stats};
 use clock::WallClock;
 use filter::TopicFilter;
 use link::LinkShared;
+use persistence::Journal;
 use registry::Registry;
 use router::Router;
 use serve::Places;
@@ -98,26 +111,14 @@ pub(crate) struct Core {
     clock: WallClock,
     places: Places,
     last_id: AtomicU64,
+    /// None if sessions end with the process.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Broker {
     /// A broker without connections; see [`Broker::serve`] and [`Broker::link`].
     pub fn new(limits: Limits, policy: Arc<dyn Policy>) -> Self {
-        let router = Router::new(limits.subscriptions_total_max);
-        let places = Places::new(limits.connections_max);
-        Self {
-            core: Arc::new(Core {
-                limits: Arc::new(limits),
-                policy,
-                stats: Stats::default(),
-                router,
-                registry: Registry::default(),
-                memory: Arc::default(),
-                clock: WallClock::start(),
-                places,
-                last_id: AtomicU64::new(0),
-            }),
-        }
+        Self { core: Arc::new(Core::new(limits, policy, None)) }
     }
 
     /// Attaches the program itself, which receives messages that match `filters` and may publish anything.
@@ -162,6 +163,21 @@ impl Broker {
 }
 
 impl Core {
+    fn new(limits: Limits, policy: Arc<dyn Policy>, journal: Option<Arc<Journal>>) -> Self {
+        Self {
+            router: Router::new(limits.subscriptions_total_max),
+            places: Places::new(limits.connections_max),
+            limits: Arc::new(limits),
+            policy,
+            stats: Stats::default(),
+            registry: Registry::default(),
+            memory: Arc::default(),
+            clock: WallClock::start(),
+            last_id: AtomicU64::new(0),
+            journal,
+        }
+    }
+
     /// A number no session or link has.
     fn next_id(&self) -> u64 {
         self.last_id.fetch_add(1, Ordering::Relaxed) + 1

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cse_core::value::Text;
+
 use crate::transport::ClientTls;
 
 /// Options of the binding, the same for both kinds of broker.
@@ -10,6 +12,8 @@ use crate::transport::ClientTls;
 pub struct BindingOptions {
     /// Path of this CSE's MQTT point of access, put before each topic. Default: none.
     pub topic_prefix: String,
+    /// Whether and with whom the early draft of TS-0010 is spoken. Default: with nobody.
+    pub early_draft: EarlyDraft,
     /// Points of access that lead to the broker this binding is connected to (`mqtt://host:port`). Requests to
     /// them take the existing connection, as do those to host and port of [`ExternalOptions`].
     pub own_points_of_access: Vec<String>,
@@ -47,10 +51,21 @@ pub struct BindingOptions {
     pub stop_grace: Duration,
 }
 
+/// What the binding does with clients that speak the early draft of TS-0010.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EarlyDraft {
+    /// Whether their requests are carried out. Without, they are counted and named in the log.
+    pub served: bool,
+    /// Identifiers of entities that get requests in the form of the draft from the start (AE-ID stems, SP-relative
+    /// otherwise; `*` stands for any text). Others get them after a request of theirs had this form.
+    pub entities: Vec<Text>,
+}
+
 impl Default for BindingOptions {
     fn default() -> Self {
         Self {
             topic_prefix: String::new(),
+            early_draft: EarlyDraft::default(),
             own_points_of_access: Vec::new(),
             concurrent_requests_max: 1024,
             waiting_requests_max: 4096,

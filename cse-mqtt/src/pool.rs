@@ -110,13 +110,13 @@ impl Pool {
             ..self.template.clone()
         };
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
-        let filters = vec![topics.response_filter()];
+        // Which answers to listen for, the requests say.
         let closed = Arc::clone(&stats);
-        let (publisher, mut link, driver) = external::link(&identity, &options, filters, stats);
+        let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), stats);
         let connection = async move {
             let receive = async {
                 while let Some(inbound) = link.receive().await {
-                    match topics.parse(&inbound.topic) {
+                    match topics.parse_any(&inbound.topic) {
                         Some(topic) if topic.kind == TopicKind::Response => {
                             correlation.on_response(&topic, &inbound.payload);
                         }
@@ -129,7 +129,8 @@ impl Pool {
             };
             // The driver ends last when the link is closed, and `receive` ends with it.
             tokio::join!(driver.run(), receive);
-            external::forget_session(&identity, &options).await;
+            // If it fails, the broker forgets by its own rules.
+            let _ = external::leave(&identity, &options).await;
             closed.other_brokers_closed.increment();
         };
         (publisher, Box::pin(connection))

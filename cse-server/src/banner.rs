@@ -42,12 +42,12 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
             ),
         );
     }
-    let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
+    let topics = Topics { prefix: &listening.topic_prefix, originator: admin, receiver: cse_id, target: cse_name };
     let embedded = &listening.embedded_broker;
     if let Some(address) = embedded.tcp {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
-        line("  try", topics.mosquitto(&near.ip().to_string(), near.port(), ""));
+        line("  try", topics.request_response(&near.ip().to_string(), near.port()));
     }
     let path = &embedded.websocket_path;
     for (scheme, address, path) in
@@ -61,8 +61,10 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         match url.scheme() {
-            "mqtt" => line("  try", topics.mosquitto(host, url.port().unwrap_or(1883), "")),
-            "mqtts" => line("  try", topics.mosquitto(host, url.port().unwrap_or(8883), &listening.external_tls)),
+            "mqtt" => line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883), "")),
+            "mqtts" => {
+                line("  try", topics.publish_subscribe(host, url.port().unwrap_or(8883), &listening.external_tls));
+            }
             // The tools of mosquitto know no WebSocket.
             _ => {}
         }
@@ -82,24 +84,40 @@ fn local(address: SocketAddr) -> SocketAddr {
 
 /// A request and its answer over MQTT (TS-0010 §6.4.2: `/` in identifiers is `:` in topics).
 struct Topics<'a> {
+    prefix: &'a str,
     originator: &'a str,
     receiver: &'a str,
     target: &'a str,
 }
 
 impl Topics<'_> {
-    /// Subscribes first, because an answer that nobody is subscribed to is lost. Not `mosquitto_rr`, which speaks
-    /// MQTT 5 only.
-    fn mosquitto(&self, host: &str, port: u16, tls: &str) -> String {
-        let Self { originator, receiver, target } = self;
-        let originator_level = originator.trim_start_matches('/').replace('/', ":");
-        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
-        let between = format!("{originator_level}/{}/json", receiver.trim_start_matches('/'));
+    /// With a tool that speaks MQTT 5 only, as the embedded broker does.
+    fn request_response(&self, host: &str, port: u16) -> String {
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "(sleep 1; mosquitto_pub {at} -q 1 -t /oneM2M/req/{between} \
-             -m '{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}') & \
-             mosquitto_sub {at} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
+             -e {prefix}/oneM2M/resp/{between} -W 10 -m '{request}'"
         )
+    }
+
+    /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
+    fn publish_subscribe(&self, host: &str, port: u16, tls: &str) -> String {
+        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
+        format!(
+            "(sleep 1; mosquitto_pub {at} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
+             mosquitto_sub {at} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
+        )
+    }
+
+    fn between(&self) -> String {
+        let originator = self.originator.trim_start_matches('/').replace('/', ":");
+        format!("{originator}/{}/json", self.receiver.trim_start_matches('/'))
+    }
+
+    fn request(&self) -> String {
+        let Self { originator, target, .. } = self;
+        format!("{{\"op\":2,\"fr\":\"{originator}\",\"to\":\"{target}\",\"rqi\":\"1\",\"rvi\":\"3\"}}")
     }
 }
 
@@ -133,8 +151,7 @@ mod tests {
             "mqtt://127.0.0.1:1883 (embedded broker)\n",
             "mqtts://0.0.0.0:8883 (embedded broker)\n",
             "wss://127.0.0.1:9002/mqtt (embedded broker)\n",
-            "(sleep 1; mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -m '{",
-            "& mosquitto_sub -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/resp/CAdmin/id-in/json -C 1",
+            "mosquitto_rr -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -e /oneM2M/resp/CAdmin/id-in/json",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
@@ -159,5 +176,16 @@ mod tests {
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = super::text(&identity(), "CAdmin", &listening, "./cse-data");
         assert!(text.contains("wss://broker.example/x (external broker)") && !text.contains("try"), "{text}");
+    }
+
+    #[test]
+    fn the_topic_prefix_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
+            assert!(text.contains(topic), "{text}");
+        }
     }
 }

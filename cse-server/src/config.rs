@@ -122,6 +122,7 @@ impl Config {
             monitoring: MonitoringConfig::read(layers.section("monitoring")),
         };
         config.check_addresses(&mut layers);
+        mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
     }

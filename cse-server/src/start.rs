@@ -4,10 +4,12 @@ mod certificates;
 mod http;
 mod listeners;
 mod mqtt;
+mod sessions;
 mod signals;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ use crate::metrics;
 use crate::monitoring::Monitored;
 use crate::outbound::OutboundRoutes;
 use crate::poa::Listening;
+
+pub(crate) use mqtt::external_options;
 
 use listeners::Listeners;
 use mqtt::Mqtt;
@@ -109,17 +113,26 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
     }
 }
 
+/// The file of the database.
+pub(crate) fn database(config: &Config) -> PathBuf {
+    config.store.data_dir.join(DATABASE)
+}
+
 async fn open_store(config: &Config, identity: &CseIdentity) -> Result<SqliteStore, OpenError> {
     let options = SqliteOptions {
-        path: config.store.data_dir.join(DATABASE),
-        durability: match config.store.durability {
-            Durability::Full => sqlite::Durability::Full,
-            Durability::Relaxed => sqlite::Durability::Relaxed,
-        },
+        path: database(config),
+        durability: durability(config.store.durability),
         readers: config.store.readers,
         replies_max: config.requests.replies_max,
     };
     SqliteStore::open(options, identity).await
+}
+
+fn durability(durability: Durability) -> sqlite::Durability {
+    match durability {
+        Durability::Full => sqlite::Durability::Full,
+        Durability::Relaxed => sqlite::Durability::Relaxed,
+    }
 }
 
 /// Starts every part; the lifecycle owns their tasks.
@@ -131,7 +144,7 @@ async fn start(
     store: SqliteStore,
     lifecycle: &mut Lifecycle,
 ) -> Result<(), StartError> {
-    let mqtt = Mqtt::new(config, &settings.identity, listening)?;
+    let mqtt = Mqtt::new(config, &settings.identity, listening, sessions::open(config).await?)?;
     let outbound = OutboundRoutes {
         http: Some(Arc::new(http::outbound(config)?)),
         mqtt: mqtt.as_ref().map(|mqtt| mqtt.outbound() as Arc<dyn Outbound>),

@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use crate::form::Form;
 use crate::wait::in_time;
 
 /// A client of one server.
@@ -29,8 +30,10 @@ pub struct HttpAnswer {
     pub status: u16,
     /// All headers.
     pub headers: HeaderMap,
-    /// The body, which may be empty.
+    /// The body, which may be empty, as far as it is text.
     pub body: String,
+    /// The body as it came.
+    pub bytes: Bytes,
 }
 
 impl HttpAnswer {
@@ -52,9 +55,18 @@ impl HttpAnswer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    /// The body, read as its `Content-Type` says.
+    ///
+    /// # Panics
+    /// If it is not of that form.
+    pub fn content(&self) -> Value {
+        let form = self.header("content-type").and_then(Form::ending).expect("a known Content-Type");
+        form.read(&self.bytes).unwrap_or_else(|| panic!("not {form:?}: {:?}", self.bytes))
+    }
+
     /// The explanation of a refusal.
     pub fn explanation(&self) -> String {
-        self.json()["m2m:dbg"].as_str().unwrap_or_default().to_owned()
+        self.content()["m2m:dbg"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Itself, if that is its status.
@@ -79,7 +91,7 @@ impl Http {
     ///
     /// # Panics
     /// Without answer.
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> HttpAnswer {
         self.try_send(method, path, headers, body).await.unwrap_or_else(|problem| panic!("{method} {path}: {problem}"))
     }
 
@@ -92,7 +104,7 @@ impl Http {
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Result<HttpAnswer, String> {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?)
@@ -100,20 +112,38 @@ impl Http {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).map_err(|e| e.to_string())?;
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_ref()))).map_err(|e| e.to_string())?;
         let answer = in_time("an answer", self.client.request(request)).await.map_err(|error| format!("{error:?}"))?;
         let (parts, body) = answer.into_parts();
-        let body = in_time("a body", body.collect()).await.map_err(|error| error.to_string())?.to_bytes();
-        let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(HttpAnswer { status: parts.status.as_u16(), headers: parts.headers, body })
+        let bytes = in_time("a body", body.collect()).await.map_err(|error| error.to_string())?.to_bytes();
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(HttpAnswer { status: parts.status.as_u16(), headers: parts.headers, body, bytes })
     }
 
     /// Sends a request with the headers that every request has.
-    pub async fn request(&self, method: &str, path: &str, content_type: Option<&str>, body: &str) -> HttpAnswer {
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: impl AsRef<[u8]>,
+    ) -> HttpAnswer {
+        let more: Vec<_> = content_type.map(|content_type| ("Content-Type", content_type)).into_iter().collect();
+        self.request_with(method, path, &more, body).await
+    }
+
+    /// As [`Http::request`], with any further headers.
+    pub async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> HttpAnswer {
         let identifier = format!("http-{}", self.requests.fetch_add(1, Ordering::Relaxed));
         let mut headers =
             vec![("X-M2M-Origin", self.originator.as_str()), ("X-M2M-RI", &identifier), ("X-M2M-RVI", "3")];
-        headers.extend(content_type.map(|content_type| ("Content-Type", content_type)));
+        headers.extend(more);
         self.send(method, path, &headers, body).await
     }
 

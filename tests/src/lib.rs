@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod certificates;
 pub mod curl;
+pub mod form;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;

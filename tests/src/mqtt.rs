@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::form::{Form, text};
 use crate::wait::in_time;
 
 /// Most messages that wait to be looked at.
@@ -22,14 +24,17 @@ pub const CSE: &str = "id-in";
 pub struct Message {
     /// Where it was published.
     pub topic: String,
-    /// The primitive; null if it is no JSON.
+    /// The primitive, read as the topic says, else as JSON; null if it is not of that form.
     pub primitive: Value,
+    /// As it came.
+    pub payload: Bytes,
 }
 
 /// A connected entity. Answers to it and requests for it are kept apart, so that a test can wait for either.
 #[derive(Debug)]
 pub struct Entity {
     originator: String,
+    form: Form,
     client: AsyncClient,
     task: JoinHandle<()>,
     answers: mpsc::Receiver<Message>,
@@ -104,7 +109,7 @@ impl Entity {
             }
         });
         in_time("the broker takes the subscriptions", ready.recv()).await.expect("the client runs");
-        Self { originator: originator.into(), client, task, answers, requests, others, numbered: 0 }
+        Self { originator: originator.into(), form: Form::Json, client, task, answers, requests, others, numbered: 0 }
     }
 
     /// Connects as that AE and registers it below the CSEBase under the name `name`, with further attributes.
@@ -117,6 +122,11 @@ impl Entity {
         merge(&mut ae, attributes);
         entity.create("cse-in", 2, json!({"m2m:ae": ae})).await.expect(2001);
         entity
+    }
+
+    /// Has all further requests written in that form.
+    pub fn speak(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Publishes a payload.
@@ -142,7 +152,8 @@ impl Entity {
     /// Sends a request on the usual topic; its request identifier.
     pub async fn send(&mut self, primitive: Value) -> String {
         let primitive = self.complete(primitive);
-        self.publish(&format!("/oneM2M/req/{}/{CSE}/json", self.originator), primitive.to_string()).await;
+        let topic = format!("/oneM2M/req/{}/{CSE}/{}", self.originator, self.form.name());
+        self.publish(&topic, self.form.write_primitive("m2m:rqp", &primitive)).await;
         primitive["rqi"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -156,7 +167,7 @@ impl Entity {
     pub async fn answer_to(&mut self, identifier: &str) -> Answer {
         loop {
             let message = self.next_answer().await;
-            if message.primitive["rqi"] == identifier {
+            if text(&message.primitive["rqi"]) == identifier {
                 return Answer(message.primitive);
             }
         }
@@ -196,11 +207,12 @@ impl Entity {
         in_time("a message", self.others.recv()).await.expect("the client runs")
     }
 
-    /// Answers a request of the CSE.
+    /// Answers a request of the CSE in the form of the request.
     pub async fn respond(&self, request: &Message, rsc: u16) {
         let topic = request.topic.replacen("/req/", "/resp/", 1);
         let response = json!({"rsc": rsc, "rqi": request.primitive["rqi"], "rvi": "3"});
-        self.publish(&topic, response.to_string()).await;
+        let form = Form::ending(&topic).unwrap_or_default();
+        self.publish(&topic, form.write_primitive("m2m:rsp", &response)).await;
     }
 
     /// CREATE.
@@ -231,7 +243,9 @@ impl Drop for Entity {
 }
 
 fn message(publish: Publish) -> Message {
-    Message { topic: publish.topic, primitive: serde_json::from_slice(&publish.payload).unwrap_or(Value::Null) }
+    let form = Form::ending(&publish.topic).unwrap_or_default();
+    let primitive = form.read_primitive(&publish.payload).unwrap_or(Value::Null);
+    Message { topic: publish.topic, primitive, payload: publish.payload }
 }
 
 /// Adds the members of one object to another.
@@ -250,7 +264,7 @@ pub struct Answer(pub Value);
 impl Answer {
     /// Response status code; 0 without one.
     pub fn rsc(&self) -> u64 {
-        self.0["rsc"].as_u64().unwrap_or_default()
+        text(&self.0["rsc"]).parse().unwrap_or_default()
     }
 
     /// Itself, if that is its status.

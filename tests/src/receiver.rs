@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::form::Form;
 use crate::wait::in_time;
 
 /// Most notifications that wait to be looked at.
@@ -67,7 +68,7 @@ impl Receiver {
         self.answer.store(rsc, Ordering::Relaxed);
     }
 
-    /// The next notification.
+    /// The next notification, read as its `Content-Type` says.
     ///
     /// # Panics
     /// If none comes.
@@ -94,7 +95,8 @@ async fn respond(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let content = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+    let content = content_type.and_then(Form::ending).and_then(|form| form.read(&body)).unwrap_or(Value::Null);
     let identifier = parts.headers.get("x-m2m-ri").cloned();
     // Nobody may be looking any more.
     let _ = received.try_send((parts, content));

@@ -2,13 +2,17 @@
 //!
 //! A test file takes all of them with [`mqtt_scenarios!`](crate::mqtt_scenarios) and says how its world starts.
 
+mod addressing;
 mod answering;
 mod notifying;
+mod speaking;
 mod tools;
 mod using;
 
+pub use addressing::*;
 pub use answering::*;
 pub use notifying::*;
+pub use speaking::*;
 pub use tools::*;
 pub use using::*;
 
@@ -91,6 +95,10 @@ macro_rules! mqtt_scenarios {
             a_group_reaches_its_members
             discovery_lists_what_matches
             answers_come_on_the_topic_of_the_request
+            other_service_providers_are_spoken_to_by_absolute_names
+            a_registration_is_carried_out_once_for_each_credential
+            a_credential_is_good_for_registration_only
+            a_point_of_access_may_have_a_topic_prefix
             nobody_speaks_for_others
             what_cannot_be_decoded_is_answered_where_possible
             a_message_sent_twice_is_carried_out_once
@@ -102,8 +110,16 @@ macro_rules! mqtt_scenarios {
             an_http_url_can_be_notified
             a_subscription_needs_its_targets_consent
             an_absent_subscriber_gets_its_notifications_later
+            resources_are_used_in_every_serialization
+            results_have_every_serialization
+            notifications_come_in_the_wanted_serialization
+            answers_to_the_cse_may_have_every_serialization
+            wrapped_primitives_are_answered_wrapped
+            an_unknown_serialization_is_refused_in_json
             mosquitto_clients_are_served
             paho_clients_are_served
+            mosquitto_request_response_is_served
+            paho_clients_of_version_5_are_served
         }
     };
     ($start:expr => $($name:ident)*) => {

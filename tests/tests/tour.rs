@@ -39,13 +39,13 @@ fn json_values(text: &str) -> Vec<Value> {
 fn the_tour_works_as_typed() {
     let server = Launch::default().start();
     let mut script = commands();
-    for tool in ["curl ", "mosquitto_pub ", "mosquitto_sub "] {
+    for tool in ["curl ", "mosquitto_rr ", "mosquitto_sub "] {
         assert!(script.contains(tool), "{tool}\n{script}");
     }
     // Only the ports are other ones: somebody may be using the usual ones.
     script = script.replace("127.0.0.1:8080", &server.http().to_string());
     let port = format!(" -p {} ", server.mqtt_port());
-    for tool in ["mosquitto_pub", "mosquitto_sub"] {
+    for tool in ["mosquitto_rr", "mosquitto_sub"] {
         script = script.replace(&format!("{tool} "), &format!("{tool}{port}"));
     }
     assert!(!script.contains("1883") && !script.contains("8080"), "{script}");

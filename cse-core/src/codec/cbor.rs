@@ -70,7 +70,7 @@ enum Problem {
     NotFinite,
     SimpleValue,
     Chunk,
-    Twice(Name),
+    Twice(String),
 }
 
 impl Problem {
@@ -86,7 +86,7 @@ impl Problem {
             Problem::NotFinite => "a number that is not finite",
             Problem::SimpleValue => "an unassigned simple value",
             Problem::Chunk => "a chunk that does not belong to its string",
-            Problem::Twice(name) => return format!("invalid CBOR: member '{name}' appears twice"),
+            Problem::Twice(problem) => problem,
         };
         format!("invalid CBOR: {text}")
     }

@@ -11,7 +11,8 @@
 //!   read where the items cannot contain blanks.
 //! - An empty element is `null`, as TS-0004 §8.3.1 has it, except that an empty global element is an empty object,
 //!   text or list. An empty text, list or object elsewhere is written, and read, as an empty CDATA section: to any
-//!   other reader that is just an empty element.
+//!   other reader that is just an empty element. (An empty object that is an item of a list is a CDATA section with a
+//!   blank, to tell it from an empty list.)
 //! - What the tables leave open (`con`, unknown members) is text, or elements where it has any. Numbers and booleans
 //!   there carry `xsi:type`. What XML cannot say at all is written as JSON text, marked with the attribute `type="json"` of
 //!   the namespace [`VALUES`]: lists in such places, member names that are no XML names, characters that XML forbids, values

@@ -1,4 +1,4 @@
-//! Property: a primitive that is written as JSON and read again is the same primitive.
+//! Property: a primitive that is written and read again is the same primitive, in every serialization.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::Serialization;
+use crate::codec::{Root, Serialization};
 
 fn text() -> impl Strategy<Value = Text> {
     "[ -~äß€😀]{1,24}".prop_map(Text::from)
@@ -120,14 +120,28 @@ fn request() -> impl Strategy<Value = Request> {
     )
 }
 
+/// The serializations, with and without a root name where they may do without.
+const FORMS: [(Serialization, bool); 5] = [
+    (Serialization::Json, false),
+    (Serialization::Json, true),
+    (Serialization::Cbor, false),
+    (Serialization::Cbor, true),
+    (Serialization::Xml, true),
+];
+
 proptest! {
     #[test]
     fn a_request_is_read_as_it_was_written(request in request()) {
         let written = request.to_map();
-        let bytes = Serialization::Json.encode_content(&written);
-        let read = Request::from_map(Serialization::Json.decode_content(&bytes).expect("JSON of ours"));
-        let read = read.map_err(|failure| failure.error).expect("a request of ours");
-        prop_assert_eq!(read.to_map(), written);
+        for (serialization, wrapped) in FORMS {
+            let bytes = serialization.encode_primitive(Root::Request, written.clone(), wrapped);
+            let primitive = serialization.decode_primitive(&bytes).expect("bytes of ours");
+            prop_assert_eq!(primitive.wrapped, wrapped);
+            prop_assert_eq!(&primitive.parameters, &written);
+            let read = Request::from_map(primitive.parameters);
+            let read = read.map_err(|failure| failure.error).expect("a request of ours");
+            prop_assert_eq!(read.to_map(), written.clone());
+        }
     }
 
     #[test]
@@ -148,8 +162,10 @@ proptest! {
         response.content_complete = complete;
         response.content_offset = offset;
         response.release_version = Some(ReleaseVersion::R4);
-        let bytes = Serialization::Json.encode_content(&response.to_map());
-        let read = Response::from_map(Serialization::Json.decode_content(&bytes).expect("JSON of ours"));
-        prop_assert_eq!(read.expect("a response of ours"), response);
+        for (serialization, wrapped) in FORMS {
+            let bytes = serialization.encode_primitive(Root::Response, response.to_map(), wrapped);
+            let read = Response::from_map(serialization.decode_primitive(&bytes).expect("bytes of ours").parameters);
+            prop_assert_eq!(read.expect("a response of ours"), response.clone());
+        }
     }
 }

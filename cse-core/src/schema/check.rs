@@ -1,7 +1,7 @@
 //! Is what an originator sent right for the type? Pure functions of the tables (TS-0004 §7.3.3.6).
 
 use super::{
-    AttrDef, ComplexDef, Kind, MAX_LIST_ITEMS, MAX_NAME, MAX_TEXT, MAX_TOKEN, MAX_URI, Presence, Specialization,
+    AttrDef, ComplexDef, Items, Kind, MAX_LIST_ITEMS, MAX_NAME, MAX_TEXT, MAX_TOKEN, MAX_URI, Presence, Specialization,
     TypeDef, keys, syntax,
 };
 use crate::error::Error;
@@ -63,7 +63,7 @@ pub fn check_update(def: &'static TypeDef, content: &Map) -> Result<Map, Error> 
 /// # Errors
 /// [`Error::InvalidAttribute`] with the path to what is wrong, such as `enc/net[0]`.
 pub fn check_value(attr: &AttrDef, value: &Value) -> Result<(), Error> {
-    check_items(&attr.kind, attr.many, value).map_err(|problem| {
+    check_items(&attr.kind, attr.items(), value).map_err(|problem| {
         Error::attribute(format!("{}{}", attr.key, problem.path), format!("({}) {}", attr.name, problem.text))
     })
 }
@@ -137,8 +137,8 @@ impl Problem {
     }
 }
 
-fn check_items(kind: &Kind, many: bool, value: &Value) -> Result<(), Problem> {
-    if !many {
+fn check_items(kind: &Kind, items_of: Items, value: &Value) -> Result<(), Problem> {
+    if items_of == Items::One {
         return check_one(kind, value);
     }
     let Value::List(items) = value else {
@@ -149,9 +149,23 @@ fn check_items(kind: &Kind, many: bool, value: &Value) -> Result<(), Problem> {
         return Err(Problem { path: String::new(), text });
     }
     for (index, item) in items.iter().enumerate() {
-        check_one(kind, item).map_err(|problem| problem.inside(&format!("[{index}]")))?;
+        let checked = match items_of {
+            Items::BetweenBlanks => check_one(kind, item).and_then(|()| check_blanks(kind, item)),
+            Items::One | Items::Repeated => check_one(kind, item),
+        };
+        checked.map_err(|problem| problem.inside(&format!("[{index}]")))?;
     }
     Ok(())
+}
+
+/// An `xs:list` has no place for blanks inside its items. Where the kind is not known, XML is told in another way.
+fn check_blanks(kind: &Kind, item: &Value) -> Result<(), Problem> {
+    match item {
+        Value::Text(text) if !matches!(kind, Kind::Any) && (text.is_empty() || text.contains(char::is_whitespace)) => {
+            Err(Problem::expected("an item without blanks, which stand between the items of this list in XML", item))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_one(kind: &Kind, value: &Value) -> Result<(), Problem> {
@@ -166,7 +180,7 @@ fn check_members(def: &ComplexDef, members: &Map) -> Result<(), Problem> {
         let step = format!("/{}", shortened(name));
         match def.member(name) {
             Some(member) => {
-                check_items(&member.kind, member.many, value).map_err(|problem| problem.inside(&step))?;
+                check_items(&member.kind, member.items(), value).map_err(|problem| problem.inside(&step))?;
             }
             None if def.open => {}
             None => {

@@ -1,6 +1,6 @@
 //! What a resource type is: [`TypeDef`] and its parts. The tables are made of nothing else.
 
-use super::{Kind, Ty};
+use super::{Items, Kind, Ty};
 
 /// A resource type, a specialization of `<mgmtObj>` or `<flexContainer>`, or an announced variant.
 #[derive(Clone, Copy, Debug)]
@@ -252,6 +252,15 @@ pub(super) const fn attr(
 }
 
 impl AttrDef {
+    /// How many values there are, and how XML writes them.
+    pub(crate) const fn items(&self) -> Items {
+        match (self.many, self.kind) {
+            (false, _) => Items::One,
+            (true, Kind::Complex(_) | Kind::Object) => Items::Repeated,
+            (true, _) => Items::BetweenBlanks,
+        }
+    }
+
     /// How many values a resource has: `1`, `0..1`, `1(L)` or `0..1(L)`, where `(L)` is a list.
     pub const fn cardinality(&self) -> &'static str {
         match (self.required, self.many) {

@@ -214,12 +214,32 @@ pub enum XmlForm {
     Content,
 }
 
+/// How many values a member or an attribute has, and how XML writes them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Items {
+    /// One value.
+    One,
+    /// `xs:list`: one element, with blanks between the items.
+    BetweenBlanks,
+    /// One element for each item.
+    Repeated,
+}
+
 /// A row: an optional single member. The methods of [`MemberDef`] say what is different.
 pub(super) const fn member(key: &'static str, name: &'static str, kind: Kind) -> MemberDef {
     MemberDef { key, name, kind, many: false, required: false, xml: XmlForm::Element }
 }
 
 impl MemberDef {
+    /// How many values there are, and how XML writes them.
+    pub(crate) const fn items(&self) -> Items {
+        match (self.many, self.xml) {
+            (false, _) => Items::One,
+            (true, XmlForm::Repeated) => Items::Repeated,
+            (true, _) => Items::BetweenBlanks,
+        }
+    }
+
     pub(super) const fn list(mut self) -> Self {
         self.many = true;
         self

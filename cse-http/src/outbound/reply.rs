@@ -89,7 +89,7 @@ fn content(headers: &HeaderMap, body: &Bytes) -> Option<(Payload, Map)> {
     }
     let (payload, serialization) = match ContentType::of(headers) {
         Ok(Some(content_type)) => {
-            let media = content_type.media_type.filter(|media| media.serialization.is_supported())?;
+            let media = content_type.media_type?;
             (media.payload, media.serialization)
         }
         Ok(None) => (Payload::Content, Serialization::Json),

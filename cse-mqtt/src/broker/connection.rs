@@ -24,8 +24,10 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::Core;
 use super::acks::{AckKind, AckQueue};
 use super::codec::{self, Reason, Version, Violation};
+use super::hold::Hold;
 use super::link::{Inbound, LinkShared, Push};
 use super::policy::Client;
+use super::replies::ReplyQueue;
 use super::session::Session;
 use super::terms::Terms;
 
@@ -58,6 +60,7 @@ pub(crate) struct ConnectionShared {
     pub(crate) client: Arc<Client>,
     pub(crate) terms: Terms,
     acks: Mutex<AckQueue>,
+    replies: Mutex<ReplyQueue>,
     waker: AtomicWaker,
     ending: AtomicU8,
     draining: AtomicBool,
@@ -71,6 +74,7 @@ impl ConnectionShared {
             client,
             terms,
             acks: Mutex::default(),
+            replies: Mutex::default(),
             waker: AtomicWaker::new(),
             ending: AtomicU8::new(0),
             draining: AtomicBool::new(false),
@@ -105,6 +109,14 @@ impl ConnectionShared {
     /// Takes a decision about the acknowledgement with this number.
     pub(crate) fn complete(&self, sequence: u64) {
         let is_head = self.acks.lock().complete(sequence);
+        if is_head {
+            self.wake();
+        }
+    }
+
+    /// What the reply with this number waited for is stored.
+    pub(crate) fn complete_reply(&self, sequence: u64) {
+        let is_head = self.replies.lock().complete(sequence);
         if is_head {
             self.wake();
         }
@@ -202,6 +214,8 @@ pub(crate) struct Connection<S> {
     pub(super) to_links: VecDeque<(Arc<LinkShared>, Inbound)>,
     /// Acknowledgements not written yet.
     unacknowledged: usize,
+    /// Replies that wait for being stored.
+    unreplied: usize,
     silence: Option<Silence>,
 }
 
@@ -230,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unflushed: false,
             to_links: VecDeque::new(),
             unacknowledged: 0,
+            unreplied: 0,
             silence,
         }
     }
@@ -385,6 +400,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn must_pause(&self) -> bool {
         self.to_links.len() >= LINK_BATCH
+            || self.unreplied >= self.attachment.core.limits.unacknowledged_max
             || (self.unacknowledged >= self.attachment.core.limits.unacknowledged_max
                 // Version 5 has been told, and what comes beyond it is a violation.
                 && self.version() == Version::V311)
@@ -418,6 +434,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.unacknowledged >= self.attachment.core.limits.receive_max()
     }
 
+    /// Writes a packet that says that something is stored: now, if it is, or as soon as it is.
+    pub(super) fn reply_when_stored(&mut self, write: impl FnOnce(&mut BytesMut)) -> Result<(), Violation> {
+        let Attachment { session, shared, .. } = &self.attachment;
+        let is_stored = self.unreplied == 0 && session.is_up_to_date();
+        let mut waiting = BytesMut::new();
+        let out = if is_stored { &mut self.output } else { &mut waiting };
+        let before = out.len();
+        write(out);
+        if out.len() - before > shared.terms.packet_bytes_max {
+            out.truncate(before);
+            return Err(Violation::AnswerTooLarge);
+        }
+        if !is_stored {
+            self.unreplied += 1;
+            let sequence = shared.replies.lock().push(waiting.freeze());
+            session.when_stored(Hold::reply(Arc::clone(shared), sequence));
+        }
+        Ok(())
+    }
+
     // === output ===
 
     fn collect_output(&mut self) -> bool {
@@ -429,6 +465,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 codec::write_ack(&mut self.output, shared.terms.version, packet_id, kind, reason);
                 self.unacknowledged -= 1;
             }
+        }
+        if self.unreplied > 0 {
+            let mut replies = shared.replies.lock();
+            while let Some(packet) = replies.pop_ready() {
+                self.output.extend_from_slice(&packet);
+            }
+            self.unreplied = replies.len();
         }
         if self.output.len() < OUTPUT_BYTES {
             session.take_output(core, shared, &mut self.output, OUTPUT_BYTES);
@@ -469,6 +512,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.output.is_empty()
             && !self.unflushed
             && self.to_links.is_empty()
+            && self.unreplied == 0
             && shared.acks.lock().is_empty()
             && session.is_drained()
     }

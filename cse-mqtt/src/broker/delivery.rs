@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::hold::Hold;
 
 /// What became of a message published with tracking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,29 +21,71 @@ pub enum DeliveryStatus {
     Lost,
 }
 
-#[derive(Debug)]
-struct State {
+/// What handle, guards and holds share.
+pub(crate) struct Shared {
     pending: AtomicU32,
     acknowledged: AtomicBool,
     unconfirmed: AtomicBool,
     lost: AtomicBool,
     settled: Notify,
+    /// Receivers that are to store the message and have neither done so nor acknowledged it.
+    unsafe_with: AtomicU32,
+    when_safe: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    safe: Notify,
 }
 
 /// Tells what became of one published message.
 #[derive(Clone, Debug)]
-pub struct DeliveryHandle(Arc<State>);
+pub struct DeliveryHandle(Arc<Shared>);
 
 impl DeliveryHandle {
     /// A handle that counts its maker as pending, until [`DeliveryHandle::routed`].
     pub(crate) fn new() -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(Shared {
             pending: AtomicU32::new(1),
             acknowledged: AtomicBool::new(false),
             unconfirmed: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             settled: Notify::new(),
+            unsafe_with: AtomicU32::new(0),
+            when_safe: Mutex::default(),
+            safe: Notify::new(),
         }))
+    }
+
+    pub(crate) fn hold(&self) -> Hold {
+        self.0.unsafe_with.fetch_add(1, Ordering::Relaxed);
+        Hold::publisher(Arc::clone(&self.0))
+    }
+
+    /// Whether the message is as safe as it gets: each receiver that stores messages has stored it, or acknowledged
+    /// it, or is gone.
+    pub fn is_safe(&self) -> bool {
+        self.0.unsafe_with.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until [`DeliveryHandle::is_safe`]. Cancel safe.
+    pub async fn safe(&self) {
+        loop {
+            let mut safe = std::pin::pin!(self.0.safe.notified());
+            safe.as_mut().enable();
+            if self.is_safe() {
+                return;
+            }
+            safe.await;
+        }
+    }
+
+    /// Calls `then` when [`DeliveryHandle::is_safe`], now or later, on whichever task sees it. A second call replaces
+    /// what waits.
+    pub fn when_safe(&self, then: impl FnOnce() + Send + 'static) {
+        let mut when_safe = self.0.when_safe.lock();
+        if self.is_safe() {
+            drop(when_safe);
+            then();
+        } else {
+            *when_safe = Some(Box::new(then));
+        }
     }
 
     pub(crate) fn guard(&self) -> DeliveryGuard {
@@ -99,7 +144,7 @@ enum Outcome {
 /// reason, so is this, and the message counts as lost.
 #[derive(Debug)]
 pub(crate) struct DeliveryGuard {
-    state: Arc<State>,
+    state: Arc<Shared>,
     outcome: Outcome,
 }
 
@@ -125,11 +170,28 @@ impl Drop for DeliveryGuard {
     }
 }
 
-impl State {
+impl Shared {
+    /// One receiver less that has to store the message.
+    pub(crate) fn one_safe(&self) {
+        if self.unsafe_with.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let then = self.when_safe.lock().take();
+            if let Some(then) = then {
+                then();
+            }
+            self.safe.notify_waiters();
+        }
+    }
+
     fn settle_one(&self) {
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.settled.notify_waiters();
         }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("pending", &self.pending).finish_non_exhaustive()
     }
 }
 

@@ -48,6 +48,10 @@ impl TopicFilter {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// Whether `topic` may stand in a PUBLISH: not empty, no wildcards, no NUL.

@@ -10,8 +10,9 @@ use super::acks::AckKind;
 use super::codec::{self, ClientPacket, Publish, Reason, Subscribe, SubscribeFilter, Version, Violation};
 use super::connection::{Attachment, Closed, Connection};
 use super::filter::InvalidFilter;
+use super::hold::Hold;
 use super::link::{AckToken, Inbound};
-use super::router::{Target, lower};
+use super::router::{Subscriber, Target, lower};
 use super::session::{Message, Offer, Receipt, Wish};
 
 /// SUBACK return code of version 3.1.1 for a subscription that is not granted.
@@ -27,11 +28,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ClientPacket::PubRec { packet_id, refused: true } => session.refused(shared, packet_id),
             ClientPacket::PubRec { packet_id, refused: false } => {
                 let known = session.received(shared, packet_id);
-                codec::write_pubrel(&mut self.output, version, packet_id, known_or_not(known));
+                self.reply_when_stored(|out| codec::write_pubrel(out, version, packet_id, known_or_not(known)))?;
             }
             ClientPacket::PubRel(packet_id) => {
                 let known = session.exact_release(packet_id);
-                codec::write_pubcomp(&mut self.output, version, packet_id, known_or_not(known));
+                self.reply_when_stored(|out| codec::write_pubcomp(out, version, packet_id, known_or_not(known)))?;
             }
             ClientPacket::PubComp(packet_id) => session.completed(shared, packet_id),
             ClientPacket::Subscribe(subscribe) => self.subscribe(&subscribe)?,
@@ -85,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match session.exact_receipt(shared, publish.packet_id) {
                 Receipt::New => {}
                 Receipt::Accepted => {
-                    self.push_ack(publish.packet_id, AckKind::PubRec, Reason::Success, 0);
+                    self.acknowledge_when_stored(publish.packet_id);
                     return Ok(());
                 }
                 Receipt::Pending => {
@@ -106,11 +107,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Attachment { session, shared, .. } = &self.attachment;
         let redirected = session.exact_redirect(packet_id, (Arc::clone(shared), sequence));
         if !redirected && session.exact_receipt(shared, packet_id) == Receipt::Accepted {
-            shared.complete(sequence);
+            session.when_stored(Hold::acknowledgement(Arc::clone(shared), sequence));
         }
     }
 
-    /// Delivers a message to sessions and links. Its acknowledgement waits for the links only.
+    /// A QoS 2 message came again that has been delivered, which may not be stored yet.
+    fn acknowledge_when_stored(&mut self, packet_id: u16) {
+        let sequence = self.push_ack(packet_id, AckKind::PubRec, Reason::Success, 1);
+        let Attachment { session, shared, .. } = &self.attachment;
+        session.when_stored(Hold::acknowledgement(Arc::clone(shared), sequence));
+    }
+
+    /// Delivers a message to sessions and links. Its acknowledgement waits for the links, and for sessions that have
+    /// to store it.
     fn route(&mut self, publish: Publish) {
         let Publish { dup, qos, topic, packet_id, expiry, properties, payload, .. } = publish;
         let core = Arc::clone(&self.attachment.core);
@@ -120,14 +129,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if subscribers.is_empty() {
                 core.stats.publishes_unmatched.increment();
             }
-            let links = subscribers.iter().filter(|(_, found)| matches!(found.target, Target::Link(_))).count();
-            let links = u32::try_from(links).unwrap_or(u32::MAX);
-            let acknowledgement = self.begin_acknowledgement(qos, packet_id, links);
-            let (mut taken, mut refused) = (links > 0, false);
+            let decide = |found: &Subscriber| match &found.target {
+                Target::Link(_) => true,
+                Target::Session(session) => session.promises(lower(qos, found.wish.qos)),
+            };
+            let decisions = subscribers.iter().filter(|(_, found)| decide(found)).count();
+            let decisions = u32::try_from(decisions).unwrap_or(u32::MAX);
+            let acknowledgement = self.begin_acknowledgement(qos, packet_id, decisions);
+            let (mut taken, mut refused) = (false, false);
             for (_, subscriber) in subscribers {
                 match &subscriber.target {
                     Target::Session(session) => {
-                        match core.offer(session, &message, lower(qos, subscriber.wish.qos), None) {
+                        let qos = lower(qos, subscriber.wish.qos);
+                        let hold = if session.promises(qos) { self.hold(acknowledgement) } else { None };
+                        match core.offer(session, &message, qos, None, hold) {
                             Offer::Queued => taken = true,
                             Offer::QueueFull | Offer::MemoryFull => refused = true,
                             Offer::Offline => {}
@@ -143,6 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             ack: self.token(acknowledgement),
                         };
                         self.to_links.push_back((Arc::clone(link), inbound));
+                        taken = true;
                     }
                 }
             }
@@ -154,17 +170,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
     }
 
-    fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, links: u32) -> Acknowledgement {
+    fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, decisions: u32) -> Acknowledgement {
         match qos {
             QoS::AtMostOnce => Acknowledgement::None,
             QoS::AtLeastOnce => {
-                Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, Reason::Success, links))
+                Acknowledgement::Sequence(self.push_ack(packet_id, AckKind::PubAck, Reason::Success, decisions))
             }
             QoS::ExactlyOnce => {
-                // One decision for the queue: the session counts those of the links.
-                let sequence = self.push_ack(packet_id, AckKind::PubRec, Reason::Success, links.min(1));
+                // One decision for the queue: the session counts them.
+                let sequence = self.push_ack(packet_id, AckKind::PubRec, Reason::Success, 1);
                 let Attachment { session, shared, .. } = &self.attachment;
-                let attempt = session.exact_begin(packet_id, links, (Arc::clone(shared), sequence));
+                let attempt = session.exact_begin(packet_id, decisions, (Arc::clone(shared), sequence));
                 Acknowledgement::Attempt { packet_id, attempt, sequence }
             }
         }
@@ -197,6 +213,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    fn hold(&self, acknowledgement: Acknowledgement) -> Option<Hold> {
+        let Attachment { session, shared, .. } = &self.attachment;
+        match acknowledgement {
+            Acknowledgement::None => None,
+            Acknowledgement::Sequence(sequence) => Some(Hold::acknowledgement(Arc::clone(shared), sequence)),
+            Acknowledgement::Attempt { packet_id, attempt, .. } => {
+                Some(Hold::exact(Arc::clone(session), packet_id, attempt))
+            }
+        }
+    }
+
     fn subscribe(&mut self, subscribe: &Subscribe<'_>) -> Result<(), Violation> {
         let version = self.version();
         let mut codes = Vec::with_capacity(subscribe.filters.len());
@@ -213,9 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 (Err(reason), Version::V5) => reason as u8,
             });
         }
-        let before = self.output.len();
-        codec::write_suback(&mut self.output, version, subscribe.packet_id, &codes);
-        self.check_answer(before)
+        self.reply_when_stored(|out| codec::write_suback(out, version, subscribe.packet_id, &codes))
     }
 
     /// The QoS granted for one filter of a SUBSCRIBE, or why it is not granted.
@@ -257,18 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             codes.push(if existed { Reason::Success } else { Reason::NoSubscriptionExisted } as u8);
         }
-        let before = self.output.len();
-        codec::write_unsuback(&mut self.output, self.attachment.shared.terms.version, packet_id, &codes);
-        self.check_answer(before)
-    }
-
-    /// Whether the client takes a packet as large as the one written since `before`.
-    fn check_answer(&mut self, before: usize) -> Result<(), Violation> {
-        if self.output.len() - before > self.attachment.shared.terms.packet_bytes_max {
-            self.output.truncate(before);
-            return Err(Violation::AnswerTooLarge);
-        }
-        Ok(())
+        let version = self.version();
+        self.reply_when_stored(|out| codec::write_unsuback(out, version, packet_id, &codes))
     }
 }
 

@@ -53,13 +53,7 @@ impl Core {
             self.take_over(displaced.connection);
             return (Arc::clone(session), true);
         }
-        let session = Arc::new(Session::new(
-            self.next_id(),
-            expiry,
-            Arc::clone(connection),
-            Arc::clone(&self.memory),
-            Arc::clone(&self.limits),
-        ));
+        let session = Session::new(self, expiry, Arc::clone(connection));
         sessions.by_client_id.insert(Arc::clone(&client.client_id), Arc::clone(&session));
         if let Some(old) = &existing {
             sessions.forget_offline(old);
@@ -99,6 +93,27 @@ impl Core {
         drop(sessions);
         if let Some(ended) = ended {
             self.router.remove_session(&ended);
+        }
+    }
+
+    /// Takes a session from an earlier process, which is offline. One that had the client identifier is ended.
+    pub(crate) fn adopt(&self, session: Arc<Session>) {
+        let mut sessions = self.registry.0.lock();
+        let mut ended = Vec::new();
+        if let Some(old) = sessions.by_client_id.insert(Arc::clone(&session.client_id), Arc::clone(&session)) {
+            sessions.forget_offline(&old);
+            ended.push(old);
+        }
+        if let Some(until) = session.offline_until() {
+            sessions.offline.insert((until, session.id), session);
+        }
+        if sessions.offline.len() > self.limits.offline_sessions_max {
+            ended.extend(sessions.expire_first());
+            self.stats.sessions_expired.increment();
+        }
+        drop(sessions);
+        for session in ended {
+            self.router.remove_session(&session);
         }
     }
 

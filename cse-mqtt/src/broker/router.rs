@@ -13,6 +13,7 @@ use super::Core;
 use super::connection::ConnectionShared;
 use super::delivery::DeliveryHandle;
 use super::filter::TopicFilter;
+use super::hold::Hold;
 use super::link::{AckToken, Inbound, LinkShared, PublishOutcome, Push};
 use super::session::{Message, Offer, Session, Wish};
 use super::trie::Trie;
@@ -83,6 +84,12 @@ impl Router {
         true
     }
 
+    /// Gives a session from an earlier process a subscription that it had, whatever the limits are now.
+    pub(crate) fn resubscribe(&self, session: &Arc<Session>, filter: &TopicFilter, wish: Wish) {
+        let subscriber = Subscriber { target: Target::Session(Arc::clone(session)), wish };
+        self.trie.write().insert(filter, session.id, subscriber);
+    }
+
     /// Ends one subscription of a session; `false` if there was none.
     pub(crate) fn unsubscribe(&self, session: &Session, filter: &TopicFilter) -> bool {
         let mut trie = self.trie.write();
@@ -95,7 +102,8 @@ impl Router {
 
     /// Links take whatever QoS the publisher used: the acknowledgement is theirs to give.
     pub(crate) fn subscribe_link(&self, link: &Arc<LinkShared>, filter: &TopicFilter) {
-        let wish = Wish { qos: QoS::ExactlyOnce, no_local: false };
+        // What it has published itself is no news, and must not look as if somebody had received it.
+        let wish = Wish { qos: QoS::ExactlyOnce, no_local: true };
         let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), wish };
         self.trie.write().insert(filter, link.id, subscriber);
     }
@@ -131,8 +139,9 @@ impl Core {
         message: &Message,
         qos: QoS,
         handle: Option<&DeliveryHandle>,
+        hold: Option<Hold>,
     ) -> Offer {
-        let offer = session.offer(self, message, qos, handle.map(DeliveryHandle::guard));
+        let offer = session.offer(self, message, qos, handle.map(DeliveryHandle::guard), hold);
         let counter = match offer {
             Offer::Queued => return offer,
             Offer::Offline => &self.stats.dropped_offline,
@@ -155,7 +164,9 @@ impl Core {
             for (_, subscriber) in subscribers {
                 let taken = match &subscriber.target {
                     Target::Session(session) => {
-                        self.offer(session, message, lower(qos, subscriber.wish.qos), handle) == Offer::Queued
+                        let qos = lower(qos, subscriber.wish.qos);
+                        let hold = handle.filter(|_| session.promises(qos)).map(DeliveryHandle::hold);
+                        self.offer(session, message, qos, handle, hold) == Offer::Queued
                     }
                     Target::Link(link) => {
                         let inbound = Inbound {

@@ -5,8 +5,8 @@
 //! a full queue refuses new messages and never drops old ones.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -16,8 +16,11 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 mod exact;
+mod kept;
+mod restored;
 
 pub(crate) use exact::Receipt;
+pub(crate) use kept::{Part, Round};
 
 use super::Core;
 use super::clock::WallClock;
@@ -25,10 +28,12 @@ use super::codec::{self, Quality, Reason};
 use super::connection::ConnectionShared;
 use super::delivery::DeliveryGuard;
 use super::filter::TopicFilter;
+use super::hold::Hold;
 use super::limits::Limits;
 use super::policy::{Client, Identity};
 use super::terms::Terms;
 use exact::Exact;
+use kept::Kept;
 
 /// What a message costs beside its topic and payload, roughly.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
@@ -84,11 +89,19 @@ pub(crate) enum Offer {
 #[derive(Debug, Default)]
 pub(crate) struct Memory(AtomicUsize);
 
+impl Memory {
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 /// A client's session.
 pub(crate) struct Session {
     /// Unique among all sessions and links of the broker.
     pub(crate) id: u64,
     pub(crate) client_id: Arc<str>,
+    /// Whether it survives the process.
+    is_stored: bool,
     memory: Arc<Memory>,
     limits: Arc<Limits>,
     state: Mutex<State>,
@@ -108,21 +121,29 @@ struct State {
     in_flight: VecDeque<InFlight>,
     /// Entries at the end of `in_flight` not sent on this connection yet.
     unsent: usize,
-    last_packet_id: u16,
+    /// Number of the last message with QoS 1 or 2.
+    last_number: u64,
     /// No message in `queue` expires before this time; none if none expires at all.
     first_expiry: Option<SystemTime>,
     queued_bytes: usize,
     exact: FxHashMap<u16, Exact>,
     last_attempt: u64,
+    /// Of sessions that survive the process.
+    kept: Option<Box<Kept>>,
 }
 
 struct Queued {
+    /// Its place in the order of the session; with QoS 0 that of the message before it.
+    number: u64,
     message: Message,
     qos: QoS,
     guard: Option<DeliveryGuard>,
+    /// Lets the acknowledgement to the publisher go.
+    hold: Option<Hold>,
 }
 
 struct InFlight {
+    number: u64,
     packet_id: u16,
     cost: usize,
     stage: Stage,
@@ -178,36 +199,56 @@ pub struct SessionSnapshot {
 }
 
 impl Session {
-    pub(crate) fn new(
-        id: u64,
-        expiry: Duration,
-        connection: Arc<ConnectionShared>,
-        memory: Arc<Memory>,
-        limits: Arc<Limits>,
-    ) -> Self {
-        let client = Arc::clone(&connection.client);
-        Self {
-            id,
-            client_id: Arc::clone(&client.client_id),
-            memory,
-            limits,
-            state: Mutex::new(State {
-                client,
-                connection: Some(connection),
-                expiry,
-                offline_until: None,
-                removed: false,
-                subscriptions: FxHashMap::default(),
-                queue: VecDeque::new(),
-                in_flight: VecDeque::new(),
-                unsent: 0,
-                last_packet_id: 0,
-                first_expiry: None,
-                queued_bytes: 0,
-                exact: FxHashMap::default(),
-                last_attempt: 0,
-            }),
+    pub(crate) fn new(core: &Core, expiry: Duration, connection: Arc<ConnectionShared>) -> Arc<Self> {
+        // One that ends with its connection ends with the process, too.
+        let journal = core.journal.as_ref().filter(|_| !expiry.is_zero());
+        let session = Self::make(core, core.next_id(), Arc::clone(&connection.client), expiry, |session| {
+            journal.map(|journal| Box::new(Kept::new(Arc::clone(journal), session)))
+        });
+        {
+            let mut state = session.state.lock();
+            state.connection = Some(connection);
+            if let Some(kept) = &mut state.kept {
+                kept.note();
+            }
         }
+        session
+    }
+
+    fn make(
+        core: &Core,
+        id: u64,
+        client: Arc<Client>,
+        expiry: Duration,
+        kept: impl FnOnce(Weak<Self>) -> Option<Box<Kept>>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|session| {
+            let kept = kept(Weak::clone(session));
+            Self {
+                id,
+                client_id: Arc::clone(&client.client_id),
+                is_stored: kept.is_some(),
+                memory: Arc::clone(&core.memory),
+                limits: Arc::clone(&core.limits),
+                state: Mutex::new(State {
+                    client,
+                    connection: None,
+                    expiry,
+                    offline_until: None,
+                    removed: false,
+                    subscriptions: FxHashMap::default(),
+                    queue: VecDeque::new(),
+                    in_flight: VecDeque::new(),
+                    unsent: 0,
+                    last_number: 0,
+                    first_expiry: None,
+                    queued_bytes: 0,
+                    exact: FxHashMap::default(),
+                    last_attempt: 0,
+                    kept,
+                }),
+            }
+        })
     }
 
     /// Whether a client of this identity may have the session: it is kept, and has not ended at `now`.
@@ -219,10 +260,15 @@ impl Session {
 
     /// Gives the session to a new connection. What is in flight will be sent again.
     pub(crate) fn attach(&self, connection: Arc<ConnectionShared>, expiry: Duration) -> Displaced {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         state.expiry = expiry;
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
+        if let Some(kept) = &mut state.kept {
+            kept.connection_changed();
+            kept.bar(&state.queue);
+        }
         Displaced { connection: state.connection.replace(connection), offline_until: state.offline_until.take() }
     }
 
@@ -239,6 +285,9 @@ impl Session {
         }
         let until = now.checked_add(state.expiry).unwrap_or_else(|| now + FOREVER);
         state.offline_until = Some(until);
+        if let Some(kept) = &mut state.kept {
+            kept.connection_changed();
+        }
         let mut freed = 0;
         state.queue.retain(|queued| {
             let keep = queued.qos != QoS::AtMostOnce;
@@ -272,16 +321,23 @@ impl Session {
 
     /// Ends the session; gives the subscriptions to remove and the connection to close.
     pub(crate) fn remove(&self) -> (Vec<TopicFilter>, Option<Arc<ConnectionShared>>) {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         state.removed = true;
-        state.queue = VecDeque::new();
-        state.in_flight = VecDeque::new();
+        let dropped = (std::mem::take(&mut state.queue), std::mem::take(&mut state.in_flight));
         state.unsent = 0;
         state.exact = FxHashMap::default();
         let freed = state.queued_bytes;
-        self.release(&mut state, freed);
+        self.release(state, freed);
         let filters = std::mem::take(&mut state.subscriptions).into_keys().collect();
-        (filters, state.connection.take())
+        if let Some(kept) = &mut state.kept {
+            kept.end();
+        }
+        let connection = state.connection.take();
+        drop(guard);
+        // What waits for these messages may want the lock.
+        drop(dropped);
+        (filters, connection)
     }
 
     // === subscriptions ===
@@ -298,11 +354,19 @@ impl Session {
             return false;
         }
         state.subscriptions.insert(filter.clone(), wish);
+        if let Some(kept) = &mut state.kept {
+            kept.subscription_changed(filter);
+        }
         true
     }
 
     pub(crate) fn unsubscribe(&self, filter: &TopicFilter) -> bool {
-        self.state.lock().subscriptions.remove(filter).is_some()
+        let mut state = self.state.lock();
+        let existed = state.subscriptions.remove(filter).is_some();
+        if existed && let Some(kept) = &mut state.kept {
+            kept.subscription_changed(filter);
+        }
+        existed
     }
 
     pub(crate) fn filters(&self) -> Vec<TopicFilter> {
@@ -311,15 +375,24 @@ impl Session {
 
     // === messages to the client ===
 
-    /// Queues a message for the client, if there is room.
-    pub(crate) fn offer(&self, core: &Core, message: &Message, qos: QoS, guard: Option<DeliveryGuard>) -> Offer {
+    /// Queues a message for the client, if there is room. `hold` stays until the message is stored, acknowledged, or
+    /// gone.
+    pub(crate) fn offer(
+        &self,
+        core: &Core,
+        message: &Message,
+        qos: QoS,
+        guard: Option<DeliveryGuard>,
+        hold: Option<Hold>,
+    ) -> Offer {
         let cost = message.cost();
+        let mut expired = Vec::new();
         let mut state = self.state.lock();
         if state.removed || (qos == QoS::AtMostOnce && state.connection.is_none()) {
             return Offer::Offline;
         }
         if self.is_full(&state, cost) {
-            self.drop_expired(core, &mut state);
+            self.drop_expired(core, &mut state, &mut expired);
             if self.is_full(&state, cost) {
                 return Offer::QueueFull;
             }
@@ -341,7 +414,16 @@ impl Session {
         };
         // A connection with something in its queue is awake, or waits for the client and looks again afterwards.
         let wake = state.queue.is_empty();
-        state.queue.push_back(Queued { message: message.clone(), qos, guard });
+        if qos != QoS::AtMostOnce {
+            state.last_number += 1;
+            let is_offline = state.connection.is_none();
+            if let Some(kept) = &mut state.kept {
+                // A connected client may be faster than the disk.
+                if is_offline { kept.hurry() } else { kept.note() }
+            }
+        }
+        let number = state.last_number;
+        state.queue.push_back(Queued { number, message: message.clone(), qos, guard, hold });
         if wake && let Some(connection) = &state.connection {
             connection.wake();
         }
@@ -353,28 +435,30 @@ impl Session {
             || state.queued_bytes + cost > self.limits.queued_bytes_per_client_max
     }
 
-    /// Drops what has expired in the queue.
-    fn drop_expired(&self, core: &Core, state: &mut State) {
+    /// Moves what has expired in the queue to `expired`, to be dropped without the lock.
+    fn drop_expired(&self, core: &Core, state: &mut State, expired: &mut Vec<Queued>) {
         let now = core.clock.now();
         if state.first_expiry.is_none_or(|first| first > now) {
             return;
         }
-        let (mut freed, before) = (0, state.queue.len());
-        let mut first_expiry = None;
-        state.queue.retain(|Queued { message, .. }| match message.expires {
-            Some(expires) if expires <= now => {
-                freed += message.cost();
-                false
+        let (mut freed, mut first_expiry) = (0, None);
+        for queued in std::mem::take(&mut state.queue) {
+            match queued.message.expires {
+                Some(expires) if expires <= now => {
+                    freed += queued.message.cost();
+                    state.forget(&queued);
+                    expired.push(queued);
+                    continue;
+                }
+                Some(expires) => {
+                    first_expiry = Some(first_expiry.map_or(expires, |first: SystemTime| first.min(expires)));
+                }
+                None => {}
             }
-            Some(expires) => {
-                first_expiry = Some(first_expiry.map_or(expires, |first: SystemTime| first.min(expires)));
-                true
-            }
-            None => true,
-        });
+            state.queue.push_back(queued);
+        }
         state.first_expiry = first_expiry;
-        let dropped = before - state.queue.len();
-        core.stats.dropped_expired.add(dropped as u64);
+        core.stats.dropped_expired.add(expired.len() as u64);
         self.release(state, freed);
     }
 
@@ -386,27 +470,34 @@ impl Session {
         out: &mut BytesMut,
         enough: usize,
     ) {
+        // Dropped without the lock, which those who wait for it may want.
+        let mut dropped = Vec::new();
         let mut state = self.state.lock();
         if !state.is_of(connection) {
             return;
         }
         let terms = &connection.terms;
         let mut packets = 0;
-        while out.len() < enough && self.send_again(core, &mut state, terms, out) {}
+        while out.len() < enough && self.send_again(core, &mut state, terms, out, &mut dropped) {}
         while out.len() < enough && state.unsent == 0 {
-            let window_open = state.in_flight.len() < terms.in_flight_max;
-            let Some(queued) = state.queue.pop_front_if(|queued| window_open || queued.qos == QoS::AtMostOnce) else {
+            let Some(queued) = state.next_to_send(terms.in_flight_max) else {
                 break;
             };
             let cost = queued.message.cost();
             if queued.message.is_expired(&core.clock) {
                 core.stats.dropped_expired.increment();
                 self.release(&mut state, cost);
+                state.forget(&queued);
+                dropped.push(Stage::Publish(queued));
                 continue;
             }
+            let number = queued.number;
             let quality = match queued.qos {
                 QoS::AtMostOnce => Quality::AtMostOnce,
-                qos => Quality::Acknowledged { qos, packet_id: state.next_packet_id(), dup: false },
+                qos => {
+                    let dup = state.begin_sending(number);
+                    Quality::Acknowledged { qos, packet_id: packet_id_of(number), dup }
+                }
             };
             let fits = terms.write(&queued.message, quality, &core.clock, out);
             if fits {
@@ -416,9 +507,13 @@ impl Session {
             }
             match quality {
                 Quality::Acknowledged { packet_id, .. } if fits => {
-                    state.in_flight.push_back(InFlight { packet_id, cost, stage: Stage::Publish(queued) });
+                    state.in_flight.push_back(InFlight { number, packet_id, cost, stage: Stage::Publish(queued) });
                 }
-                _ => self.release(&mut state, cost),
+                _ => {
+                    self.release(&mut state, cost);
+                    state.forget(&queued);
+                    dropped.push(Stage::Publish(queued));
+                }
             }
         }
         if packets > 0 {
@@ -427,7 +522,15 @@ impl Session {
     }
 
     /// Sends the first unsent message in flight again, PUBLISH or PUBREL. `false` if there is none that may be sent.
-    fn send_again(&self, core: &Core, state: &mut State, terms: &Terms, out: &mut BytesMut) -> bool {
+    /// What is too large for the client now goes to `dropped`.
+    fn send_again(
+        &self,
+        core: &Core,
+        state: &mut State,
+        terms: &Terms,
+        out: &mut BytesMut,
+        dropped: &mut Vec<Stage>,
+    ) -> bool {
         let at = state.in_flight.len() - state.unsent;
         let Some(entry) = state.in_flight.get(at) else {
             return false;
@@ -449,7 +552,8 @@ impl Session {
             state.unsent -= 1;
         } else {
             core.stats.dropped_too_large.increment();
-            self.take_in_flight(state, |entry| entry.packet_id == packet_id);
+            let entry = self.take_in_flight(state, |entry| entry.packet_id == packet_id);
+            dropped.extend(entry.map(|entry| entry.stage));
         }
         true
     }
@@ -483,7 +587,8 @@ impl Session {
 
     /// PUBREC: a QoS 2 message has arrived; PUBREL is to follow. `false` if there is no such message.
     pub(crate) fn received(&self, connection: &Arc<ConnectionShared>, packet_id: u16) -> bool {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if !state.is_of(connection) {
             return false;
         }
@@ -497,7 +602,11 @@ impl Session {
         }
         let stage = std::mem::replace(&mut entry.stage, Stage::Release);
         let freed = std::mem::replace(&mut entry.cost, MESSAGE_OVERHEAD_BYTES);
-        self.release(&mut state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
+        if let Some(kept) = &mut state.kept {
+            kept.confirmed(entry.number);
+        }
+        self.release(state, freed.saturating_sub(MESSAGE_OVERHEAD_BYTES));
+        drop(guard);
         if let Stage::Publish(Queued { guard: Some(guard), .. }) = stage {
             guard.acknowledged();
         }
@@ -507,9 +616,13 @@ impl Session {
     /// PUBREC with the reason that the client could not take the message: that is the end of it.
     pub(crate) fn refused(&self, connection: &Arc<ConnectionShared>, packet_id: u16) {
         let mut state = self.state.lock();
-        if state.is_of(connection) {
-            self.take_in_flight(&mut state, |entry| entry.packet_id == packet_id && entry.is_exactly_once());
-        }
+        let refused = if state.is_of(connection) {
+            self.take_in_flight(&mut state, |entry| entry.packet_id == packet_id && entry.is_exactly_once())
+        } else {
+            None
+        };
+        drop(state);
+        drop(refused);
     }
 
     /// PUBCOMP: the end of a QoS 2 delivery.
@@ -529,6 +642,9 @@ impl Session {
         }
         let entry = state.in_flight.remove(at)?;
         self.release(state, entry.cost);
+        if let Some(kept) = &mut state.kept {
+            kept.done(entry.number);
+        }
         Some(entry)
     }
 
@@ -558,14 +674,31 @@ impl State {
         self.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
     }
 
-    /// The next packet identifier not in flight. Fewer than 65,535 are, since the window is bounded.
-    fn next_packet_id(&mut self) -> u16 {
-        loop {
-            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            let candidate = self.last_packet_id;
-            if !self.in_flight.iter().any(|entry| entry.packet_id == candidate) {
-                return candidate;
-            }
+    /// Takes the next message from the queue, if one may be sent. A packet identifier belongs to a place in the order,
+    /// so a client that never acknowledges one message, but 65,534 after it, gets no more until it connects again.
+    fn next_to_send(&mut self, in_flight_max: usize) -> Option<Queued> {
+        let Self { queue, in_flight, kept, .. } = self;
+        queue.pop_front_if(|queued| {
+            queued.qos == QoS::AtMostOnce
+                || (in_flight.len() < in_flight_max
+                    && kept.as_ref().is_none_or(|kept| kept.may_send(queued))
+                    && !in_flight.iter().any(|entry| entry.packet_id == packet_id_of(queued.number)))
+        })
+    }
+
+    /// Notes that a message is sent for the first time; `true` if another process may have sent it before.
+    fn begin_sending(&mut self, number: u64) -> bool {
+        let Some(kept) = &mut self.kept else { return false };
+        kept.sent(number);
+        kept.is_repeated(number)
+    }
+
+    /// A message was taken out of the queue and will not be sent.
+    fn forget(&mut self, queued: &Queued) {
+        if queued.qos != QoS::AtMostOnce
+            && let Some(kept) = &mut self.kept
+        {
+            kept.done(queued.number);
         }
     }
 
@@ -575,6 +708,12 @@ impl State {
         self.in_flight.shrink_to_fit();
         self.exact.shrink_to_fit();
     }
+}
+
+/// The packet identifier of a message. It follows from the number, so that a message which is sent again by another
+/// process has the same.
+fn packet_id_of(number: u64) -> u16 {
+    u16::try_from((number.max(1) - 1) % u64::from(u16::MAX) + 1).unwrap_or(u16::MAX)
 }
 
 impl Drop for Session {

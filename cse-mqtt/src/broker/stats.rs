@@ -79,6 +79,12 @@ pub struct Stats {
     pub dropped_too_large: Counter,
     /// Messages of one link not taken by another link, whose queue was full.
     pub dropped_link_full: Counter,
+    /// Commits of the [`Persister`](super::Persister).
+    pub session_commits: Counter,
+    /// Messages in them.
+    pub messages_stored: Counter,
+    /// Commits that failed.
+    pub session_commit_failures: Counter,
     /// Sessions forgotten because they were offline too long, or too many were.
     pub sessions_expired: Counter,
     /// Failures to accept a connection, such as no free file descriptor.

@@ -14,7 +14,7 @@ use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{
     ConnAck, ConnectReturnCode, Packet, PubAck, PubComp, PubRec, PubRel, Publish, SubAck, Subscribe, SubscribeFilter,
-    SubscribeReasonCode,
+    SubscribeReasonCode, Unsubscribe,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -209,6 +209,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        let mut unsubscribe = Unsubscribe::new(filter);
+        unsubscribe.pkid = 78;
+        self.packet(Packet::Unsubscribe(unsubscribe)).await;
+        match self.next().await {
+            Some(Packet::UnsubAck(acknowledgement)) => assert_eq!(acknowledgement.pkid, 78),
+            other => panic!("no UNSUBACK: {other:?}"),
+        }
+    }
+
     pub(crate) async fn publish(&mut self, topic: &str, payload: &str, qos: QoS, pkid: u16) {
         self.publish_with(topic, payload, qos, pkid, false).await;
     }
@@ -262,6 +272,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         for _ in 0..2 {
             self.packet(Packet::PingReq).await;
             assert_eq!(self.next().await, Some(Packet::PingResp));
+        }
+    }
+
+    /// Takes the messages that are on their way, and those that follow at once.
+    pub(crate) async fn drain(&mut self, messages: &mut Vec<Publish>) {
+        let mut quiet = 0;
+        while quiet < 2 {
+            self.packet(Packet::PingReq).await;
+            quiet += 1;
+            loop {
+                match self.next().await {
+                    Some(Packet::PingResp) => break,
+                    Some(Packet::Publish(publish)) => {
+                        messages.push(publish);
+                        quiet = 0;
+                    }
+                    other => panic!("neither message nor PINGRESP: {other:?}"),
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod harness;
 
 mod any_bytes;
 mod connecting;
+mod durable;
 mod expiry;
 mod limits;
 mod linking;

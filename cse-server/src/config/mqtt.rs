@@ -3,6 +3,7 @@
 mod client_tls;
 mod external;
 mod listen;
+mod modes;
 mod version;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::text::Size;
 pub(crate) use client_tls::ClientTlsConfig;
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
+pub(crate) use modes::{EarlyDraftConfig, check_points_of_access};
 
 use external::BrokerUrl;
 
@@ -34,8 +36,12 @@ pub(crate) enum MqttVia {
 pub(crate) struct MqttConfig {
     /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
     pub(crate) via: MqttVia,
-    /// Put before each topic, as in the point of access. Default: nothing.
+    /// Sessions of the embedded broker survive a restart. Default: yes.
+    pub(crate) persistence: bool,
+    /// Put before each topic, as in the point of access; without slashes around it. Default: nothing.
     pub(crate) topic_prefix: Text,
+    /// Clients that speak the early draft. Default: they are not served.
+    pub(crate) early_draft: EarlyDraftConfig,
     /// Longest time after which an equal message may still be a redelivery, on an external broker that does
     /// not tell; 0 for never. Default: 10 s.
     pub(crate) redelivery_window: Duration,
@@ -69,13 +75,11 @@ impl MqttConfig {
             _ if listen.addresses().next().is_some() => MqttVia::Embedded(Box::new(listen)),
             _ => MqttVia::Off,
         };
-        let topic_prefix: Text = section.value("topic-prefix", Text::default());
-        if topic_prefix.contains(|c: char| c.is_control() || matches!(c, '+' | '#')) {
-            section.problem("topic-prefix", "must not have '+', '#' or control characters");
-        }
         Self {
             via,
-            topic_prefix,
+            persistence: section.value("persistence", true),
+            topic_prefix: modes::read_topic_prefix(&mut section),
+            early_draft: EarlyDraftConfig::read(&mut section),
             redelivery_window: section.within(
                 "redelivery-window",
                 Duration::from_secs(10),

@@ -31,6 +31,9 @@ const COUNTERS: &[Row] = &[
     ("broker_dropped_expired", "Messages dropped: expired before their delivery", |s| &s.dropped_expired),
     ("broker_dropped_too_large", "Messages dropped: too large for their client", |s| &s.dropped_too_large),
     ("broker_dropped_link_full", "Messages dropped between links: queue full", |s| &s.dropped_link_full),
+    ("broker_session_commits", "Commits of MQTT sessions", |s| &s.session_commits),
+    ("broker_messages_stored", "Messages stored because a client had not acknowledged them", |s| &s.messages_stored),
+    ("broker_session_commit_failures", "Commits of MQTT sessions that failed", |s| &s.session_commit_failures),
     ("broker_sessions_expired", "Sessions forgotten: away too long, or too many", |s| &s.sessions_expired),
     ("broker_accept_errors", "Failures to accept a connection", |s| &s.accept_errors),
 ];

@@ -66,6 +66,7 @@ impl Listeners {
             },
             external_broker,
             external_tls: mosquitto_tls(&config.mqtt.client_tls),
+            topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),
             monitoring: address(self.monitoring.as_ref()),
         }
     }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
-use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy};
-use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password, Transport};
+use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy, Persister, PersisterStatus};
+use cse_mqtt::{
+    BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password, Transport,
+};
 use prometheus_client::registry::Registry;
 use tracing::warn;
 use url::Url;
 
 use super::listeners::MqttListeners;
+use super::sessions::{SessionWriter, Sessions};
 use crate::config::{ClientTlsConfig, Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
@@ -21,6 +24,8 @@ use crate::poa::Listening;
 pub(super) struct Mqtt {
     binding: MqttBinding,
     broker: Option<Broker>,
+    /// Stores the sessions of the broker, if they are to survive.
+    persister: Option<(Persister, SessionWriter)>,
 }
 
 impl Mqtt {
@@ -29,11 +34,13 @@ impl Mqtt {
         config: &Config,
         identity: &CseIdentity,
         listening: &Listening,
+        sessions: Option<Sessions>,
     ) -> Result<Option<Self>, InvalidFilter> {
         let mqtt = &config.mqtt;
         let options = BindingOptions {
             own_points_of_access: own_points_of_access(config, listening),
             topic_prefix: mqtt.topic_prefix.to_string(),
+            early_draft: EarlyDraft { served: mqtt.early_draft.served, entities: mqtt.early_draft.entities.clone() },
             concurrent_requests_max: mqtt.requests_max,
             waiting_requests_max: mqtt.waiting_requests_max,
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
@@ -52,13 +59,20 @@ impl Mqtt {
         Ok(match &config.mqtt.via {
             MqttVia::Off => None,
             MqttVia::Embedded(_) => {
-                let broker = Broker::new(config.broker.limits.clone(), Arc::new(OpenPolicy));
+                let (limits, policy) = (config.broker.limits.clone(), Arc::new(OpenPolicy));
+                let (broker, persister) = match sessions {
+                    Some(Sessions { file, stored }) => {
+                        let (broker, persister) = Broker::restored(limits, policy, stored);
+                        (broker, Some((persister, file)))
+                    }
+                    None => (Broker::new(limits, policy), None),
+                };
                 let binding = MqttBinding::embedded(identity, options, &broker)?;
-                Some(Self { binding, broker: Some(broker) })
+                Some(Self { binding, broker: Some(broker), persister })
             }
             MqttVia::External(external) => {
                 let binding = MqttBinding::external(identity, options, external_options(external, &mqtt.client_tls));
-                Some(Self { binding, broker: None })
+                Some(Self { binding, broker: None, persister: None })
             }
         })
     }
@@ -78,12 +92,17 @@ impl Mqtt {
         health: &mut Health,
         registry: &mut Registry,
     ) {
-        let Self { binding, broker } = self;
-        health.part("mqtt", Role::Binding, probe(&binding));
+        let Self { binding, broker, persister } = self;
+        health.part("mqtt", Role::Binding, probe(&binding, persister.as_ref().map(|(persister, _)| persister)));
         let stats = binding.stats();
         metrics::register(registry, move || metrics::mqtt_samples(&stats));
         let stop = lifecycle.stop_of(Stage::Bindings);
         lifecycle.spawn(Stage::Bindings, "mqtt", binding.run(dispatch, stopped(stop)));
+        if let Some((persister, writer)) = persister {
+            // Bindings and CSE leave work for it until they have ended.
+            let stop = lifecycle.stop_of(Stage::Ground);
+            lifecycle.spawn(Stage::Ground, "sessions", persister.run(writer, stopped(stop)));
+        }
         let (Some(broker), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
@@ -105,7 +124,8 @@ fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
     shown.chain(listening.points_of_access()).filter(|poa| poa.starts_with("mqtt")).map(|poa| poa.to_string()).collect()
 }
 
-fn external_options(broker: &ExternalBroker, tls: &ClientTlsConfig) -> ExternalOptions {
+/// How to be a client of an external broker.
+pub(crate) fn external_options(broker: &ExternalBroker, tls: &ClientTlsConfig) -> ExternalOptions {
     let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let client = &broker.client;
     let login = client
@@ -146,12 +166,15 @@ fn transport(url: &Url, tls: &ClientTlsConfig) -> Transport {
     transport
 }
 
-fn probe(binding: &MqttBinding) -> Probe {
-    let (status, problem) = (binding.status(), binding.problem());
+fn probe(binding: &MqttBinding, persister: Option<&Persister>) -> Probe {
+    let (link, problem) = (binding.status(), binding.problem());
+    let sessions = persister.map(Persister::status);
     Box::new(move || {
-        let state = match *status.borrow() {
-            LinkStatus::Up => Ok(()),
-            LinkStatus::Down => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
+        let sessions = sessions.as_ref().map(|status| status.borrow().clone()).unwrap_or_default();
+        let state = match (*link.borrow(), sessions) {
+            (LinkStatus::Up, PersisterStatus::Storing) => Ok(()),
+            (LinkStatus::Up, PersisterStatus::Failing(problem)) => Err(format!("sessions cannot be stored: {problem}")),
+            (LinkStatus::Down, _) => Err(problem().unwrap_or_else(|| "not connected to the broker".into())),
         };
         Box::pin(async move { state })
     })

@@ -1,4 +1,4 @@
-//! Clients that others wrote: the mosquitto tools and Paho.
+//! Clients that others wrote: the mosquitto tools and Paho, with MQTT 3.1.1 and MQTT 5.
 
 use std::process::{Command, Stdio};
 
@@ -70,4 +70,84 @@ pub async fn paho_clients_are_served(world: World) {
     let statuses: Vec<_> = answers.iter().map(|answer| answer["rsc"].as_u64().unwrap_or_default()).collect();
     assert_eq!(statuses, [2001, 2001, 2001, 2000], "{output}");
     assert_eq!(answers[3]["pc"]["m2m:cin"]["con"], "from paho", "{output}");
+}
+
+/// `mosquitto_rr`, which subscribes, asks, prints the answer and ends; it speaks MQTT 5 only.
+pub async fn mosquitto_request_response_is_served(world: World) {
+    world.ae("Csensor", "sensor").await;
+    let port = world.port().to_string();
+    let request = json!({"op": 2, "fr": "Csensor", "to": "cse-in/sensor", "rqi": "1", "rvi": "3"}).to_string();
+    let between = ["-t", "/oneM2M/req/Csensor/id-in/json", "-e", "/oneM2M/resp/Csensor/id-in/json"];
+    let broker = ["-h", "127.0.0.1", "-p", &port, "-q", "1", "-W", "60"];
+    let output = run("mosquitto_rr", &[&broker[..], &between, &["-m", &request]].concat());
+    let answer: Value = serde_json::from_str(&output).expect("JSON");
+    assert_eq!((&answer["rsc"], &answer["rqi"]), (&json!(2000), &json!("1")), "{output}");
+}
+
+/// Registers and subscribes to itself, goes away with a session that is kept, and prints what it finds when it comes
+/// back; then how the broker takes a message for nobody.
+const PAHO_CLIENT_5: &str = r#"
+import json, queue, sys
+import paho.mqtt.client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+def properties(packet, **values):
+    made = Properties(packet)
+    for name, value in values.items():
+        setattr(made, name, value)
+    return made
+
+answers, subscribed, published = queue.Queue(), queue.Queue(), queue.Queue()
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="A::Cpaho5", protocol=mqtt.MQTTv5)
+client.on_connect = lambda c, data, flags, reason, p: c.subscribe(
+    [("/oneM2M/resp/Cpaho5/id-in/#", 1), ("/oneM2M/req/id-in/Cpaho5/#", 1)])
+client.on_subscribe = lambda c, data, mid, reasons, p: subscribed.put([reason.value for reason in reasons])
+client.on_message = lambda c, data, message: answers.put(json.loads(message.payload))
+client.on_publish = lambda c, data, mid, reason, p: published.put(reason.value)
+
+def connect(clean_start):
+    client.connect("127.0.0.1", int(sys.argv[1]), clean_start=clean_start,
+        properties=properties(PacketTypes.CONNECT, SessionExpiryInterval=300, ReceiveMaximum=5))
+    client.loop_start()
+    assert subscribed.get(timeout=60) == [1, 1]
+
+def publish(topic, payload):
+    client.publish(topic, payload, qos=1, properties=properties(
+        PacketTypes.PUBLISH, MessageExpiryInterval=60, UserProperty=("a", "b"), ContentType="application/json"))
+    return published.get(timeout=60)
+
+def request(number, content):
+    content.update(fr="Cpaho5", rqi=str(number), rvi="3")
+    assert publish("/oneM2M/req/Cpaho5/id-in/json", json.dumps(content)) == 0
+    return answers.get(timeout=60)
+
+connect(True)
+print(json.dumps(request(1, {"op": 1, "to": "cse-in", "ty": 2,
+    "pc": {"m2m:ae": {"rn": "paho5", "api": "N.p", "rr": True, "srv": ["3"]}}})), flush=True)
+print(json.dumps(request(2, {"op": 1, "to": "cse-in/paho5", "ty": 3, "pc": {"m2m:cnt": {"rn": "log"}}})), flush=True)
+print(json.dumps(request(3, {"op": 1, "to": "cse-in/paho5/log", "ty": 23,
+    "pc": {"m2m:sub": {"rn": "own", "nu": ["Cpaho5"], "enc": {"net": [3]}}}})), flush=True)
+client.publish("/oneM2M/req/Cpaho5/id-in/json", json.dumps({"op": 1, "to": "cse-in/paho5/log", "ty": 4, "fr": "Cpaho5",
+    "rqi": "4", "rvi": "3", "rt": {"rtv": 5}, "pc": {"m2m:cin": {"con": "while away"}}}), qos=1)
+assert published.get(timeout=60) == 0
+client.disconnect()
+client.loop_stop()
+connect(False)
+print(json.dumps(answers.get(timeout=60)), flush=True)
+print(publish("nobody/listens", "x"), flush=True)
+client.disconnect()
+client.loop_stop()
+"#;
+
+/// A program with Paho in MQTT 5.
+pub async fn paho_clients_of_version_5_are_served(world: World) {
+    let python = paho::python().display().to_string();
+    let output = run(&python, &["-c", PAHO_CLIENT_5, &world.port().to_string()]);
+    let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let statuses: Vec<_> = lines[..3].iter().map(|answer| answer["rsc"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(statuses, [2001, 2001, 2001], "{output}");
+    let notified = &lines[3]["pc"]["m2m:sgn"]["nev"]["rep"]["m2m:cin"];
+    assert_eq!(notified["con"], "while away", "{output}");
+    assert_eq!(lines[4], 16, "no matching subscribers");
 }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::slots::Many;
-use crate::value::{Map, Name, Value};
+use crate::value::{Map, Name, Value, appears_twice};
 
 /// What one element or attribute says about a member.
 pub(super) enum Content {
@@ -25,7 +25,9 @@ enum State {
 /// An object in the making.
 #[derive(Default)]
 pub(super) struct Members {
-    members: Vec<(Name, Value, State)>,
+    members: Vec<(Name, Value)>,
+    /// One for each member.
+    states: Vec<State>,
     /// By name, once there are so many that comparing one by one would take a hostile input too long.
     index: FxHashMap<Name, usize>,
 }
@@ -53,11 +55,12 @@ impl Members {
             if self.members.len() >= Self::COMPARED_MAX {
                 self.index.insert(name.clone(), self.members.len());
             }
-            self.members.push((name, value, state));
+            self.members.push((name, value));
+            self.states.push(state);
             return Ok(());
         };
-        let (name, value, state) = &mut self.members[position];
-        match (state, content) {
+        let (name, value) = &mut self.members[position];
+        match (&mut self.states[position], content) {
             (State::List, Content::Item(item)) => push(value, item),
             (State::List, Content::Items(items)) => items.into_iter().for_each(|item| push(value, item)),
             (state @ State::Loose, Content::Item(item)) => {
@@ -65,22 +68,18 @@ impl Members {
                 *value = Value::List(vec![first, item]);
                 *state = State::List;
             }
-            _ => return Err(format!("'{}' appears twice", name.chars().take(64).collect::<String>())),
+            _ => return Err(appears_twice(name)),
         }
         Ok(())
     }
 
     fn position(&self, name: &Name) -> Option<usize> {
-        let compared = self.members.iter().take(Self::COMPARED_MAX).position(|(known, ..)| known == name);
+        let compared = self.members.iter().take(Self::COMPARED_MAX).position(|(known, _)| known == name);
         compared.or_else(|| self.index.get(name).copied())
     }
 
     pub(super) fn into_map(self) -> Map {
-        let mut map = Map::with_capacity(self.members.len());
-        for (name, value, _) in self.members {
-            map.push(name, value);
-        }
-        map
+        Map::from_unique(self.members)
     }
 }
 

@@ -62,8 +62,10 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
     }
 }
 
+/// The message about a problem; short, whatever of the input it quotes.
 fn invalid(problem: impl std::fmt::Display) -> String {
-    format!("invalid XML: {problem}")
+    const CHARACTERS_MAX: usize = 200;
+    format!("invalid XML: {problem}").chars().take(CHARACTERS_MAX).collect()
 }
 
 fn too_deep() -> String {
@@ -159,26 +161,25 @@ impl<'a> Document<'a> {
 
     /// The name and the place of a member, by the name of its element.
     fn member(&self, parent: &What, raw: &str) -> Result<(Name, Slot), String> {
-        let name = match self.qualified(raw)? {
+        let qualified = match self.qualified(raw)? {
             None => match self.default_namespace() {
                 // Unqualified names belong to a default namespace in the eyes of XML. Where the table has the name, it
                 // is meant; else it may be a global element.
                 Some(Namespace::Usual(prefix)) if !parent.member(raw).is_known() => {
                     let qualified = smol_str::format_smolstr!("{prefix}:{raw}");
-                    if parent.member(&qualified).is_known() { qualified } else { raw.into() }
+                    parent.member(&qualified).is_known().then_some(qualified)
                 }
-                _ => raw.into(),
+                _ => None,
             },
-            Some((Namespace::Usual(prefix), local))
-                if raw.len() == prefix.len() + 1 + local.len() && raw.starts_with(prefix) =>
-            {
-                raw.into()
+            Some((Namespace::Usual(prefix), local)) => {
+                let is_usual = raw.strip_suffix(local).and_then(|start| start.strip_suffix(':')) == Some(prefix);
+                (!is_usual).then(|| smol_str::format_smolstr!("{prefix}:{local}"))
             }
-            Some((Namespace::Usual(prefix), local)) => smol_str::format_smolstr!("{prefix}:{local}"),
-            Some(_) => Name::from(raw),
+            Some(_) => None,
         };
-        let slot = parent.member(&name);
-        Ok((name, slot))
+        let name = qualified.as_deref().unwrap_or(raw);
+        let slot = parent.member(name);
+        Ok((slot.name(name), slot))
     }
 
     /// Namespace and local name; `None` for a name without prefix.
@@ -262,9 +263,9 @@ impl<'a> Document<'a> {
     ) -> Result<Content, String> {
         let mut members = Members::default();
         for (key, value) in tag.members {
-            let (name, slot) = (Name::from(key), slot.what.member(key));
+            let slot = slot.what.member(key);
             let content = text_content(&slot, &value);
-            members.add(name, slot.many, content)?;
+            members.add(slot.name(key), slot.many, content)?;
         }
         let mut body = Body { text: Cow::Borrowed(""), marked: false, has_elements: false, members };
         if !is_empty {
@@ -358,7 +359,11 @@ fn finish(slot: &Slot, is_global: bool, body: Body<'_>) -> Result<Content, Strin
     if !members.is_empty() {
         if let Some(content) = slot.what.content_member() {
             if marked || !text::trimmed(&text).is_empty() {
-                members.add(content.key.into(), Many::No, Content::Whole(text::value_of(&content.kind, &text)))?;
+                members.add(
+                    Name::new_static(content.key),
+                    Many::No,
+                    Content::Whole(text::value_of(&content.kind, &text)),
+                )?;
             }
         } else if !text.bytes().all(text::is_blank) {
             if has_elements || slot.what.is_object() {
@@ -377,14 +382,14 @@ fn finish(slot: &Slot, is_global: bool, body: Body<'_>) -> Result<Content, Strin
             // Only a container of elements is told from a text; an unknown global element is one.
             _ if slot.many == Many::List => Content::Items(Vec::new()),
             (true, _) if slot.what.is_object() || matches!(kind, Kind::Any) => Content::Item(Map::new().into()),
-            (false, true) if slot.many == Many::Repeated => Content::Items(Vec::new()),
+            (false, true) if slot.many == Many::Repeated && text.is_empty() => Content::Items(Vec::new()),
             (false, true) if slot.what.is_object() => Content::Item(Map::new().into()),
             _ => Content::Item("".into()),
         });
     }
     if let Some(content) = slot.what.content_member() {
         let value = text::value_of(&content.kind, &text);
-        return Ok(Content::Item(Map::single(content.key, value).into()));
+        return Ok(Content::Item(Map::single(Name::new_static(content.key), value).into()));
     }
     Ok(text_content(slot, &text))
 }

@@ -1,6 +1,7 @@
 //! What the tables say about a member: its kind, its cardinality, its form in XML, its place in the order.
 
-use crate::schema::{ComplexDef, Kind, MemberDef, TypeDef, XmlForm, by_root, complex, enums, keys};
+use crate::schema::{ComplexDef, Items, Kind, MemberDef, TypeDef, XmlForm, by_root, complex, enums, keys};
+use crate::value::Name;
 
 /// What an element is about: a resource or a value.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,16 @@ pub(super) enum Many {
     Repeated,
     /// Not known: one element is a value, several are a list.
     Loose,
+}
+
+impl From<Items> for Many {
+    fn from(items: Items) -> Self {
+        match items {
+            Items::One => Many::No,
+            Items::BetweenBlanks => Many::List,
+            Items::Repeated => Many::Repeated,
+        }
+    }
 }
 
 /// The place of a member in an object.
@@ -51,6 +62,14 @@ impl Slot {
     /// Whether the tables have the member.
     pub(super) fn is_known(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// The name of the member, without a copy where the table has it.
+    pub(super) fn name(&self, name: &str) -> Name {
+        match self.key {
+            Some(key) if key == name => Name::new_static(key),
+            _ => name.into(),
+        }
     }
 
     /// The kind, if this is no resource.
@@ -98,11 +117,7 @@ impl What {
 fn attribute(def: &'static TypeDef, name: &str) -> Slot {
     if let Some(order) = def.attributes.iter().position(|attr| attr.key == name) {
         let attr = &def.attributes[order];
-        let many = match (attr.many, attr.kind) {
-            (false, _) => Many::No,
-            (true, Kind::Complex(_) | Kind::Object) => Many::Repeated,
-            (true, _) => Many::List,
-        };
+        let many = attr.items().into();
         let form = if attr.key == keys::RESOURCE_NAME { XmlForm::Attribute } else { XmlForm::Element };
         return Slot { what: What::Value(attr.kind), many, form, order, key: Some(attr.key) };
     }
@@ -129,12 +144,13 @@ fn member(def: &'static ComplexDef, name: &str) -> Slot {
     let found = position(name).or_else(|| if local.len() < name.len() { position(local) } else { None });
     let known = found.map(|order| {
         let member = &def.members[order];
-        let many = match (member.many, member.xml) {
-            (false, _) => Many::No,
-            (true, XmlForm::Repeated) => Many::Repeated,
-            (true, _) => Many::List,
-        };
-        Slot { what: What::Value(member.kind), many, form: member.xml, order, key: Some(member.key) }
+        Slot {
+            what: What::Value(member.kind),
+            many: member.items().into(),
+            form: member.xml,
+            order,
+            key: Some(member.key),
+        }
     });
     // A qualified name is that of a global element; the table has its cardinality.
     match (global(name), known) {

@@ -112,7 +112,7 @@ fn is_text_with_attributes(slot: &Slot, map: &Map) -> bool {
 fn is_plain_item(slot: &Slot, is_global: bool, item: &Value) -> bool {
     match item {
         Value::Null | Value::List(_) => false,
-        Value::Map(map) if map.is_empty() => is_global && slot.what.may_be_object(),
+        Value::Map(map) if map.is_empty() => slot.what.is_object() || (is_global && slot.what.may_be_object()),
         Value::Text(text) if text.is_empty() => false,
         // Elements with blanks between are read as several items.
         Value::Text(text) if slot.kind().is_some_and(text::is_splittable) && text.bytes().any(text::is_blank) => false,
@@ -185,6 +185,11 @@ impl Writer {
         let declared = self.prefixes.len();
         self.open(name);
         match value {
+            // An item of a list; an empty section would be an empty list.
+            Value::Map(map) if map.is_empty() && !name.contains(':') => {
+                self.raw("><![CDATA[ ]]>");
+                self.close(name);
+            }
             Value::Map(map) => self.members(name, slot, map),
             scalar => {
                 self.raw(">");

@@ -31,6 +31,25 @@ fn refusal(result: Result<Map, Error>) -> String {
     result.expect_err("must be refused").to_string()
 }
 
+/// Blanks stand between the items of these lists in XML (`xs:list`), so they cannot be in one.
+#[test]
+fn an_item_of_a_list_has_no_blanks() {
+    for (ty, content, place) in [
+        (Ty::CONTAINER, r#"{"lbl":["ok","two words"]}"#, "'lbl[1]'"),
+        (Ty::CONTAINER, r#"{"subi":["a\tb"]}"#, "'subi[0]'"),
+        (Ty::CONTAINER, r#"{"subi":[""]}"#, "'subi[0]'"),
+        (
+            Ty::ACCESS_CONTROL_POLICY,
+            r#"{"pv":{"acr":[{"acor":["all"],"acop":1,"acco":[{"acui":["a b"]}]}]},"pvs":{"acr":[]}}"#,
+            "'pv/acr[0]/acco[0]/acui[0]'",
+        ),
+    ] {
+        let text = refusal(create(ty, content));
+        assert!(text.contains(place) && text.contains("blanks"), "{content}: {text}");
+    }
+    assert!(create(Ty::SCHEDULE, r#"{"se":{"sce":["* * * * * * *"]}}"#).is_ok(), "one element for each item");
+}
+
 #[test]
 fn each_kind_refuses_what_is_not_of_it() {
     let cases: &[(Kind, &[&str], &[&str])] = &[

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use crate::schema::{AttrDef, ComplexDef, Kind, Presence, Specialization, TypeDef, all_types};
+use crate::schema::{AttrDef, ComplexDef, Items, Kind, Presence, Specialization, TypeDef, all_types};
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
@@ -39,12 +39,19 @@ fn attribute_value(def: &TypeDef, attr: &AttrDef) -> BoxedStrategy<Value> {
         ("mgd", Some(Specialization::MgmtDefinition(number))) => Just(Value::from(number)).boxed(),
         ("cnd", Some(Specialization::ContainerDefinition(definition))) => Just(Value::from(definition)).boxed(),
         ("cr", _) if attr.name == "creator" => Just(Value::Null).boxed(),
-        _ => items(&attr.kind, attr.many),
+        _ => items(&attr.kind, attr.items()),
     }
 }
 
-fn items(kind: &Kind, many: bool) -> BoxedStrategy<Value> {
-    if many { vec(one(kind), 0..4).prop_map(Value::List).boxed() } else { one(kind) }
+fn items(kind: &Kind, items: Items) -> BoxedStrategy<Value> {
+    let item = match (items, kind) {
+        (Items::One, _) => return one(kind),
+        (Items::BetweenBlanks, Kind::Text) => text("[!-~äß€]{1,40}"),
+        (Items::BetweenBlanks, Kind::Base64) => text("([A-Za-z0-9+/]{4}){1,8}"),
+        (Items::BetweenBlanks, Kind::Token) => text("[a-zä:][a-z0-9:]{0,20}"),
+        _ => one(kind),
+    };
+    vec(item, 0..4).prop_map(Value::List).boxed()
 }
 
 fn text(pattern: &'static str) -> BoxedStrategy<Value> {
@@ -99,7 +106,7 @@ fn members(def: &'static ComplexDef) -> BoxedStrategy<Value> {
         .members
         .iter()
         .map(|member| {
-            let value = items(&member.kind, member.many).prop_map(|value| (member.key, value));
+            let value = items(&member.kind, member.items()).prop_map(|value| (member.key, value));
             if member.required { value.prop_map(Some).boxed() } else { of(value).boxed() }
         })
         .collect();

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::broker::connection::ConnectionShared;
+use crate::broker::hold::Hold;
 
 /// A QoS 2 packet identifier of the client, from PUBLISH to PUBREL.
 pub(super) enum Exact {
-    /// Links are deciding. `ack` is where PUBREC goes when they have: an entry of the connection that sent the PUBLISH
+    /// Links are deciding, or sessions are being stored. `ack` is where PUBREC goes when they have: an entry of the connection that sent the PUBLISH
     /// last.
     Pending {
         attempt: u64,
@@ -61,23 +62,27 @@ impl Session {
         }
     }
 
-    /// Remembers a new QoS 2 message that `links` links decide on; gives the number of the attempt.
-    pub(crate) fn exact_begin(&self, packet_id: u16, links: u32, ack: (Arc<ConnectionShared>, u64)) -> u64 {
-        let mut state = self.state.lock();
-        state.last_attempt += 1;
-        let attempt = state.last_attempt;
-        let entry = match links {
-            0 => Exact::Accepted,
-            waiting => Exact::Pending { attempt, waiting, ack },
+    /// Remembers a new QoS 2 message that waits for `decisions`; gives the number of the attempt. Without any it is
+    /// accepted at once.
+    pub(crate) fn exact_begin(&self, packet_id: u16, decisions: u32, ack: (Arc<ConnectionShared>, u64)) -> u64 {
+        let attempt = {
+            let mut state = self.state.lock();
+            state.last_attempt += 1;
+            let attempt = state.last_attempt;
+            state.exact.insert(packet_id, Exact::Pending { attempt, waiting: decisions.max(1), ack });
+            attempt
         };
-        state.exact.insert(packet_id, entry);
+        if decisions == 0 {
+            self.exact_accept(packet_id, attempt);
+        }
         attempt
     }
 
-    /// A link has accepted; the last one lets PUBREC go.
+    /// A decision is there; the last one lets PUBREC go, as soon as it is stored that there was one.
     pub(crate) fn exact_accept(&self, packet_id: u16, attempt: u64) {
-        let ack = {
-            let mut state = self.state.lock();
+        let free = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
             let Some(entry) = state.exact.get_mut(&packet_id) else {
                 return;
             };
@@ -87,14 +92,20 @@ impl Session {
                     if *waiting > 0 {
                         return;
                     }
-                    let ack = ack.clone();
+                    let hold = Hold::acknowledgement(Arc::clone(&ack.0), ack.1);
                     *entry = Exact::Accepted;
-                    ack
+                    match &mut state.kept {
+                        Some(kept) => {
+                            kept.packet_id_changed(packet_id);
+                            kept.wait(hold)
+                        }
+                        None => Some(hold),
+                    }
                 }
                 _ => return,
             }
         };
-        ack.0.complete(ack.1);
+        drop(free);
     }
 
     /// A link has let go of the message without accepting: the client's next attempt counts as new.
@@ -107,6 +118,11 @@ impl Session {
 
     /// PUBREL: the packet identifier is free again. `false` if it was not in use.
     pub(crate) fn exact_release(&self, packet_id: u16) -> bool {
-        self.state.lock().exact.remove(&packet_id).is_some()
+        let mut state = self.state.lock();
+        let existed = state.exact.remove(&packet_id).is_some();
+        if existed && let Some(kept) = &mut state.kept {
+            kept.packet_id_changed(packet_id);
+        }
+        existed
     }
 }

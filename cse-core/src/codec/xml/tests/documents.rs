@@ -138,6 +138,10 @@ fn empty_is_null_and_marked_is_empty() {
         "<m2m:cnt M2M><lbl><![CDATA[]]></lbl><or><![CDATA[]]></or></m2m:cnt>",
     );
     assert_both(r#"{"m2m:acp":{"pv":{}}}"#, "<m2m:acp M2M><pv><![CDATA[]]></pv></m2m:acp>");
+    assert_both(
+        r#"{"m2m:acp":{"pv":{"acr":[]},"pvs":{"acr":[{}]}}}"#,
+        "<m2m:acp M2M><pv><acr><![CDATA[]]></acr></pv><pvs><acr><![CDATA[ ]]></acr></pvs></m2m:acp>",
+    );
     for (object, document) in [
         (r#"{"m2m:cnt":{}}"#, "<m2m:cnt M2M/>"),
         (r#"{"m2m:uril":[]}"#, "<m2m:uril M2M/>"),

@@ -67,8 +67,7 @@ impl MqttOutbound {
 
 impl Outbound for MqttOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
-        let is_ours = |url: &str| url.split_once("://").is_some_and(|(scheme, _)| is_mqtt(scheme));
-        destination.url().is_none_or(is_ours)
+        destination.url().is_none_or(|url| url.split_once("://").is_some_and(|(scheme, _)| is_mqtt(scheme)))
     }
 
     fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>> {

@@ -102,8 +102,8 @@ impl Topics<'_> {
 
     /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
     fn publish_subscribe(&self, host: &str, port: u16, tls: &str) -> String {
-        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
         let (prefix, between, request) = (self.prefix, self.between(), self.request());
+        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
         format!(
             "(sleep 1; mosquitto_pub {at} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
              mosquitto_sub {at} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
@@ -162,7 +162,18 @@ mod tests {
         let broker = url::Url::parse("mqtt://broker.example").expect("URL");
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        assert!(!text.contains("HTTP") && text.contains("-h broker.example -p 1883 -q"), "{text}");
+        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883 -q"), "{text}");
+    }
+
+    #[test]
+    fn the_topic_prefix_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
+            assert!(text.contains(topic), "{text}");
+        }
     }
 
     #[test]
@@ -176,16 +187,5 @@ mod tests {
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = super::text(&identity(), "CAdmin", &listening, "./cse-data");
         assert!(text.contains("wss://broker.example/x (external broker)") && !text.contains("try"), "{text}");
-    }
-
-    #[test]
-    fn the_topic_prefix_is_in_the_line_to_try() {
-        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
-        let listening =
-            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
-        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
-            assert!(text.contains(topic), "{text}");
-        }
     }
 }

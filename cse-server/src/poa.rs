@@ -16,10 +16,10 @@ pub(crate) struct Listening {
     pub(crate) embedded_broker: EmbeddedBroker,
     /// The external broker.
     pub(crate) external_broker: Option<Url>,
-    /// What its clients need for TLS, as `mosquitto_pub` has it.
-    pub(crate) external_tls: String,
     /// What stands before all topics on either broker, without slashes around it.
     pub(crate) topic_prefix: Text,
+    /// What its clients need for TLS, as `mosquitto_pub` has it.
+    pub(crate) external_tls: String,
     /// Where probes and metrics have an address of their own.
     pub(crate) monitoring: Option<SocketAddr>,
 }

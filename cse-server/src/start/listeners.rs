@@ -65,8 +65,8 @@ impl Listeners {
                 websocket_path,
             },
             external_broker,
-            external_tls: mosquitto_tls(&config.mqtt.client_tls),
             topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),
+            external_tls: mosquitto_tls(&config.mqtt.client_tls),
             monitoring: address(self.monitoring.as_ref()),
         }
     }

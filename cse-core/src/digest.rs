@@ -6,10 +6,14 @@ use crate::ports::ReplyKey;
 use crate::primitive::Request;
 use crate::value::{Map, Value};
 
-/// Digest of the whole primitive. Stable across restarts; member order in the content counts.
+/// Digest of the whole primitive and, of registrations, who sent it. Stable across restarts; member order in the
+/// content counts.
 pub(crate) fn of(request: &Request) -> ReplyKey {
     let mut hasher = Xxh3::new();
     add_map(&mut hasher, &request.to_map());
+    if let Some(registrant) = &request.context.registrant {
+        add_text(&mut hasher, registrant);
+    }
     ReplyKey(hasher.digest128())
 }
 
@@ -76,5 +80,12 @@ mod tests {
         let mut third = request;
         third.request_identifier = "2".into();
         assert_ne!(of(&third), same);
+        let mut registration = Request::new(Operation::Create, "cse-in", "Ca", "1");
+        let mut of_registrant = |name: &str| {
+            registration.context.registrant = Some(name.into());
+            of(&registration)
+        };
+        let (one, other) = (of_registrant("1-aa"), of_registrant("1-bb"));
+        assert!(one == of_registrant("1-aa") && one != other && one != same);
     }
 }

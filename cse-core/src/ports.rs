@@ -46,8 +46,15 @@ pub trait Clock: Send + Sync + 'static {
 /// Where a request of the CSE goes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Destination {
-    /// A URL: a point of access or a notification URI.
+    /// A notification URI: a request goes to exactly that place.
     Url(Text),
+    /// A point of access of an entity: where it can be found, but not the whole address of a request to it.
+    PointOfAccess {
+        /// The URL in the entity's `poa`.
+        url: Text,
+        /// Whose: an AE-ID stem, an SP-relative or an absolute identifier.
+        entity: Text,
+    },
     /// An entity that is reached over our own broker by its identifier: an AE-ID stem or an SP-relative ID.
     MqttEntity(Text),
 }
@@ -56,7 +63,15 @@ impl Destination {
     /// The text, for messages and logs.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Url(text) | Self::MqttEntity(text) => text,
+            Self::Url(text) | Self::PointOfAccess { url: text, .. } | Self::MqttEntity(text) => text,
+        }
+    }
+
+    /// The URL, if it has one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) | Self::PointOfAccess { url, .. } => Some(url),
+            Self::MqttEntity(_) => None,
         }
     }
 }

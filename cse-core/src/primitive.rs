@@ -245,6 +245,9 @@ pub struct Context {
     pub peer: Peer,
     /// Whether this may be a redelivery.
     pub redelivery: Redelivery,
+    /// The Credential-ID under which a registration came (TS-0010 §7.4.4). Who has no identifier yet is told apart
+    /// by it: the same words from two registrants are two requests.
+    pub registrant: Option<Text>,
 }
 
 /// A request primitive.

@@ -423,9 +423,10 @@ async fn earlier_answer<Q: Source>(
     Response::from_map(reply.response).map(Some)
 }
 
-/// Whether the originator has no identifier of its own yet.
+/// Whether nothing tells the originator from others: it has no identifier of its own yet, and no credential.
 fn is_anonymous(request: &Request) -> bool {
-    request.from.as_deref().is_none_or(|from| matches!(from, "" | "C" | "S" | "/C" | "/S"))
+    let unnamed = |from: &str| matches!(from, "" | "C" | "S" | "/C" | "/S");
+    request.context.registrant.is_none() && request.from.as_deref().is_none_or(unnamed)
 }
 
 fn report(result: Result<(), Error>) {

@@ -83,6 +83,7 @@ pub(crate) fn decode(
         binding: Binding::Http,
         peer: Peer { address: peer, ..Peer::default() },
         redelivery: options.remember.map_or(Redelivery::Never, Redelivery::PossibleWithin),
+        registrant: None,
     };
     form.request_identifier = Some(request.request_identifier.clone());
     form.release_version = request.release_version;

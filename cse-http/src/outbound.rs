@@ -128,12 +128,11 @@ impl HttpOutbound {
 
 impl Outbound for HttpOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
-        match destination {
-            Destination::Url(url) => ["http://", "https://"]
+        destination.url().is_some_and(|url| {
+            ["http://", "https://"]
                 .iter()
-                .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))),
-            Destination::MqttEntity(_) => false,
-        }
+                .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+        })
     }
 
     /// An answer without X-M2M-RSC, as servers give that are not oneM2M, counts by its HTTP status.

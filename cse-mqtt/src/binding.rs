@@ -15,7 +15,7 @@ use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::ports::{BoxFuture, Dispatch};
 use cse_core::primitive::{Binding, Context, Redelivery, ReleaseVersion, Request, Response, ResponseType};
-use cse_core::value::Text;
+use cse_core::value::{Name, Text};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rustc_hash::FxHashMap;
@@ -24,15 +24,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
-use crate::form::Form;
+use crate::form::{Form, appearance};
 use crate::hop;
 use crate::lanes::{Class, Lanes};
-use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused};
+use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
+use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::salvage;
 use crate::stats::MqttStats;
-use crate::topic::{Format, Topic, TopicKind, Topics};
+use crate::topic::{Format, Topic, TopicKind, Topics, level_of};
 
 /// How often slow requests are looked for, so an early acknowledgement comes up to this much later.
 const SLOW_CHECK: Duration = Duration::from_millis(500);
@@ -45,12 +46,35 @@ pub(crate) struct Common {
     pub(crate) options: Arc<BindingOptions>,
     pub(crate) stats: Arc<MqttStats>,
     pub(crate) correlation: Arc<Correlation>,
+    pub(crate) drafts: Arc<Drafts>,
+}
+
+impl Common {
+    pub(crate) fn new(identity: &CseIdentity, options: BindingOptions) -> Self {
+        let stats: Arc<MqttStats> = Arc::default();
+        let topics = Topics::new(identity, &options.topic_prefix);
+        Self {
+            identity: Arc::new(identity.clone()),
+            drafts: Arc::new(Drafts::new(identity, &topics, options.early_draft.clone())),
+            topics: Arc::new(topics),
+            correlation: Correlation::new(identity.clone(), options.pending_requests_max, Arc::clone(&stats)),
+            options: Arc::new(options),
+            stats,
+        }
+    }
+
+    /// What the link to our own broker is subscribed to.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        // A broker that serves one service provider may know nothing of absolute identifiers.
+        let absolute = Subscription::wanted(self.topics.absolute_filters());
+        let drafts = self.drafts.subscriptions();
+        Subscription::needed(self.topics.filters()).chain(absolute).chain(drafts).collect()
+    }
 }
 
 /// A request that is being carried out.
 struct Running {
-    topic: Arc<str>,
-    form: Form,
+    reply: Reply,
     request_identifier: Text,
     release_version: Option<ReleaseVersion>,
     wants_answer: bool,
@@ -61,8 +85,33 @@ struct Running {
     lane: Option<Text>,
 }
 
-/// An answer that refuses a message, and how it is written.
-type Refusal = (Box<Response>, Form);
+/// Where the answer to a request goes.
+struct Reply {
+    topic: String,
+    /// Who asked on this hop, in the spelling of the request.
+    originator: Text,
+    form: Form,
+}
+
+/// A request that is to be carried out.
+struct Accepted {
+    request: Request,
+    reply: Reply,
+    registrant: Option<Text>,
+}
+
+/// An answer that refuses a message, and where it goes.
+type Refusal = (Box<Response>, Reply);
+
+/// What a message is, by its topic.
+enum Addressed<'a> {
+    Request(Topic<'a>),
+    Answer(Topic<'a>),
+    Draft(DraftMessage<'a>),
+    /// In the form of the draft, which is not served.
+    UnservedDraft,
+    Elsewhere,
+}
 
 /// A request that can be carried out, with its number and the bytes of its message.
 struct Ready {
@@ -159,13 +208,9 @@ impl<D: Dispatch> Receiver<D> {
     /// Takes the next message. Answers to our own requests never wait behind requests of others.
     fn take(&mut self, inbound: Inbound) {
         self.common.stats.received.increment();
-        let topics = Arc::clone(&self.common.topics);
-        match topics.parse(&inbound.topic) {
-            Some(topic) if topic.kind == TopicKind::Response && topic.originator == topics.own_level() => {
-                self.common.correlation.on_response(&topic, &inbound.payload);
-                acknowledge(inbound.acknowledgement);
-            }
-            Some(topic) if topic.kind.answer().is_some() && topic.receiver == topics.own_level() => {
+        let Common { drafts, correlation, stats, .. } = &self.common;
+        match self.addressed(&inbound.topic) {
+            Addressed::Request(_) | Addressed::Draft(DraftMessage::Request(_)) => {
                 if self.may_start() && self.waiting.is_empty() {
                     self.start(inbound);
                 } else {
@@ -173,11 +218,49 @@ impl<D: Dispatch> Receiver<D> {
                     self.waiting.push_back(inbound);
                 }
             }
-            _ => {
-                self.common.stats.unknown_topics.increment();
+            Addressed::Answer(topic) => {
+                correlation.on_response(&topic, &inbound.payload);
+                acknowledge(inbound.acknowledgement);
+            }
+            Addressed::Draft(DraftMessage::Answer) => {
+                correlation.on_draft_response(&inbound.payload);
+                acknowledge(inbound.acknowledgement);
+            }
+            Addressed::UnservedDraft => {
+                drafts.notice(&inbound.topic, &inbound.payload, stats);
+                acknowledge(inbound.acknowledgement);
+            }
+            Addressed::Elsewhere => {
+                stats.unknown_topics.increment();
                 tracing::warn!(topic = &*inbound.topic, "message on a topic that is not for this CSE");
                 acknowledge(inbound.acknowledgement);
             }
+        }
+    }
+
+    /// What a message is, by its topic.
+    fn addressed<'a>(&self, topic: &'a str) -> Addressed<'a> {
+        let Common { topics, drafts, .. } = &self.common;
+        match topics.parse(topic) {
+            Some(topic) if topic.kind.answer().is_some() && topics.is_own(topic.receiver) => {
+                return Addressed::Request(topic);
+            }
+            Some(topic) if topic.kind == TopicKind::Response && topics.is_own(topic.originator) => {
+                return Addressed::Answer(topic);
+            }
+            _ => {}
+        }
+        match drafts.parse(topic) {
+            Some(message) if drafts.are_served() => return Addressed::Draft(message),
+            Some(DraftMessage::Request(_)) => return Addressed::UnservedDraft,
+            _ => {}
+        }
+        // Under whatever prefix the request went out.
+        match topics.parse_any(topic) {
+            Some(topic) if topic.kind == TopicKind::Response && topics.is_own(topic.originator) => {
+                Addressed::Answer(topic)
+            }
+            _ => Addressed::Elsewhere,
         }
     }
 
@@ -202,12 +285,15 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Reads a request and gives it to the CSE.
     fn start(&mut self, inbound: Inbound) {
-        let topics = Arc::clone(&self.common.topics);
-        let Some(topic) = topics.parse(&inbound.topic) else { return };
-        let (mut request, form) = match self.read(&topic, &inbound.payload) {
-            Ok(read) => read,
+        let read = match self.addressed(&inbound.topic) {
+            Addressed::Request(topic) => self.read(&topic, &inbound.payload),
+            Addressed::Draft(DraftMessage::Request(topic)) => self.read_draft(&topic, &inbound.payload),
+            _ => return,
+        };
+        let Accepted { mut request, reply, registrant } = match read {
+            Ok(accepted) => accepted,
             Err(refusal) => {
-                match refusal.map(|(response, form)| self.try_publish(&topic, form, *response, None)) {
+                match refusal.map(|(response, reply)| self.try_publish(&reply, *response, None)) {
                     None => acknowledge(inbound.acknowledgement),
                     Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
                     Some(Err(())) => {}
@@ -215,16 +301,15 @@ impl<D: Dispatch> Receiver<D> {
                 return;
             }
         };
-        let redelivery = self.recall.judge(inbound.duplicate, topic.originator, &request.request_identifier);
+        let redelivery = self.recall.judge(inbound.duplicate, &reply.originator, &request.request_identifier);
         if redelivery == Redelivery::Possible {
             self.common.stats.possible_redeliveries.increment();
         }
-        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery };
+        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery, registrant };
         let class = Class::of(&request);
-        let originator = self.originator(&topic, &request);
+        let originator = self.originator(&reply, &request);
         let running = Running {
-            topic: Arc::clone(&inbound.topic),
-            form,
+            reply,
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
             wants_answer: request.response_type != ResponseType::NoResponse,
@@ -250,10 +335,10 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// In one form, whatever the spelling. A CSE passes on requests of many, which do not wait for one another.
-    fn originator(&self, topic: &Topic<'_>, request: &Request) -> Text {
+    fn originator(&self, reply: &Reply, request: &Request) -> Text {
         match &request.from {
             Some(from) => self.common.identity.canonical_originator(from).as_str().into(),
-            None => topic.originator.into(),
+            None => reply.originator.clone(),
         }
     }
 
@@ -285,8 +370,6 @@ impl<D: Dispatch> Receiver<D> {
         if let Some(originator) = &running.lane {
             self.lanes.leave(originator, &mut self.released);
         }
-        let topics = Arc::clone(&self.common.topics);
-        let Some(topic) = topics.parse(&running.topic) else { return };
         let response = response.unwrap_or_else(|| {
             self.common.stats.panics.increment();
             tracing::error!(request_identifier = running.request_identifier.as_str(), "a request panicked");
@@ -295,39 +378,40 @@ impl<D: Dispatch> Receiver<D> {
             response
         });
         if running.wants_answer {
-            self.publish_followed(&topic, running.form, response, running.answer_expires, running.acknowledgement);
+            self.publish_followed(&running.reply, response, running.answer_expires, running.acknowledgement);
         } else {
             self.common.stats.unanswered_by_wish.increment();
-            self.recall.answered(topic.originator, &running.request_identifier, None);
+            self.recall.answered(&running.reply.originator, &running.request_identifier, None);
             acknowledge(running.acknowledgement);
         }
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<(Request, Form), Option<Refusal>> {
-        let stats = &self.common.stats;
+    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
+        let Common { identity, topics, drafts, stats, .. } = &self.common;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
             Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
             Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
         };
         let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
+        let reply = |form: Form| {
+            // Requests have answers, so there is a topic for it.
+            let name = topics.answer(topic, form.serialization).unwrap_or_default();
+            Reply { topic: name, originator: topic.originator.into(), form }
+        };
         let decoded = decoded.map(|primitive| {
             form.wrapped = primitive.wrapped;
             Request::from_map(primitive.parameters)
         });
         let failure = match decoded {
             Ok(Ok(mut request)) => {
-                let Err(error) = hop::check(&self.common.identity, topic.kind, topic.originator, &mut request) else {
-                    return Ok((request, form));
-                };
-                if matches!(error, Error::OriginatorMismatch(_)) {
-                    stats.originator_mismatches.increment();
-                    tracing::warn!(originator = topic.originator, %error, "originators do not agree");
+                let level = topics.relative_level(topic.originator);
+                if let Err(error) = hop::check(identity, topic.kind, level, &mut request) {
+                    return Err(Some((self.refuse(topic.originator, request, &error), reply(form))));
                 }
-                let mut response = Response::error(request.request_identifier, &error);
-                response.release_version = request.release_version;
-                return Err(Some((Box::new(response), form)));
+                request.from.as_deref().inspect(|from| drafts.heard_otherwise(from));
+                return Ok(Accepted { request, reply: reply(form), registrant: registrant(topic) });
             }
             Ok(Err(failure)) => {
                 tracing::debug!(originator = topic.originator, error = %failure.error, "not a request");
@@ -342,53 +426,108 @@ impl<D: Dispatch> Receiver<D> {
                 salvage::request_identifier(payload, written_as).map(|rqi| Response::error(rqi, &error))
             }
         };
-        stats.undecodable.increment();
-        if failure.is_none() {
-            stats.undecodable_unanswered.increment();
-            let (originator, bytes) = (topic.originator, payload.len());
-            tracing::warn!(originator, bytes, "payload that is no request and has no request identifier: not answered");
+        Err(self.undecodable(topic.originator, payload, failure).map(|response| (response, reply(form))))
+    }
+
+    /// As [`Receiver::read`], of a message in the form of the early draft. Only the originator in the primitive tells
+    /// where the answer goes, so without one there is none, and nothing is carried out.
+    fn read_draft(&self, topic: &DraftTopic<'_>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
+        let Common { identity, drafts, stats, .. } = &self.common;
+        let mut form = Form::bare(appearance(payload));
+        let primitive = form.serialization.decode_primitive(payload).map_err(|error| {
+            tracing::debug!(%error, "payload in the form of the early draft that cannot be read");
+            self.undecodable("", payload, None);
+            None
+        })?;
+        let (names, mut parameters) = Names::read_request(&primitive.parameters);
+        (form.wrapped, form.names) = (primitive.wrapped, names);
+        let from = Text::from(parameters.text("fr").unwrap_or_default());
+        if drafts.is_echo(&from) {
+            return Err(None);
         }
-        Err(failure.map(|response| (Box::new(response), form)))
+        stats.early_draft_requests.increment();
+        let Some(answer) = topic.answer(&from) else {
+            self.undecodable(&from, payload, None);
+            return Err(None);
+        };
+        let reply = Reply { topic: answer, originator: from.clone(), form };
+        if !parameters.contains("to") {
+            parameters.push(Name::new_static("to"), topic.target());
+        }
+        let mut request = match Request::from_map(parameters) {
+            Ok(request) => request,
+            Err(failure) => {
+                tracing::debug!(originator = from.as_str(), error = %failure.error, "not a request");
+                let refused = self.undecodable(&from, payload, failure.response());
+                return Err(refused.map(|response| (response, reply)));
+            }
+        };
+        let level = level_of(&from).unwrap_or_default();
+        if let Err(error) = hop::check(identity, TopicKind::Request, &level, &mut request) {
+            return Err(Some((self.refuse(&from, request, &error), reply)));
+        }
+        drafts.heard(&from, topic, names);
+        Ok(Accepted { request, reply, registrant: None })
+    }
+
+    /// The answer to a request whose originator is not who it should be.
+    fn refuse(&self, originator: &str, request: Request, error: &Error) -> Box<Response> {
+        if matches!(error, Error::OriginatorMismatch(_)) {
+            self.common.stats.originator_mismatches.increment();
+            tracing::warn!(originator, %error, "originators do not agree");
+        }
+        let mut response = Response::error(request.request_identifier, error);
+        response.release_version = request.release_version;
+        Box::new(response)
+    }
+
+    /// Counts a payload that is no request; gives the answer to it, if there can be one.
+    fn undecodable(&self, originator: &str, payload: &[u8], answer: Option<Response>) -> Option<Box<Response>> {
+        self.common.stats.undecodable.increment();
+        if answer.is_none() {
+            self.common.stats.undecodable_unanswered.increment();
+            let bytes = payload.len();
+            tracing::warn!(originator, bytes, "payload that is no request and names none to answer: not answered");
+        }
+        answer.map(Box::new)
     }
 
     /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
     fn publish_followed(
         &mut self,
-        topic: &Topic<'_>,
-        form: Form,
+        reply: &Reply,
         response: Response,
         expires: Option<Instant>,
         acknowledgement: Option<Box<dyn Acknowledgement>>,
     ) {
         let request_identifier = response.request_identifier.clone();
-        match self.try_publish(topic, form, response, expires) {
+        match self.try_publish(reply, response, expires) {
             Ok(mut receipt) => {
                 acknowledge_answered(receipt.as_mut(), acknowledgement);
-                self.recall.answered(topic.originator, &request_identifier, receipt);
+                self.recall.answered(&reply.originator, &request_identifier, receipt);
                 if let Recall::Followed(answers) = &mut self.recall {
                     self.common.stats.answers_forgotten.add(answers.take_forgotten());
                 }
             }
-            Err(()) => self.recall.answered(topic.originator, &request_identifier, None),
+            Err(()) => self.recall.answered(&reply.originator, &request_identifier, None),
         }
     }
 
     fn try_publish(
         &self,
-        topic: &Topic<'_>,
-        form: Form,
+        reply: &Reply,
         response: Response,
         expires: Option<Instant>,
     ) -> Result<Option<Box<dyn Receipt>>, ()> {
+        let Reply { topic, originator, form } = reply;
         let expiry = expires.map(|expires| expires.saturating_duration_since(Instant::now()));
-        let Some(name) = self.common.topics.answer(topic, form.serialization) else { return Err(()) };
         let (request_identifier, release_version) = (response.request_identifier.clone(), response.release_version);
-        let published = match self.publisher.publish_answer(name.clone(), form.answer(response), expiry) {
+        let published = match self.publisher.publish_answer(topic.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
                 let mut response = Response::error(request_identifier, &Error::TooLarge(text));
                 response.release_version = release_version;
-                self.publisher.publish_answer(name, form.answer(response), expiry)
+                self.publisher.publish_answer(topic.clone(), form.answer(response), expiry)
             }
             other => other,
         };
@@ -399,7 +538,7 @@ impl<D: Dispatch> Receiver<D> {
             }
             Err(refused) => {
                 self.common.stats.answers_refused.increment();
-                tracing::warn!(originator = topic.originator, %refused, "answer could not be published");
+                tracing::warn!(originator = originator.as_str(), %refused, "answer could not be published");
                 Err(())
             }
         }
@@ -421,6 +560,12 @@ impl<D: Dispatch> Receiver<D> {
             }
         }
     }
+}
+
+/// Who registers, by the topic, unless that is a name that says nothing.
+fn registrant(topic: &Topic<'_>) -> Option<Text> {
+    let registers = topic.kind == TopicKind::RegistrationRequest && !matches!(topic.originator, "" | "C" | "S");
+    registers.then(|| topic.originator.into())
 }
 
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::primitive::Response;
 use cse_core::value::Text;
@@ -10,12 +11,22 @@ use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use crate::form::appearance;
+use crate::legacy::Names;
 use crate::stats::MqttStats;
 use crate::topic::{Format, Topic, same_entity};
 
+/// Where the answer to a request comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Answers {
+    /// What stands before the topics of the request and its answer.
+    pub(crate) prefix: String,
+    /// Level of the entity that has to answer; `None` where topics do not say (early draft).
+    pub(crate) entity: Option<String>,
+}
+
 struct Waiter {
-    /// Level of the entity that has to answer; `None` where the topic of the request was freely chosen.
-    entity: Option<String>,
+    /// Who has to answer; `None` where the topic of the request was freely chosen.
+    answers: Option<Answers>,
     answer: oneshot::Sender<Response>,
 }
 
@@ -59,7 +70,7 @@ impl Correlation {
     pub(crate) fn wait(
         self: &Arc<Self>,
         request_identifier: Text,
-        entity: Option<String>,
+        answers: Option<Answers>,
     ) -> Result<Waiting, CannotWait> {
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.waiting.lock();
@@ -69,7 +80,7 @@ impl Correlation {
         if waiting.contains_key(&request_identifier) {
             return Err(CannotWait::Twice);
         }
-        waiting.insert(request_identifier.clone(), Waiter { entity, answer: sender });
+        waiting.insert(request_identifier.clone(), Waiter { answers, answer: sender });
         Ok(Waiting { correlation: Arc::clone(self), request_identifier, answer })
     }
 
@@ -79,21 +90,35 @@ impl Correlation {
             Format::Named(serialization) => serialization,
             Format::Absent | Format::Unknown(_) => appearance(payload),
         };
-        let response = match serialization
-            .decode_primitive(payload)
-            .and_then(|primitive| Response::from_map(primitive.parameters))
-        {
+        let decoded = serialization.decode_primitive(payload);
+        let response = decoded.and_then(|primitive| Response::from_map(primitive.parameters));
+        self.take(topic.receiver, response, |answers| {
+            let from = answers.entity.as_ref();
+            answers.prefix == topic.prefix
+                && from.is_some_and(|entity| same_entity(&self.identity, entity, topic.receiver))
+        });
+    }
+
+    /// Takes a message from a response topic in the form of the early draft.
+    pub(crate) fn on_draft_response(&self, payload: &[u8]) {
+        let decoded = appearance(payload).decode_primitive(payload);
+        let response = decoded.and_then(|primitive| Response::from_map(Names::read_response(&primitive.parameters)));
+        self.take("", response, |answers| answers.entity.is_none());
+    }
+
+    /// Takes a response to whoever waits for it, if `is_from` says that it comes from where it should.
+    fn take(&self, entity: &str, response: Result<Response, Error>, is_from: impl Fn(&Answers) -> bool) {
+        let response = match response {
             Ok(response) => response,
             Err(error) => {
                 self.stats.responses_undecodable.increment();
-                tracing::warn!(entity = topic.receiver, %error, "response that cannot be read");
+                tracing::warn!(entity, %error, "response that cannot be read");
                 return;
             }
         };
         let mut waiting = self.waiting.lock();
-        let expected = waiting.get(&response.request_identifier).is_some_and(|waiter| {
-            waiter.entity.as_ref().is_none_or(|entity| same_entity(&self.identity, entity, topic.receiver))
-        });
+        let waiter = waiting.get(&response.request_identifier);
+        let expected = waiter.is_some_and(|waiter| waiter.answers.as_ref().is_none_or(&is_from));
         let waiter = if expected { waiting.remove(&response.request_identifier) } else { None };
         drop(waiting);
         match waiter {
@@ -105,7 +130,7 @@ impl Correlation {
             None => {
                 self.stats.responses_unmatched.increment();
                 let request_identifier = response.request_identifier.as_str();
-                tracing::debug!(entity = topic.receiver, request_identifier, "response that nobody waits for");
+                tracing::debug!(entity, request_identifier, "response that nobody waits for");
             }
         }
     }
@@ -125,8 +150,17 @@ mod tests {
         Correlation::new(identity, max, Arc::default())
     }
 
+    fn from(entity: &str) -> Option<Answers> {
+        Some(Answers { prefix: String::new(), entity: Some(entity.into()) })
+    }
+
     fn answer(correlation: &Correlation, entity: &str, payload: &str) {
+        answer_under(correlation, "", entity, payload);
+    }
+
+    fn answer_under(correlation: &Correlation, prefix: &str, entity: &str, payload: &str) {
         let topic = Topic {
+            prefix,
             kind: TopicKind::Response,
             originator: "id-in",
             receiver: entity,
@@ -138,16 +172,17 @@ mod tests {
     #[test]
     fn answers_find_their_request() {
         let correlation = correlation(10);
-        let mut waiting = correlation.wait("1".into(), Some("Cx".into())).expect("room");
+        let mut waiting = correlation.wait("1".into(), from("Cx")).expect("room");
         answer(&correlation, "Cx", "{");
         answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"2"}"#);
         answer(&correlation, "Cy", r#"{"rsc":2000,"rqi":"1"}"#);
+        answer_under(&correlation, "plant", "Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         assert!(waiting.answer.try_recv().is_err(), "none of these was the answer");
         answer(&correlation, "id-in:Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok);
         answer(&correlation, "Cx", r#"{"rsc":2000,"rqi":"1"}"#);
         let stats = &correlation.stats;
-        assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 3));
+        assert_eq!((stats.responses_matched.get(), stats.responses_unmatched.get()), (1, 4));
         assert_eq!(stats.responses_undecodable.get(), 1);
     }
 
@@ -163,8 +198,8 @@ mod tests {
             (Format::Unknown("?"), b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
         ] {
             let correlation = correlation(1);
-            let mut waiting = correlation.wait("1".into(), Some("Cx".into())).expect("room");
-            let topic = Topic { kind: TopicKind::Response, originator: "id-in", receiver: "Cx", format };
+            let mut waiting = correlation.wait("1".into(), from("Cx")).expect("room");
+            let topic = Topic { prefix: "", kind: TopicKind::Response, originator: "id-in", receiver: "Cx", format };
             correlation.on_response(&topic, payload);
             assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok, "{}", payload.escape_ascii());
         }

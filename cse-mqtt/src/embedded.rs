@@ -9,13 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use cse_core::id::Peer;
 use cse_core::ports::BoxFuture;
+use parking_lot::Mutex;
 use rumqttc::QoS;
+use rustc_hash::FxHashSet;
 
 use crate::binding::Common;
 use crate::broker::{
     self, AckToken, Broker, DeliveryHandle, DeliveryStatus, InvalidFilter, LinkReceiver, PublishError,
 };
-use crate::link::{Acknowledgement, Inbound, Link, Progress, Publisher, Receipt, Refused};
+use crate::link::{Acknowledgement, Inbound, Link, MORE_FILTERS_MAX, Progress, Publisher, Receipt, Refused};
 use crate::stats::MqttStats;
 
 /// Messages taken from the broker at a time.
@@ -23,10 +25,10 @@ const BATCH: usize = 64;
 
 /// Joins the broker as this CSE.
 pub(crate) fn link(broker: &Broker, common: &Common) -> Result<(EmbeddedPublisher, EmbeddedLink), InvalidFilter> {
-    let filters = common.topics.filters();
-    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let subscriptions = common.subscriptions();
+    let filters: Vec<&str> = subscriptions.iter().map(|subscription| subscription.filter.as_str()).collect();
     let (link, receiver) = broker.link(common.identity.base_id(), &filters)?;
-    let publisher = EmbeddedPublisher { link, stats: Arc::clone(&common.stats) };
+    let publisher = EmbeddedPublisher { link, more: Mutex::default(), stats: Arc::clone(&common.stats) };
     let proven = common.options.broker_proves_identities;
     Ok((publisher, EmbeddedLink { receiver, batch: Vec::with_capacity(BATCH), ready: VecDeque::new(), proven }))
 }
@@ -34,6 +36,8 @@ pub(crate) fn link(broker: &Broker, common: &Common) -> Result<(EmbeddedPublishe
 /// The sending half.
 pub(crate) struct EmbeddedPublisher {
     link: broker::Link,
+    /// What is listened to for answers besides.
+    more: Mutex<FxHashSet<String>>,
     stats: Arc<MqttStats>,
 }
 
@@ -65,6 +69,21 @@ impl Publisher for EmbeddedPublisher {
             return Ok(None);
         }
         Ok(Some(Box::new(receipt)))
+    }
+
+    fn listen(&self, filters: &[String]) -> Result<(), Refused> {
+        let mut more = self.more.lock();
+        for filter in filters {
+            if more.contains(filter) {
+                continue;
+            }
+            if more.len() >= MORE_FILTERS_MAX {
+                return Err(Refused::TooManyFilters);
+            }
+            self.link.subscribe(filter).map_err(|_| Refused::InvalidTopic)?;
+            more.insert(filter.clone());
+        }
+        Ok(())
     }
 
     fn publish_request(

@@ -7,7 +7,9 @@
 mod connection;
 mod dial;
 mod driver;
+mod leave;
 mod outbox;
+mod subscriptions;
 mod wire;
 
 use std::pin::pin;
@@ -20,16 +22,18 @@ use cse_core::id::CseIdentity;
 use cse_core::ports::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused};
+use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused, Subscription};
 use crate::options::ExternalOptions;
 use crate::stats::MqttStats;
 use crate::topic::is_publishable;
-use connection::{Client, Connection};
+use connection::Client;
 pub(crate) use driver::Driver;
 use driver::Pauses;
+pub use leave::{LeaveError, leave};
 use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX};
+use subscriptions::Subscriptions;
 
 /// Messages received and not yet taken by the binding; with MQTT 5 the broker is told so.
 const INBOUND_MAX: u16 = 256;
@@ -38,6 +42,7 @@ const REMAINING_LENGTH_MAX: usize = 268_435_455;
 
 struct Shared {
     outbox: Mutex<Outbox>,
+    subscriptions: Mutex<Subscriptions>,
     /// There is something to hand over, or the link is to close.
     work: Notify,
     /// The outbox has become smaller.
@@ -131,6 +136,12 @@ impl ExternalPublisher {
 }
 
 impl Publisher for ExternalPublisher {
+    fn listen(&self, filters: &[String]) -> Result<(), Refused> {
+        self.0.subscriptions.lock().add(filters)?;
+        self.0.work.notify_one();
+        Ok(())
+    }
+
     fn publish_answer(
         &self,
         topic: String,
@@ -234,12 +245,13 @@ impl Link for ExternalLink {
 pub(crate) fn link(
     identity: &CseIdentity,
     options: &ExternalOptions,
-    filters: Vec<String>,
+    subscriptions: Vec<Subscription>,
     stats: Arc<MqttStats>,
 ) -> (ExternalPublisher, ExternalLink, Driver) {
     let packet_bytes_max = options.packet_bytes_max.min(REMAINING_LENGTH_MAX);
     let shared = Arc::new(Shared {
         outbox: Mutex::default(),
+        subscriptions: Mutex::new(Subscriptions::new(subscriptions)),
         work: Notify::new(),
         room: Notify::new(),
         closing: watch::Sender::new(Closing::No),
@@ -255,7 +267,6 @@ pub(crate) fn link(
         shared: Arc::clone(&shared),
         client: client(identity, options, packet_bytes_max),
         pauses: Pauses::new(options.reconnect_min, options.reconnect_max),
-        filters,
         inbound: sender,
         stats,
         broker: format!("{}:{}", options.host, options.port),
@@ -268,16 +279,4 @@ pub(crate) fn link(
 fn client(identity: &CseIdentity, options: &ExternalOptions, packet_bytes_max: usize) -> Client {
     let client_id = format!("{}{}{}", options.client_id_prefix, identity.base_id(), options.client_id_suffix);
     Client { options: options.clone(), client_id, receive_maximum: INBOUND_MAX, packet_bytes_max }
-}
-
-/// Tells the broker to forget the session of this CSE (TS-0010 §7.3.3): connect with a clean session, and leave.
-pub(crate) async fn forget_session(identity: &CseIdentity, options: &ExternalOptions) {
-    let client = client(identity, options, options.packet_bytes_max.min(REMAINING_LENGTH_MAX));
-    let leave = async {
-        if let Ok((connection, _)) = Connection::open(&client, true).await {
-            let _ = connection.leave().await;
-        }
-    };
-    // If it fails, the broker forgets by its own rules.
-    let _ = timeout(options.connect_timeout, leave).await;
 }

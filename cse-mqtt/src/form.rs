@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use cse_core::codec::{Root, Serialization};
-use cse_core::primitive::Response;
+use cse_core::primitive::{Request, Response};
+
+use crate::legacy::Names;
 
 /// How a primitive is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -10,16 +12,25 @@ pub(crate) struct Form {
     pub(crate) serialization: Serialization,
     /// Whether `m2m:rqp` or `m2m:rsp` stands around it, which in JSON and CBOR only some clients do.
     pub(crate) wrapped: bool,
+    /// How its parameters are named.
+    pub(crate) names: Names,
 }
 
 impl Form {
     pub(crate) const fn bare(serialization: Serialization) -> Self {
-        Self { serialization, wrapped: false }
+        Self { serialization, wrapped: false, names: Names::Current }
     }
 
     /// Writes an answer.
     pub(crate) fn answer(self, response: Response) -> Bytes {
-        Bytes::from(self.serialization.encode_primitive(Root::Response, response.into_map(), self.wrapped))
+        let parameters = self.names.write_response(response.into_map());
+        Bytes::from(self.serialization.encode_primitive(Root::Response, parameters, self.wrapped))
+    }
+
+    /// Writes a request.
+    pub(crate) fn request(self, request: &Request) -> Bytes {
+        let parameters = self.names.write_request(request.to_map());
+        Bytes::from(self.serialization.encode_primitive(Root::Request, parameters, self.wrapped))
     }
 }
 

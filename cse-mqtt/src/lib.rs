@@ -12,6 +12,7 @@ mod external;
 mod form;
 mod hop;
 mod lanes;
+mod legacy;
 mod link;
 mod options;
 mod outbound;
@@ -23,8 +24,9 @@ mod stats;
 pub mod topic;
 pub mod transport;
 
+pub use external::{LeaveError, leave};
 pub use link::LinkStatus;
-pub use options::{BindingOptions, ExternalOptions, Login, Password, ProtocolVersion, Transport};
+pub use options::{BindingOptions, EarlyDraft, ExternalOptions, Login, Password, ProtocolVersion, Transport};
 pub use outbound::MqttOutbound;
 pub use service::MqttBinding;
 pub use stats::MqttStats;

@@ -27,6 +27,27 @@ pub(crate) trait Acknowledgement: Send {
     fn acknowledge(self: Box<Self>);
 }
 
+/// Filters that are listened under for answers, besides those of the binding itself, of one link.
+pub(crate) const MORE_FILTERS_MAX: usize = 128;
+
+/// A subscription of a link.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Subscription {
+    pub(crate) filter: String,
+    /// Without it the link is of no use. A broker may refuse the others: what arrives under them does not arrive then.
+    pub(crate) needed: bool,
+}
+
+impl Subscription {
+    pub(crate) fn needed(filters: impl IntoIterator<Item = String>) -> impl Iterator<Item = Self> {
+        filters.into_iter().map(|filter| Self { filter, needed: true })
+    }
+
+    pub(crate) fn wanted(filters: impl IntoIterator<Item = String>) -> impl Iterator<Item = Self> {
+        filters.into_iter().map(|filter| Self { filter, needed: false })
+    }
+}
+
 /// Why a message is not taken.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -38,6 +59,8 @@ pub(crate) enum Refused {
     InvalidTopic,
     #[error("the connection to the broker has been closed")]
     Closed,
+    #[error("answers are awaited under too many topic prefixes")]
+    TooManyFilters,
 }
 
 /// What is known of a published message.
@@ -78,6 +101,8 @@ pub(crate) trait Publisher: Send + Sync + 'static {
         payload: Bytes,
         expiry: Option<Duration>,
     ) -> Result<Option<Box<dyn Receipt>>, Refused>;
+    /// Subscribes to more, before anything that is published later. Refused beyond [`MORE_FILTERS_MAX`].
+    fn listen(&self, filters: &[String]) -> Result<(), Refused>;
     /// Publishes a request with QoS 1 and follows it. It need not be delivered later than `expiry` from now.
     fn publish_request(
         &self,

@@ -1,12 +1,19 @@
 //! What can be chosen for the binding.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use cse_core::value::Text;
+
+use crate::transport::ClientTls;
 
 /// Options of the binding, the same for both kinds of broker.
 #[derive(Clone, Debug)]
 pub struct BindingOptions {
     /// Path of this CSE's MQTT point of access, put before each topic. Default: none.
     pub topic_prefix: String,
+    /// Whether and with whom the early draft of TS-0010 is spoken. Default: with nobody.
+    pub early_draft: EarlyDraft,
     /// Points of access that lead to the broker this binding is connected to (`mqtt://host:port`). Requests to
     /// them take the existing connection, as do those to host and port of [`ExternalOptions`].
     pub own_points_of_access: Vec<String>,
@@ -37,15 +44,28 @@ pub struct BindingOptions {
     pub other_brokers_max: usize,
     /// A connection to another broker that is not used for so long is closed. Default 5 min.
     pub other_brokers_idle: Duration,
+    /// TLS towards other brokers (`mqtts://`). Default: believes the authorities of the system.
+    pub other_brokers_tls: Arc<ClientTls>,
     /// How long requests may run on when the binding is stopped, and how long their answers may take to reach the
     /// broker. Default 10 s each.
     pub stop_grace: Duration,
+}
+
+/// What the binding does with clients that speak the early draft of TS-0010.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EarlyDraft {
+    /// Whether their requests are carried out. Without, they are counted and named in the log.
+    pub served: bool,
+    /// Identifiers of entities that get requests in the form of the draft from the start (AE-ID stems, SP-relative
+    /// otherwise; `*` stands for any text). Others get them after a request of theirs had this form.
+    pub entities: Vec<Text>,
 }
 
 impl Default for BindingOptions {
     fn default() -> Self {
         Self {
             topic_prefix: String::new(),
+            early_draft: EarlyDraft::default(),
             own_points_of_access: Vec::new(),
             concurrent_requests_max: 1024,
             waiting_requests_max: 4096,
@@ -57,18 +77,32 @@ impl Default for BindingOptions {
             pending_requests_max: 10_000,
             other_brokers_max: 64,
             other_brokers_idle: Duration::from_secs(5 * 60),
+            other_brokers_tls: Arc::default(),
             stop_grace: Duration::from_secs(10),
         }
     }
 }
 
 /// How bytes get to an external broker (TS-0010 §7.2).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
 pub enum Transport {
     /// Plain TCP.
     #[default]
     Tcp,
+    /// TLS.
+    Tls(Arc<ClientTls>),
+    /// WebSocket.
+    WebSocket {
+        /// Path to ask for, beginning with `/`.
+        path: String,
+    },
+    /// WebSocket over TLS.
+    WebSocketTls {
+        /// Path to ask for, beginning with `/`.
+        path: String,
+        /// TLS.
+        tls: Arc<ClientTls>,
+    },
 }
 
 /// Version of MQTT that is spoken with an external broker.

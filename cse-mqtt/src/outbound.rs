@@ -1,14 +1,15 @@
 //! Requests of this CSE: notifications now, forwarded requests later.
 //!
 //! A request goes out on `/oneM2M/req/<this CSE>/<entity>/...` over our own broker or another one, and its answer
-//! comes back on the matching response topic. A notification URI with a path is published to as it is, and what
-//! the broker has acknowledged has then arrived as far as anybody can know.
+//! comes back on the matching response topic. The path of a point of access stands before both topics (TS-0010 §7.6
+//! as of release 3); that of a notification URI is the whole topic: it is published to as it is, and what the
+//! broker has acknowledged has then arrived as far as anybody can know.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cse_core::codec::{Root, Serialization};
+use cse_core::codec::Serialization;
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
 use cse_core::primitive::ResponseType;
 use percent_encoding::percent_decode_str;
@@ -16,14 +17,17 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::binding::Common;
+use crate::correlation::Answers;
 use crate::expiry::time_left;
+use crate::form::Form;
+use crate::legacy;
 use crate::link::{Progress, Publisher, Receipt, Refused};
 use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
-use crate::topic::{Format, TopicKind, entity_of, is_publishable, level_of};
+use crate::topic::{Format, TopicKind, is_publishable, level_of, normal_prefix};
 
-/// Port of MQTT over TCP.
-const PORT: u16 = 1883;
+/// Schemes of brokers, with the port of each and whether there is TLS (TS-0010 §7.2).
+const SCHEMES: [(&str, u16, bool); 2] = [("mqtt", 1883, false), ("mqtts", 8883, true)];
 
 /// Sends requests over MQTT.
 pub struct MqttOutbound {
@@ -42,9 +46,9 @@ struct Inner {
 struct Route {
     broker: Option<Authority>,
     topic: String,
-    written_as: Serialization,
-    /// Level of the entity that answers; `None` if no answer is to be expected.
-    entity: Option<String>,
+    form: Form,
+    /// Who answers; `None` if no answer is to be expected.
+    answers: Option<Answers>,
 }
 
 impl MqttOutbound {
@@ -63,10 +67,7 @@ impl MqttOutbound {
 
 impl Outbound for MqttOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
-        match destination {
-            Destination::MqttEntity(_) => true,
-            Destination::Url(text) => text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mqtt://")),
-        }
+        destination.url().is_none_or(|url| url.split_once("://").is_some_and(|(scheme, _)| is_mqtt(scheme)))
     }
 
     fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>> {
@@ -80,17 +81,17 @@ impl Inner {
         let deadline = Instant::now() + outgoing.timeout;
         let route = self.route(&outgoing)?;
         let request = outgoing.request;
-        let payload = Bytes::from(route.written_as.encode_primitive(Root::Request, request.to_map(), false));
+        let payload = route.form.request(&request);
         let expiry = request.request_expiration.map(time_left);
-        let expects_answer = route.entity.is_some() && request.response_type != ResponseType::NoResponse;
+        let expects_answer = route.answers.is_some() && request.response_type != ResponseType::NoResponse;
 
         let mut waiting = self
             .common
             .correlation
-            .wait(request.request_identifier, route.entity)
+            .wait(request.request_identifier, route.answers.clone())
             .map_err(|error| SendError::Unreachable(error.to_string()))?;
         // Held until the end: a connection in use is not idle.
-        let (mut receipt, _lease) = self.publish(route.broker.as_ref(), route.topic, payload, expiry)?;
+        let (mut receipt, _lease) = self.publish(route, payload, expiry)?;
         self.common.stats.sent.increment();
 
         let taken_over = tokio::select! {
@@ -118,23 +119,29 @@ impl Inner {
 
     fn publish(
         &self,
-        broker: Option<&Authority>,
-        topic: String,
+        route: Route,
         payload: Bytes,
         expiry: Option<Duration>,
     ) -> Result<(Box<dyn Receipt>, Option<Lease>), SendError> {
-        let lease = match broker {
+        let lease = match &route.broker {
             None => None,
             Some(authority) => {
                 let lease = self.pool.lease(authority);
                 Some(lease.ok_or_else(|| SendError::Unreachable("too many other brokers in use".into()))?)
             }
         };
-        let published = match &lease {
-            None => self.own.publish_request(topic, payload, expiry),
-            Some(lease) => lease.publisher.publish_request(topic, payload, expiry),
+        let publisher: &dyn Publisher = match &lease {
+            None => &*self.own,
+            Some(lease) => &lease.publisher,
         };
-        match published {
+        let topics = &self.common.topics;
+        let listening = match &route.answers {
+            // The binding itself listens there.
+            Some(answers) if lease.is_none() && answers.prefix == topics.prefix() => Ok(()),
+            Some(answers) => publisher.listen(&topics.response_filters(&answers.prefix)),
+            None => Ok(()),
+        };
+        match listening.and_then(|()| publisher.publish_request(route.topic, payload, expiry)) {
             Ok(receipt) => Ok((receipt, lease)),
             Err(refused @ (Refused::TooLarge(_) | Refused::InvalidTopic)) => {
                 Err(SendError::Unsupported(refused.to_string()))
@@ -145,46 +152,78 @@ impl Inner {
 
     fn route(&self, outgoing: &OutgoingRequest) -> Result<Route, SendError> {
         let written_as = outgoing.serialization;
-        let to_entity = |identifier: &str, broker| {
-            let identifier = self.common.identity.canonical_originator(identifier);
-            let level = level_of(identifier.as_str());
-            let level = level.ok_or_else(|| unsupported("not an identifier of an entity", identifier.as_str()))?;
-            let topic = self.common.topics.request(&level, written_as);
-            Ok(Route { broker, topic, written_as, entity: Some(level) })
-        };
-        let text = match &outgoing.destination {
-            Destination::MqttEntity(identifier) => return to_entity(identifier, None),
-            Destination::Url(text) => text,
-        };
-        let url = Url::parse(text).map_err(|_| unsupported("not a URL", text))?;
-        let authority = authority(&url).ok_or_else(|| unsupported("not an mqtt URL with a host", text))?;
-        let is_own = self.own_authorities.contains(&format!("{}:{}", authority.host, authority.port));
-        let broker = (!is_own).then_some(authority);
-        // TS-0010: a point of access has no path here, a notification URI has one, which is the topic.
-        let path = url.path().strip_prefix('/').unwrap_or(url.path());
-        if path.is_empty() {
-            return to_entity(&outgoing.request.to, broker);
+        match &outgoing.destination {
+            Destination::MqttEntity(entity) => self.to_entity(None, self.common.topics.prefix(), entity, written_as),
+            Destination::PointOfAccess { url, entity } => {
+                let (broker, path) = self.place(url)?;
+                self.to_entity(broker, normal_prefix(&path), entity, written_as)
+            }
+            Destination::Url(url) => {
+                let (broker, topic) = self.place(url)?;
+                if !is_publishable(&topic) {
+                    return Err(unsupported("without a topic in its path", url));
+                }
+                let (written_as, answers) = self.read_freely_chosen(&topic, written_as);
+                Ok(Route { broker, topic, form: Form::bare(written_as), answers })
+            }
         }
-        let topic = percent_decode_str(path).decode_utf8().map_err(|_| unsupported("not a topic", text))?.into_owned();
-        if !is_publishable(&topic) {
-            return Err(unsupported("not a topic", text));
-        }
-        // A topic of TS-0010's form says to its subscribers how the payload is written, whatever else was said.
-        let written_as = match self.common.topics.parse(&topic).map(|topic| topic.format) {
-            Some(Format::Named(serialization)) => serialization,
-            _ => written_as,
-        };
-        let entity = self.answering_entity(&topic);
-        Ok(Route { broker, topic, written_as, entity })
     }
 
-    /// Whose answer to expect on a freely chosen topic: only if the topic is that of a request of this CSE.
-    fn answering_entity(&self, topic: &str) -> Option<String> {
+    /// The broker that a URL names, unless it is our own, and the path without its first slash.
+    fn place(&self, text: &str) -> Result<(Option<Authority>, String), SendError> {
+        let url = Url::parse(text).map_err(|_| unsupported("no URL", text))?;
+        let authority = authority(&url).ok_or_else(|| unsupported("no mqtt URL with a host", text))?;
+        let is_own = self.own_authorities.contains(&format!("{}:{}", authority.host, authority.port));
+        let path = url.path().strip_prefix('/').unwrap_or(url.path());
+        let path =
+            percent_decode_str(path).decode_utf8().map_err(|_| unsupported("without a topic in its path", text))?;
+        Ok(((!is_own).then_some(authority), path.into_owned()))
+    }
+
+    /// To an entity by its identifier.
+    fn to_entity(
+        &self,
+        broker: Option<Authority>,
+        prefix: &str,
+        identifier: &str,
+        written_as: Serialization,
+    ) -> Result<Route, SendError> {
+        let identifier = self.common.identity.canonical_originator(identifier);
+        let prefix_owned = prefix.to_owned();
+        if let Some(manner) = self.common.drafts.manner_of(&identifier) {
+            let topic = legacy::request_topic(prefix, manner, &identifier);
+            if !is_publishable(&topic) {
+                return Err(unsupported("no identifier of an entity", identifier.as_str()));
+            }
+            let form = Form { names: manner.names, ..Form::bare(legacy::serialization(written_as)) };
+            let answers = Some(Answers { prefix: prefix_owned, entity: None });
+            return Ok(Route { broker, topic, form, answers });
+        }
+        let level = level_of(identifier.as_str());
+        let level = level.ok_or_else(|| unsupported("no identifier of an entity", identifier.as_str()))?;
+        let topic = self.common.topics.request(prefix, &level, written_as);
+        if !is_publishable(&topic) {
+            return Err(unsupported("no prefix of a topic", prefix));
+        }
+        let answers = Some(Answers { prefix: prefix_owned, entity: Some(level) });
+        Ok(Route { broker, topic, form: Form::bare(written_as), answers })
+    }
+
+    /// What a freely chosen topic says: if it is one of TS-0010, how the payload is written, whatever else was said;
+    /// and if it is that of a request of this CSE, whose answer to expect.
+    fn read_freely_chosen(&self, topic: &str, written_as: Serialization) -> (Serialization, Option<Answers>) {
         let topics = &self.common.topics;
-        let topic = topics.parse(topic)?;
-        let asked_by_us = topic.originator == topics.own_level()
-            || entity_of(&self.common.identity, topic.originator).as_str() == self.common.identity.cse_id;
-        (topic.kind == TopicKind::Request && asked_by_us).then(|| topic.receiver.to_owned())
+        let Some(topic) = topics.parse_any(topic) else {
+            return (written_as, None);
+        };
+        let written_as = match topic.format {
+            Format::Named(serialization) => serialization,
+            Format::Absent | Format::Unknown(_) => written_as,
+        };
+        let asked_by_us = topic.kind == TopicKind::Request && topics.is_own(topic.originator);
+        let answers =
+            asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: Some(topic.receiver.to_owned()) });
+        (written_as, answers)
     }
 }
 
@@ -192,16 +231,18 @@ fn unsupported(problem: &str, text: &str) -> SendError {
     SendError::Unsupported(format!("'{text}' is {problem}"))
 }
 
-/// The broker that a URL names; `None` for other schemes than `mqtt`.
+fn is_mqtt(scheme: &str) -> bool {
+    SCHEMES.iter().any(|(known, ..)| scheme.eq_ignore_ascii_case(known))
+}
+
+/// The broker that a URL names; `None` for other schemes than those of MQTT.
 fn authority(url: &Url) -> Option<Authority> {
-    if url.scheme() != "mqtt" {
-        return None;
-    }
+    let (_, default_port, tls) = *SCHEMES.iter().find(|(scheme, ..)| url.scheme() == *scheme)?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let host = url.host_str().filter(|host| !host.is_empty())?.to_ascii_lowercase();
     let login = (!url.username().is_empty()).then(|| Login {
         username: decoded(url.username()),
         password: Password::new(decoded(url.password().unwrap_or_default())),
     });
-    Some(Authority { host, port: url.port().unwrap_or(PORT), login })
+    Some(Authority { host, port: url.port().unwrap_or(default_port), tls, login })
 }

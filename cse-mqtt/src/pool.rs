@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::binding::Common;
 use crate::external::{self, ExternalPublisher};
 use crate::link::Link;
-use crate::options::{ExternalOptions, Login};
+use crate::options::{ExternalOptions, Login, Transport};
 use crate::topic::TopicKind;
 
 /// How often idle connections are looked for, at most.
@@ -28,6 +28,7 @@ const OTHER_BROKER_SUFFIX: &str = ":out";
 pub(crate) struct Authority {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) tls: bool,
     pub(crate) login: Option<Login>,
 }
 
@@ -100,18 +101,22 @@ impl Pool {
         let options = ExternalOptions {
             host: authority.host.clone(),
             port: authority.port,
+            transport: match authority.tls {
+                true => Transport::Tls(Arc::clone(&self.common.options.other_brokers_tls)),
+                false => Transport::Tcp,
+            },
             login: authority.login.clone(),
             client_id_suffix: OTHER_BROKER_SUFFIX.to_owned(),
             ..self.template.clone()
         };
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
-        let filters = vec![topics.response_filter()];
+        // Which answers to listen for, the requests say.
         let closed = Arc::clone(&stats);
-        let (publisher, mut link, driver) = external::link(&identity, &options, filters, stats);
+        let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), stats);
         let connection = async move {
             let receive = async {
                 while let Some(inbound) = link.receive().await {
-                    match topics.parse(&inbound.topic) {
+                    match topics.parse_any(&inbound.topic) {
                         Some(topic) if topic.kind == TopicKind::Response => {
                             correlation.on_response(&topic, &inbound.payload);
                         }
@@ -124,7 +129,8 @@ impl Pool {
             };
             // The driver ends last when the link is closed, and `receive` ends with it.
             tokio::join!(driver.run(), receive);
-            external::forget_session(&identity, &options).await;
+            // If it fails, the broker forgets by its own rules.
+            let _ = external::leave(&identity, &options).await;
             closed.other_brokers_closed.increment();
         };
         (publisher, Box::pin(connection))

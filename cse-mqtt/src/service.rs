@@ -10,16 +10,14 @@ use tokio::time::timeout;
 
 use crate::binding::{Common, Receiver};
 use crate::broker::{Broker, InvalidFilter};
-use crate::correlation::Correlation;
 use crate::embedded::{self, EmbeddedLink};
 use crate::external::{self, Driver, ExternalLink};
 use crate::link::{LinkStatus, Publisher};
-use crate::options::{BindingOptions, ExternalOptions};
+use crate::options::{BindingOptions, ExternalOptions, Transport};
 use crate::outbound::MqttOutbound;
 use crate::pool::{self, PoolRunner};
 use crate::redelivery::{FollowedAnswers, Recall};
 use crate::stats::MqttStats;
-use crate::topic::Topics;
 
 /// The MQTT binding of one CSE with one broker.
 ///
@@ -50,7 +48,7 @@ impl MqttBinding {
     /// # Errors
     /// If the topics of this CSE are too long for the limits of the broker.
     pub fn embedded(identity: &CseIdentity, options: BindingOptions, broker: &Broker) -> Result<Self, InvalidFilter> {
-        let common = common(identity, options);
+        let common = Common::new(identity, options);
         let (publisher, link) = embedded::link(broker, &common)?;
         // Nothing to wait for: the broker is where we are. The sender may go, the value stays.
         let status = watch::Sender::new(LinkStatus::Up).subscribe();
@@ -61,10 +59,18 @@ impl MqttBinding {
 
     /// A binding with a broker that is reached over the network (TS-0010 §6.2.2.2). The broker need not be there yet.
     pub fn external(identity: &CseIdentity, mut options: BindingOptions, broker: ExternalOptions) -> Self {
-        options.own_points_of_access.push(format!("mqtt://{}:{}", broker.host, broker.port));
-        let common = common(identity, options);
-        let filters = common.topics.filters();
-        let (publisher, link, driver) = external::link(identity, &broker, filters, Arc::clone(&common.stats));
+        let scheme = match broker.transport {
+            Transport::Tcp => Some("mqtt"),
+            Transport::Tls(_) => Some("mqtts"),
+            // No point of access leads there: they have no WebSocket.
+            Transport::WebSocket { .. } | Transport::WebSocketTls { .. } => None,
+        };
+        let host = if broker.host.contains(':') { format!("[{}]", broker.host) } else { broker.host.clone() };
+        let own = scheme.map(|scheme| format!("{scheme}://{host}:{}", broker.port));
+        options.own_points_of_access.extend(own);
+        let common = Common::new(identity, options);
+        let subscriptions = common.subscriptions();
+        let (publisher, link, driver) = external::link(identity, &broker, subscriptions, Arc::clone(&common.stats));
         let status = publisher.status();
         let reported = publisher.clone();
         let problem = Arc::new(move || reported.problem());
@@ -137,15 +143,4 @@ impl MqttBinding {
 /// Ends when the flag is set or its owner is gone.
 async fn stopped(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|stop| *stop).await;
-}
-
-fn common(identity: &CseIdentity, options: BindingOptions) -> Common {
-    let stats: Arc<MqttStats> = Arc::default();
-    Common {
-        identity: Arc::new(identity.clone()),
-        topics: Arc::new(Topics::new(identity, &options.topic_prefix)),
-        correlation: Correlation::new(identity.clone(), options.pending_requests_max, Arc::clone(&stats)),
-        options: Arc::new(options),
-        stats,
-    }
 }

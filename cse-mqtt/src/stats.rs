@@ -19,6 +19,8 @@ pub struct MqttStats {
     pub answers_unheard: Counter,
     /// Messages on topics that are not of TS-0010 or not for this CSE.
     pub unknown_topics: Counter,
+    /// Requests in the form of the early draft of TS-0010, carried out or not.
+    pub early_draft_requests: Counter,
     /// Payloads that are no request, answered or not.
     pub undecodable: Counter,
     /// Payloads that are no request and have no request identifier to answer to.

@@ -1,7 +1,8 @@
 //! Topic names of TS-0010 §7.4: which message goes from whom to whom, and how it is written.
 //!
-//! Identifiers are written as one level: without leading slash, every other `/` as `:`. Answers repeat the two
-//! levels of the request letter by letter, so a topic keeps the spelling it was received with.
+//! Identifiers are written as one level: without leading slash, every other `/` as `:`. Between service providers
+//! (Mcc') they are absolute, and the level begins with `:`; this CSE listens under both of its names. Answers repeat
+//! the two levels of the request letter by letter, so a topic keeps the spelling it was received with.
 
 use cse_core::codec::Serialization;
 use cse_core::id::{CseIdentity, Originator};
@@ -64,6 +65,8 @@ pub enum Format<'a> {
 /// The levels of a topic name, as received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Topic<'a> {
+    /// What stands before `/oneM2M`; mostly empty.
+    pub prefix: &'a str,
     /// Request or answer.
     pub kind: TopicKind,
     /// Who sends the request on this hop, or its Credential-ID; also in the topic of the answer.
@@ -74,17 +77,31 @@ pub struct Topic<'a> {
     pub format: Format<'a>,
 }
 
-/// The topics of one CSE: an optional prefix (the path of its point of access) and its own level.
+/// The topics of one CSE: an optional prefix (the path of its point of access) and its own level in two spellings.
 #[derive(Clone, Debug)]
 pub struct Topics {
     prefix: String,
     own: String,
+    own_absolute: String,
+    /// What absolute levels of this service provider begin with.
+    own_provider: String,
 }
 
 impl Topics {
-    /// Topics of that CSE. The prefix is a point of access' path without slashes around it; mostly empty.
+    /// Topics of that CSE. The prefix is a point of access' path; mostly empty.
     pub fn new(identity: &CseIdentity, prefix: &str) -> Self {
-        Self { prefix: prefix.trim_matches('/').to_owned(), own: identity.base_id().to_owned() }
+        let own_provider = format!(":{}:", identity.sp_id.trim_start_matches('/'));
+        Self {
+            prefix: normal_prefix(prefix).to_owned(),
+            own: identity.base_id().to_owned(),
+            own_absolute: format!("{own_provider}{}", identity.base_id()),
+            own_provider,
+        }
+    }
+
+    /// What stands before each topic of this CSE.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// This CSE as a topic level.
@@ -92,47 +109,76 @@ impl Topics {
         &self.own
     }
 
-    /// The filters under which requests to this CSE and answers to its own requests arrive.
+    /// Whether a level is this CSE, in either spelling.
+    pub fn is_own(&self, level: &str) -> bool {
+        level == self.own || level == self.own_absolute
+    }
+
+    /// A level without the service provider, if that is our own: `:cse.example:id-mn` and `id-mn` are the same entity.
+    pub fn relative_level<'a>(&self, level: &'a str) -> &'a str {
+        level.strip_prefix(self.own_provider.as_str()).unwrap_or(level)
+    }
+
+    /// The filters under which requests to this CSE and answers to its own requests arrive (TS-0010 §7.4.5).
     pub fn filters(&self) -> Vec<String> {
-        let Self { prefix, own } = self;
+        self.filters_of(&self.own)
+    }
+
+    /// The same for other service providers, who know this CSE by its absolute identifier.
+    pub fn absolute_filters(&self) -> Vec<String> {
+        self.filters_of(&self.own_absolute)
+    }
+
+    fn filters_of(&self, own: &str) -> Vec<String> {
+        let prefix = &self.prefix;
         vec![
             format!("{prefix}/oneM2M/req/+/{own}/#"),
             format!("{prefix}/oneM2M/reg_req/+/{own}/#"),
-            self.response_filter(),
+            format!("{prefix}/oneM2M/resp/{own}/#"),
         ]
     }
 
-    /// The filter under which answers to this CSE's own requests arrive.
-    pub fn response_filter(&self) -> String {
-        format!("{}/oneM2M/resp/{}/#", self.prefix, self.own)
+    /// The filters under which answers to this CSE's own requests arrive, if these went out with that prefix.
+    pub fn response_filters(&self, prefix: &str) -> [String; 2] {
+        [&self.own, &self.own_absolute].map(|own| format!("{prefix}/oneM2M/resp/{own}/#"))
     }
 
-    /// Takes a topic name apart; `None` for one that is not of this form.
+    /// Takes a topic name apart; `None` for one that is not of this form, or has not our prefix.
     pub fn parse<'a>(&self, topic: &'a str) -> Option<Topic<'a>> {
-        parse(topic.strip_prefix(self.prefix.as_str())?)
+        parse(topic, self.prefix.len()).filter(|topic| topic.prefix == self.prefix)
+    }
+
+    /// As [`Topics::parse`], with whatever prefix.
+    pub fn parse_any<'a>(&self, topic: &'a str) -> Option<Topic<'a>> {
+        self.parse(topic).or_else(|| parse(topic, topic.find("/oneM2M/")?))
     }
 
     /// The topic for the answer to a request. The payload's serialization names the last level, unless the
     /// request had no such level.
     pub fn answer(&self, request: &Topic<'_>, written_as: Serialization) -> Option<String> {
         let kind = request.kind.answer()?.level();
-        let Topic { originator, receiver, .. } = request;
-        let prefix = &self.prefix;
+        let Topic { prefix, originator, receiver, .. } = request;
         Some(match request.format {
             Format::Absent => format!("{prefix}/oneM2M/{kind}/{originator}/{receiver}"),
             _ => format!("{prefix}/oneM2M/{kind}/{originator}/{receiver}/{}", written_as.name()),
         })
     }
 
-    /// The topic for a request of this CSE to an entity.
-    pub fn request(&self, receiver_level: &str, written_as: Serialization) -> String {
-        format!("{}/oneM2M/req/{}/{receiver_level}/{}", self.prefix, self.own, written_as.name())
+    /// The topic for a request of this CSE to an entity. Towards other service providers this CSE is absolute, too.
+    pub fn request(&self, prefix: &str, receiver_level: &str, written_as: Serialization) -> String {
+        let own = if receiver_level.starts_with(':') { &self.own_absolute } else { &self.own };
+        format!("{prefix}/oneM2M/req/{own}/{receiver_level}/{}", written_as.name())
     }
 }
 
-fn parse(topic: &str) -> Option<Topic<'_>> {
-    let rest = topic.strip_prefix("/oneM2M/")?;
-    let mut levels = rest.splitn(4, '/');
+/// A prefix as it stands in topics: without slashes around it.
+pub fn normal_prefix(path: &str) -> &str {
+    path.trim_matches('/')
+}
+
+fn parse(topic: &str, prefix_bytes: usize) -> Option<Topic<'_>> {
+    let (prefix, rest) = topic.split_at_checked(prefix_bytes)?;
+    let mut levels = rest.strip_prefix("/oneM2M/")?.splitn(4, '/');
     let kind = TopicKind::parse(levels.next()?)?;
     let originator = levels.next()?;
     let receiver = levels.next()?;
@@ -143,7 +189,7 @@ fn parse(topic: &str) -> Option<Topic<'_>> {
         None => Format::Absent,
         Some(name) => Serialization::parse(name).map_or(Format::Unknown(name), Format::Named),
     };
-    Some(Topic { kind, originator, receiver, format })
+    Some(Topic { prefix, kind, originator, receiver, format })
 }
 
 /// An identifier as a topic level: `None` if it cannot be one.
@@ -254,10 +300,56 @@ mod tests {
     fn a_prefix_stands_before_everything() {
         let topics = Topics::new(&identity(), "/plant/7/");
         assert_eq!(topics.filters()[0], "plant/7/oneM2M/req/+/id-in/#");
-        assert_eq!(topics.request("Cx", Serialization::Json), "plant/7/oneM2M/req/id-in/Cx/json");
+        assert_eq!(topics.request(topics.prefix(), "Cx", Serialization::Json), "plant/7/oneM2M/req/id-in/Cx/json");
         let topic = topics.parse("plant/7/oneM2M/req/Cx/id-in/json").expect("a topic");
         assert_eq!(topics.answer(&topic, Serialization::Json).as_deref(), Some("plant/7/oneM2M/resp/Cx/id-in/json"));
-        assert_eq!(topics.parse("/oneM2M/req/Cx/id-in/json"), None);
+        for other in ["/oneM2M/req/Cx/id-in/json", "plant/8/oneM2M/req/Cx/id-in/json", "oneM2M/req/Cx/id-in/json"] {
+            assert_eq!(topics.parse(other), None, "{other}");
+        }
+        for (topic, prefix) in [
+            ("plant/7/oneM2M/resp/id-in/Cx/json", Some("plant/7")),
+            ("/oneM2M/resp/id-in/Cx/json", Some("")),
+            ("a/oneM2M/oneM2M/resp/id-in/Cx/json", None),
+            ("a/b/oneM2M/resp/id-in/Cx/json", Some("a/b")),
+            ("/a/oneM2M/resp/id-in/Cx/json", Some("/a")),
+            ("oneM2M/resp/id-in/Cx/json", None),
+            ("\u{e9}/oneM2M/resp/id-in/Cx/json", Some("\u{e9}")),
+        ] {
+            assert_eq!(topics.parse_any(topic).map(|topic| topic.prefix), prefix, "{topic}");
+        }
+    }
+
+    #[test]
+    fn other_service_providers_use_absolute_identifiers() {
+        let topics = topics();
+        assert!(topics.is_own("id-in") && topics.is_own(":cse.example:id-in"));
+        for other in [":other.example:id-in", ":cse.example:id-inn", ":cse.example", "cse.example:id-in", "Cx", ""] {
+            assert!(!topics.is_own(other), "{other}");
+        }
+        assert_eq!(
+            topics.absolute_filters(),
+            [
+                "/oneM2M/req/+/:cse.example:id-in/#",
+                "/oneM2M/reg_req/+/:cse.example:id-in/#",
+                "/oneM2M/resp/:cse.example:id-in/#"
+            ]
+        );
+        assert_eq!(topics.response_filters("a"), ["a/oneM2M/resp/id-in/#", "a/oneM2M/resp/:cse.example:id-in/#"]);
+        let request = topics.request("", ":other.example:id-in", Serialization::Json);
+        assert_eq!(request, "/oneM2M/req/:cse.example:id-in/:other.example:id-in/json");
+        let topic = topics.parse("/oneM2M/req/:other.example:id-in/:cse.example:id-in/json").expect("a topic");
+        let answer = topics.answer(&topic, Serialization::Json);
+        assert_eq!(answer.as_deref(), Some("/oneM2M/resp/:other.example:id-in/:cse.example:id-in/json"));
+        for (level, relative) in [
+            (":cse.example:id-mn", "id-mn"),
+            (":cse.example:id-in:Cx", "id-in:Cx"),
+            (":cse.example:Sx", "Sx"),
+            (":other.example:id-mn", ":other.example:id-mn"),
+            ("cse.example:id-mn", "cse.example:id-mn"),
+            ("id-mn", "id-mn"),
+        ] {
+            assert_eq!(topics.relative_level(level), relative, "{level}");
+        }
     }
 
     #[test]
@@ -290,9 +382,33 @@ mod tests {
                     Format::Named(serialization) => format!("/{}", serialization.name()),
                     Format::Unknown(name) => format!("/{name}"),
                 };
+                prop_assert_eq!(topic.prefix, "");
                 let again = format!("/oneM2M/{}/{}/{}{format}", topic.kind.level(), topic.originator, topic.receiver);
                 prop_assert_eq!(again, text);
             }
+        }
+
+        #[test]
+        fn topics_with_any_prefix_are_parsed_or_refused(text in "[a/]{0,6}(/oneM2M/)?(req|resp|x)?[a-z:/\u{e9}]{0,20}") {
+            if let Some(topic) = topics().parse_any(&text) {
+                prop_assert!(text.starts_with(topic.prefix));
+                prop_assert!(text[topic.prefix.len()..].starts_with("/oneM2M/"));
+            }
+        }
+
+        #[test]
+        fn answers_find_the_way_back(
+            prefix in "([a-z]{1,4}(/[a-z]{1,4}){0,2})?", originator in "[A-Za-z0-9:]{0,12}", absolute in any::<bool>(),
+            ty in prop::option::of(prop::sample::select(vec!["json", "xml", "cbor"])),
+        ) {
+            let topics = Topics::new(&identity(), &prefix);
+            let own = if absolute { ":cse.example:id-in" } else { "id-in" };
+            let last = ty.map(|ty| format!("/{ty}")).unwrap_or_default();
+            let request = format!("{prefix}/oneM2M/req/{originator}/{own}{last}");
+            let topic = topics.parse(&request).expect("a request");
+            prop_assert!(topics.is_own(topic.receiver));
+            let written_as = ty.and_then(Serialization::parse).unwrap_or(Serialization::Json);
+            prop_assert_eq!(topics.answer(&topic, written_as), Some(request.replace("/oneM2M/req/", "/oneM2M/resp/")));
         }
 
         #[test]

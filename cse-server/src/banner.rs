@@ -42,7 +42,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
             ),
         );
     }
-    let topics = Topics { originator: admin, receiver: cse_id, target: cse_name };
+    let topics = Topics { prefix: &listening.topic_prefix, originator: admin, receiver: cse_id, target: cse_name };
     let embedded = &listening.embedded_broker;
     if let Some(address) = embedded.tcp {
         let near = local(address);
@@ -60,7 +60,14 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883)));
+        match url.scheme() {
+            "mqtt" => line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883), "")),
+            "mqtts" => {
+                line("  try", topics.publish_subscribe(host, url.port().unwrap_or(8883), &listening.external_tls));
+            }
+            // The tools of mosquitto know no WebSocket.
+            _ => {}
+        }
     }
     text
 }
@@ -77,6 +84,7 @@ fn local(address: SocketAddr) -> SocketAddr {
 
 /// A request and its answer over MQTT (TS-0010 §6.4.2: `/` in identifiers is `:` in topics).
 struct Topics<'a> {
+    prefix: &'a str,
     originator: &'a str,
     receiver: &'a str,
     target: &'a str,
@@ -85,19 +93,20 @@ struct Topics<'a> {
 impl Topics<'_> {
     /// With a tool that speaks MQTT 5 only, as the embedded broker does.
     fn request_response(&self, host: &str, port: u16) -> String {
-        let (between, request) = (self.between(), self.request());
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "mosquitto_rr -h {host} -p {port} -q 1 -t /oneM2M/req/{between} -e /oneM2M/resp/{between} -W 10 \
-             -m '{request}'"
+            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
+             -e {prefix}/oneM2M/resp/{between} -W 10 -m '{request}'"
         )
     }
 
     /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
-    fn publish_subscribe(&self, host: &str, port: u16) -> String {
-        let (between, request) = (self.between(), self.request());
+    fn publish_subscribe(&self, host: &str, port: u16, tls: &str) -> String {
+        let (prefix, between, request) = (self.prefix, self.between(), self.request());
+        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t /oneM2M/req/{between} -m '{request}') & \
-             mosquitto_sub -h {host} -p {port} -q 1 -t /oneM2M/resp/{between} -C 1 -W 10"
+            "(sleep 1; mosquitto_pub {at} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
+             mosquitto_sub {at} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 
@@ -153,6 +162,30 @@ mod tests {
         let broker = url::Url::parse("mqtt://broker.example").expect("URL");
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883"), "{text}");
+        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883 -q"), "{text}");
+    }
+
+    #[test]
+    fn the_topic_prefix_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtt://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), topic_prefix: "plant/7".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
+            assert!(text.contains(topic), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_tls_needs_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtts://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), external_tls: "--cafile ca.pem".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("mosquitto_pub -h broker.example -p 8883 --cafile ca.pem -q 1"), "{text}");
+        let broker = url::Url::parse("wss://broker.example/x").expect("URL");
+        let listening = Listening { external_broker: Some(broker), ..Listening::default() };
+        let text = super::text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("wss://broker.example/x (external broker)") && !text.contains("try"), "{text}");
     }
 }

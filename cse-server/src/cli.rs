@@ -25,6 +25,8 @@ struct Flag {
 const CONFIG: &str = "config";
 const CONFIG_ENV: &str = "CSE_CONFIG";
 const CHECK_CONFIG: &str = "check-config";
+const MQTT: &str = "mqtt";
+const MQTT_LEAVE: &str = "leave";
 
 /// What changes often enough to deserve a flag. Everything else is in the file.
 const FLAGS: &[Flag] = &[
@@ -140,6 +142,8 @@ pub(crate) enum Task {
     Run,
     /// Report what is wrong with the configuration.
     CheckConfig,
+    /// Have the external broker forget the session of this CSE.
+    LeaveMqtt,
     /// Make certificates to try TLS with; needs no configuration.
     MakeCertificates(DevCertificates),
 }
@@ -171,6 +175,7 @@ pub(crate) fn parse(
     let matches = command().try_get_matches_from(arguments).map_err(instead)?;
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
+        Some((MQTT, inner)) => (Task::LeaveMqtt, inner.subcommand_matches(MQTT_LEAVE).unwrap_or(inner)),
         Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
     };
@@ -230,6 +235,15 @@ fn command() -> Command {
         )
         .args(flags)
         .subcommand(Command::new(CHECK_CONFIG).about("Report every problem of the configuration and exit"))
+        .subcommand(
+            Command::new(MQTT)
+                .about("What concerns the external MQTT broker")
+                .subcommand_required(true)
+                .disable_help_subcommand(true)
+                .subcommand(Command::new(MQTT_LEAVE).about(
+                    "Have the broker forget the session of this CSE with all that waits there; the server must not run",
+                )),
+        )
         .subcommand(certs::command())
         .disable_help_subcommand(true)
 }
@@ -292,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn commands_take_the_same_options() {
+        for arguments in
+            [&["--mqtt-broker", "mqtt://x", "mqtt", "leave"][..], &["mqtt", "leave", "--mqtt-broker", "mqtt://x"]]
+        {
+            let invocation = parse_in(arguments, &[]).expect("valid");
+            assert_eq!(invocation.task, Task::LeaveMqtt);
+            let values: Vec<_> = invocation.given.overrides.iter().map(|given| given.value.as_str()).collect();
+            assert_eq!(values, ["mqtt://x"]);
+        }
+    }
+
+    #[test]
     fn the_help_has_defaults_and_variables() {
         let Err(Instead::Print(help)) = parse_in(&["--help"], &[]) else {
             panic!("no help");
@@ -308,6 +334,8 @@ mod tests {
             (&["--http"][..], "--http"),
             (&["check-confg"][..], "check-config"),
             (&["--http", "off", "--http", "off"][..], "--http"),
+            (&["mqtt"][..], "subcommand"),
+            (&["mqtt", "leaf"][..], "leave"),
         ] {
             let Err(Instead::Refuse(line)) = parse_in(arguments, &[]) else {
                 panic!("{arguments:?} is accepted");

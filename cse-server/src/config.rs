@@ -34,7 +34,7 @@ pub(crate) use http_client::HttpClientConfig;
 pub(crate) use layers::{Declared, Problem, Source};
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
-pub(crate) use mqtt::{EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
+pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
@@ -122,6 +122,7 @@ impl Config {
             monitoring: MonitoringConfig::read(layers.section("monitoring")),
         };
         config.check_addresses(&mut layers);
+        mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
     }

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod config;
 mod health;
+mod leave;
 mod lifecycle;
 mod metrics;
 mod monitoring;
@@ -55,6 +56,13 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(b"the configuration has no problems\n");
             ExitCode::SUCCESS
         }
+        Task::LeaveMqtt => match leave::leave(&config) {
+            Ok(text) => {
+                let _ = io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        },
         Task::Run | Task::MakeCertificates(_) => run(config),
     }
 }

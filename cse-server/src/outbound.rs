@@ -15,15 +15,13 @@ pub(crate) struct OutboundRoutes {
 
 impl OutboundRoutes {
     fn route(&self, destination: &Destination) -> Option<&Arc<dyn Outbound>> {
-        let binding = match destination {
-            Destination::MqttEntity(_) => &self.mqtt,
-            Destination::Url(url) => {
-                match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
-                    Some("http" | "https") => &self.http,
-                    Some("mqtt" | "mqtts") => &self.mqtt,
-                    _ => &None,
-                }
-            }
+        let binding = match destination.url() {
+            None => &self.mqtt,
+            Some(url) => match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+                Some("http" | "https") => &self.http,
+                Some("mqtt" | "mqtts") => &self.mqtt,
+                _ => &None,
+            },
         };
         binding.as_ref().filter(|binding| binding.reaches(destination))
     }
@@ -74,6 +72,8 @@ mod tests {
             (url("HTTPS://x"), Some(http)),
             (url("mqtt://x:1883"), Some(mqtt)),
             (url("mqtts://x"), Some(mqtt)),
+            (Destination::PointOfAccess { url: "http://x".into(), entity: "Cx".into() }, Some(http)),
+            (Destination::PointOfAccess { url: "mqtt://x".into(), entity: "Cx".into() }, Some(mqtt)),
             (Destination::MqttEntity("Cx".into()), Some(mqtt)),
             (url("http://elsewhere"), None),
             (url("coap://x"), None),

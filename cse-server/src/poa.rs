@@ -16,6 +16,10 @@ pub(crate) struct Listening {
     pub(crate) embedded_broker: EmbeddedBroker,
     /// The external broker.
     pub(crate) external_broker: Option<Url>,
+    /// What stands before all topics on either broker, without slashes around it.
+    pub(crate) topic_prefix: Text,
+    /// What its clients need for TLS, as `mosquitto_pub` has it.
+    pub(crate) external_tls: String,
     /// Where probes and metrics have an address of their own.
     pub(crate) monitoring: Option<SocketAddr>,
 }
@@ -36,10 +40,24 @@ impl Listening {
     /// for the binding of TS-0020.
     pub(crate) fn points_of_access(&self) -> Vec<Text> {
         let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
-        let embedded = self.embedded_broker.tcp.map(|address| format!("mqtt://{}", reachable(address)));
-        let embedded_tls = self.embedded_broker.tls.map(|address| format!("mqtts://{}", reachable(address)));
-        let external = self.external_broker.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let EmbeddedBroker { tcp, tls, .. } = &self.embedded_broker;
+        let embedded = tcp.map(|address| self.mqtt_point(&format!("mqtt://{}", reachable(address))));
+        let embedded_tls = tls.map(|address| self.mqtt_point(&format!("mqtts://{}", reachable(address))));
+        let external = self.external_broker.as_ref().filter(|url| url.scheme().starts_with("mqtt"));
+        let external = external.map(|url| self.mqtt_point(url.as_str()));
         [http, embedded, embedded_tls, external].into_iter().flatten().map(Text::from).collect()
+    }
+
+    /// The URL of a broker with the topic prefix as its path.
+    fn mqtt_point(&self, broker: &str) -> String {
+        let broker = broker.trim_end_matches('/');
+        match Url::parse(broker) {
+            Ok(mut url) if !self.topic_prefix.is_empty() => {
+                url.set_path(&self.topic_prefix);
+                url.into()
+            }
+            _ => broker.to_owned(),
+        }
     }
 }
 
@@ -86,6 +104,11 @@ mod tests {
         let external = Url::parse("mqtt://broker.example:1883/").expect("URL");
         let listening = Listening { external_broker: Some(external), ..Listening::default() };
         assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883"]);
+        let listening = Listening { topic_prefix: "plant 7/a".into(), ..listening };
+        assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883/plant%207/a"]);
+        let websocket = Url::parse("wss://broker.example/mqtt").expect("URL");
+        let listening = Listening { external_broker: Some(websocket), ..Listening::default() };
+        assert_eq!(listening.points_of_access(), [""; 0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod signals;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::metrics;
 use crate::monitoring::Monitored;
 use crate::outbound::OutboundRoutes;
 use crate::poa::Listening;
+
+pub(crate) use mqtt::external_options;
 
 use listeners::Listeners;
 use mqtt::Mqtt;
@@ -110,9 +113,14 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
     }
 }
 
+/// The file of the database.
+pub(crate) fn database(config: &Config) -> PathBuf {
+    config.store.data_dir.join(DATABASE)
+}
+
 async fn open_store(config: &Config, identity: &CseIdentity) -> Result<SqliteStore, OpenError> {
     let options = SqliteOptions {
-        path: config.store.data_dir.join(DATABASE),
+        path: database(config),
         durability: durability(config.store.durability),
         readers: config.store.readers,
         replies_max: config.requests.replies_max,

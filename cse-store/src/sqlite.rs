@@ -20,6 +20,7 @@ pub use open::{Durability, OpenError, SqliteOptions};
 pub use transaction::{SqliteSnapshot, SqliteWrite};
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -86,6 +87,11 @@ fn closed() -> StoreError {
 }
 
 impl SqliteStore {
+    /// Whether another process on this machine has that database open. Changes nothing; may wait for the file system.
+    pub fn is_in_use(path: &Path) -> bool {
+        open::is_in_use(path)
+    }
+
     /// Opens the file, creating it and its directory if there is none, and brings its schema up to date.
     ///
     /// # Errors

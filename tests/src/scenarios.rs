@@ -2,12 +2,14 @@
 //!
 //! A test file takes all of them with [`mqtt_scenarios!`](crate::mqtt_scenarios) and says how its world starts.
 
+mod addressing;
 mod answering;
 mod notifying;
 mod speaking;
 mod tools;
 mod using;
 
+pub use addressing::*;
 pub use answering::*;
 pub use notifying::*;
 pub use speaking::*;
@@ -50,6 +52,18 @@ impl World {
         world
     }
 
+    /// With a mosquitto that the server reaches by `scheme` over its second listener, with that configuration, and the
+    /// server's own lines for `[mqtt]`. Entities use the first.
+    pub async fn external_over(scheme: &str, listener: &str, mqtt: &str) -> Self {
+        let mut broker = Mosquitto::reserve().with_listener(listener);
+        broker.run();
+        let url = format!("{scheme}://localhost:{}", broker.second_port());
+        let server = Launch::default().with_file(&format!("[mqtt]\n{mqtt}")).external_url(&url).start();
+        let world = Self { server, broker: Some(broker) };
+        world.until_mqtt_is("up").await;
+        world
+    }
+
     /// Waits until the server says that of its connection to the broker: `up` or `down`.
     pub async fn until_mqtt_is(&self, state: &str) {
         let http = self.http("CAdmin");
@@ -61,7 +75,7 @@ impl World {
 
     /// The port of the broker.
     pub fn port(&self) -> u16 {
-        self.server.mqtt_port()
+        self.broker.as_ref().map_or_else(|| self.server.mqtt_port(), Mosquitto::port)
     }
 
     /// An HTTP client that speaks for that originator.
@@ -86,6 +100,10 @@ macro_rules! mqtt_scenarios {
             a_group_reaches_its_members
             discovery_lists_what_matches
             answers_come_on_the_topic_of_the_request
+            other_service_providers_are_spoken_to_by_absolute_names
+            a_registration_is_carried_out_once_for_each_credential
+            a_credential_is_good_for_registration_only
+            a_point_of_access_may_have_a_topic_prefix
             nobody_speaks_for_others
             what_cannot_be_decoded_is_answered_where_possible
             a_message_sent_twice_is_carried_out_once

@@ -178,8 +178,9 @@ fn ae_route(ae: &Arc<Node>) -> Option<Route> {
     if ae.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
         return None;
     }
+    let points = ae.attributes.texts(keys::POINT_OF_ACCESS);
     let points: Vec<Destination> =
-        ae.attributes.texts(keys::POINT_OF_ACCESS).map(|point| Destination::Url(point.into())).collect();
+        points.map(|url| Destination::PointOfAccess { url: url.into(), entity: ae.id.clone() }).collect();
     let destinations = if points.is_empty() { vec![Destination::MqttEntity(ae.id.clone())] } else { points };
     let serialization = preference::of_entity(ae).unwrap_or(preference::DEFAULT);
     Some(Route { destinations, to: ae.id.clone(), serialization })

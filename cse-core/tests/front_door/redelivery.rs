@@ -191,6 +191,24 @@ async fn two_devices_without_identity_do_not_become_one() {
 }
 
 #[tokio::test]
+async fn a_credential_tells_registrants_apart() {
+    let cse = TestCse::new().await;
+    let mut request = Request::new(Operation::Create, "cse-in", "C", "1");
+    request.resource_type = Some(Ty::AE);
+    request.content = Some(json(r#"{"m2m:ae":{"api":"Ntest","rr":true,"srv":["3"]}}"#));
+    let mut given = Vec::new();
+    for credential in ["1-aa", "1-bb"] {
+        request.context.registrant = Some(credential.into());
+        let first = send(&cse, &request, WITHIN).await.created();
+        for again in [WITHIN, Redelivery::Possible] {
+            assert_eq!(send(&cse, &request, again).await.created(), first);
+        }
+        given.push(first.text("aei").unwrap().to_owned());
+    }
+    assert_ne!(given[0], given[1]);
+}
+
+#[tokio::test]
 async fn the_record_is_bounded_in_time() {
     let clock = TestClock::new();
     let cse = TestCse::on(cse_core::memory::MemoryStore::new(), TestCse::settings(), Arc::clone(&clock)).await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cse_core::codec::Serialization;
-use cse_core::ports::{Destination, OutgoingRequest, SendError};
+use cse_core::ports::{OutgoingRequest, SendError};
 use cse_core::primitive::{FilterCriteria, Operation, Request, ResponseType};
 use cse_core::value::{Map, Text, Value};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -29,7 +29,7 @@ pub fn target_url(point_of_access: &str, to: &str) -> String {
 /// The HTTP request. A NOTIFY goes to the destination's URL as it is, every other operation to the resource
 /// below it.
 pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<Bytes>>, SendError> {
-    let Destination::Url(destination) = &outgoing.destination else {
+    let Some(destination) = outgoing.destination.url() else {
         return Err(SendError::Unsupported(outgoing.destination.as_str().into()));
     };
     let request = &outgoing.request;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cse_core::ports::Destination;
 use cse_core::primitive::{AttributeCondition, FilterUsage, ReleaseVersion, ResultContent};
 use cse_core::schema::Ty;
 use cse_core::time::{AbsRelTimestamp, Timestamp};

@@ -41,10 +41,18 @@ impl Publisher for FakePublisher {
         }
         let suffix = topic.rsplit('/').next().and_then(Serialization::parse);
         let answer = suffix.unwrap_or(Serialization::Json).decode_primitive(&payload).unwrap();
-        let (rsc, rqi) = (answer.parameters.int("rsc").unwrap(), answer.parameters.text("rqi").unwrap());
+        let parameters = &answer.parameters;
+        let (rsc, rqi) = match parameters.text("ri") {
+            Some(request_identifier) => (parameters.int("rs").unwrap(), request_identifier),
+            None => (parameters.int("rsc").unwrap(), parameters.text("rqi").unwrap()),
+        };
         let wrapped = if answer.wrapped { " wrapped" } else { "" };
         self.log.lock().push(format!("answer {topic} {rsc} {rqi}{wrapped}"));
         Ok(None)
+    }
+
+    fn listen(&self, _filters: &[String]) -> Result<(), Refused> {
+        Ok(())
     }
 
     fn publish_request(
@@ -119,15 +127,9 @@ impl Bench {
 
     fn with(options: BindingOptions, publisher: FakePublisher, recall: Option<Recall>) -> Self {
         let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).unwrap();
-        let stats: Arc<MqttStats> = Arc::default();
         let recall = recall.unwrap_or(Recall::Window(options.redelivery_window));
-        let common = Common {
-            topics: Arc::new(Topics::new(&identity, &options.topic_prefix)),
-            correlation: Correlation::new(identity.clone(), 10, Arc::clone(&stats)),
-            identity: Arc::new(identity),
-            options: Arc::new(options),
-            stats: Arc::clone(&stats),
-        };
+        let common = Common::new(&identity, options);
+        let stats = Arc::clone(&common.stats);
         let stub = Stub { requests: Arc::default(), gate: Arc::new(Semaphore::new(0)), concurrent: Arc::default() };
         let (sender, inbound) = mpsc::channel(10_000);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -205,6 +207,31 @@ async fn every_message_gets_the_right_answer_on_the_right_topic() {
             "/oneM2M/req/id-mn/id-in/json",
             retrieve("/id-mn/Cx", "a", "1").into(),
             Some("/oneM2M/resp/id-mn/id-in/json 2000 1"),
+        ),
+        (
+            "/oneM2M/req/:other.example:id-in/:cse.example:id-in/json",
+            retrieve("//other.example/id-in/Cx", "a", "1").into(),
+            Some("/oneM2M/resp/:other.example:id-in/:cse.example:id-in/json 2000 1"),
+        ),
+        (
+            "/oneM2M/req/:other.example:id-in/id-in",
+            retrieve("//other.example/id-in", "a", "1").into(),
+            Some("/oneM2M/resp/:other.example:id-in/id-in 2000 1"),
+        ),
+        (
+            "/oneM2M/req/:other.example:id-in/:cse.example:id-in/json",
+            retrieve("/id-in/Cx", "a", "1").into(),
+            Some("/oneM2M/resp/:other.example:id-in/:cse.example:id-in/json 4103 1"),
+        ),
+        (
+            "/oneM2M/req/:cse.example:id-in/:cse.example:id-in/json",
+            retrieve("/id-in", "a", "1").into(),
+            Some("/oneM2M/resp/:cse.example:id-in/:cse.example:id-in/json 4103 1"),
+        ),
+        (
+            "/oneM2M/req/:cse.example:id-mn/id-in/json",
+            retrieve("/id-mn", "a", "1").into(),
+            Some("/oneM2M/resp/:cse.example:id-mn/id-in/json 2000 1"),
         ),
         ("/oneM2M/req/C/id-in/json", register("C").into(), Some("/oneM2M/resp/C/id-in/json 2000 1")),
         ("/oneM2M/req/any/id-in/json", register("").into(), Some("/oneM2M/resp/any/id-in/json 2000 1")),
@@ -399,3 +426,5 @@ async fn redeliveries_are_told_to_the_cse() {
 }
 
 mod forms;
+
+mod drafts;

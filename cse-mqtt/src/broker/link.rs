@@ -304,7 +304,7 @@ impl Link {
         self.core.publish_from_link(&self.shared, message, Published { qos, handle })
     }
 
-    /// Adds a subscription; the link gets matching messages with the QoS of their publisher.
+    /// Adds a subscription; the link gets matching messages with the QoS of their publisher, but not its own.
     ///
     /// # Errors
     /// If `filter` is malformed, too long, or shared.

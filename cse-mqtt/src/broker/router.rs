@@ -102,7 +102,8 @@ impl Router {
 
     /// Links take whatever QoS the publisher used: the acknowledgement is theirs to give.
     pub(crate) fn subscribe_link(&self, link: &Arc<LinkShared>, filter: &TopicFilter) {
-        let wish = Wish { qos: QoS::ExactlyOnce, no_local: false };
+        // What it has published itself is no news, and must not look as if somebody had received it.
+        let wish = Wish { qos: QoS::ExactlyOnce, no_local: true };
         let subscriber = Subscriber { target: Target::Link(Arc::clone(link)), wish };
         self.trie.write().insert(filter, link.id, subscriber);
     }

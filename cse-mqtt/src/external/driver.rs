@@ -29,7 +29,6 @@ pub(crate) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Client,
     pub(super) pauses: Pauses,
-    pub(super) filters: Vec<String>,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) stats: Arc<MqttStats>,
     pub(super) broker: String,
@@ -106,9 +105,12 @@ impl Driver {
         };
         self.on_connected(welcome);
         loop {
-            self.subscribe(&mut serving)?;
             self.take_packets(&mut serving)?;
-            self.write(&mut serving.connection);
+            self.subscribe(&mut serving)?;
+            // What is to be listened to for an answer has to be asked for before its request goes out.
+            if !serving.has_to_wait(&self.shared) {
+                self.write(&mut serving.connection);
+            }
             if serving.connection.is_flushed() && self.shared.is_finished() {
                 return Ok(serving.connection);
             }
@@ -151,28 +153,56 @@ impl Driver {
         match serving.subscription {
             Subscription::Asked(until) if now >= until => return Err(Failure::NotSubscribed),
             Subscription::Refused(until) if now >= until => {
-                serving.connection.subscribe(&self.filters)?;
-                serving.subscription = Subscription::Asked(now + self.client.options.connect_timeout);
+                self.shared.subscriptions.lock().start_over();
+                self.ask(serving, now)?;
             }
-            _ => {}
+            Subscription::Granted => self.ask(serving, now)?,
+            Subscription::Asked(_) | Subscription::Refused(_) => {}
         }
         Ok(())
     }
 
-    fn on_subscribed(&self, serving: &mut Serving, codes: &[u8], text: &str) {
-        let refused: Vec<_> = self.filters.iter().zip(codes).filter(|(_, code)| **code >= 0x80).collect();
-        if refused.is_empty() {
-            if codes.contains(&0) {
-                let text = "the MQTT broker grants QoS 0 only: requests may be lost";
-                tracing::warn!(broker = self.broker, "{text}");
-            }
+    /// Asks for what the broker has not been asked for on this connection. One question at a time.
+    fn ask(&self, serving: &mut Serving, now: Instant) -> Result<(), Failure> {
+        let mut subscriptions = self.shared.subscriptions.lock();
+        let filters = subscriptions.ask();
+        if filters.is_empty() {
+            drop(subscriptions);
+            self.granted(serving);
+            return Ok(());
+        }
+        serving.connection.subscribe(&filters)?;
+        serving.subscription = Subscription::Asked(now + self.client.options.connect_timeout);
+        Ok(())
+    }
+
+    fn granted(&self, serving: &mut Serving) {
+        if !matches!(serving.subscription, Subscription::Granted) {
             serving.subscription = Subscription::Granted;
             self.shared.report(None);
+        }
+    }
+
+    fn on_subscribed(&self, serving: &mut Serving, codes: &[u8], text: &str) {
+        let refused = self.shared.subscriptions.lock().answered(codes);
+        if codes.contains(&0) {
+            let text = "the MQTT broker grants QoS 0 only: requests may be lost";
+            tracing::warn!(broker = self.broker, "{text}");
+        }
+        let (needed, wanted): (Vec<_>, Vec<_>) = refused.into_iter().partition(|(subscription, _)| subscription.needed);
+        for (subscription, code) in wanted {
+            let reason = Reason { code, text: text.to_owned() };
+            let (broker, filter) = (&self.broker, subscription.filter);
+            tracing::warn!(broker, filter, %reason, "the MQTT broker refuses a subscription that we can do without");
+        }
+        if needed.is_empty() {
+            self.granted(serving);
             return;
         }
         self.stats.subscriptions_refused.increment();
-        for (filter, code) in refused {
-            let reason = Reason { code: *code, text: text.to_owned() };
+        for (subscription, code) in needed {
+            let reason = Reason { code, text: text.to_owned() };
+            let filter = subscription.filter;
             tracing::error!(broker = self.broker, filter, %reason, "the MQTT broker refuses a subscription");
             self.shared.report(Some(format!("{} refuses the subscription to {filter}: {reason}", self.broker)));
         }
@@ -299,6 +329,12 @@ impl Driver {
 }
 
 impl Serving {
+    /// Whether nothing more goes out before the broker has answered to a subscription.
+    fn has_to_wait(&self, shared: &Shared) -> bool {
+        let asks_later = !matches!(self.subscription, Subscription::Refused(_));
+        asks_later && shared.subscriptions.lock().has_more()
+    }
+
     /// When something has to be looked at though nothing has moved.
     fn look_again(&self) -> Instant {
         let subscription = match self.subscription {

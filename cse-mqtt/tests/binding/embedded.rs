@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::{Client, DEADLINE, Running, answer, identity, notification, retrieve, until};
+use crate::support::{Client, DEADLINE, Running, answer, identity, notification, point_of_access, retrieve, until};
 
 /// A broker, its port, and the binding in it.
 struct Node {
@@ -173,18 +173,31 @@ async fn notifications_are_answered_taken_over_or_impossible() {
     let sent = outbound.send(notification(entity(), "/id-in/Cx", "n0", DEADLINE)).await;
     assert!(matches!(sent, Err(SendError::Unreachable(_))), "nobody is subscribed: {sent:?}");
 
-    let mut client = Client::connect(node.port, "A::Cx", &["/oneM2M/req/id-in/Cx/#", "free/topic"]).await;
+    let mut client = Client::connect(node.port, "A::Cx", &["#"]).await;
     for (destination, topic) in [
         (entity(), "/oneM2M/req/id-in/Cx/json"),
-        (Destination::Url("mqtt://in.example:1883".into()), "/oneM2M/req/id-in/Cx/json"),
-        (Destination::Url("mqtt://IN.example/".into()), "/oneM2M/req/id-in/Cx/json"),
+        (point_of_access("mqtt://in.example:1883", "Cx"), "/oneM2M/req/id-in/Cx/json"),
+        (point_of_access("mqtt://IN.example/", "/id-in/Cx"), "/oneM2M/req/id-in/Cx/json"),
+        (point_of_access("mqtt://in.example/plant/7", "Cx"), "plant/7/oneM2M/req/id-in/Cx/json"),
+        (point_of_access("mqtt://in.example/plant%207/", "Cx"), "plant 7/oneM2M/req/id-in/Cx/json"),
+        (
+            point_of_access("mqtt://in.example", "//other.example/id-in"),
+            "/oneM2M/req/:cse.example:id-in/:other.example:id-in/json",
+        ),
+        (
+            Destination::Url("mqtt://in.example/plant/8/oneM2M/req/id-in/Cx/json".into()),
+            "plant/8/oneM2M/req/id-in/Cx/json",
+        ),
     ] {
         let sending = tokio::spawn(outbound.send(notification(destination, "/id-in/Cx", "n1", DEADLINE)));
         assert_eq!(client.next().await.0, topic);
-        client.publish("/oneM2M/resp/id-in/Cx/json", r#"{"rsc":2000,"rqi":"n1"}"#).await;
+        let answer_topic = topic.replace("oneM2M/req", "oneM2M/resp");
+        client.publish(&answer_topic, r#"{"rsc":2000,"rqi":"n1"}"#).await;
         let sent = sending.await.unwrap();
         assert!(matches!(&sent, Ok(Sent::Answered(response)) if response.is_success()), "{sent:?}");
+        assert_eq!(client.next().await.0, answer_topic, "the client sees everything");
     }
+    assert_eq!(node.running.stats.unknown_topics.get(), 0);
     let free = Destination::Url("mqtt://in.example/free/topic".into());
     let sent = outbound.send(notification(free, "x", "n2", DEADLINE)).await;
     assert!(matches!(sent, Ok(Sent::Unanswerable)), "{sent:?}");
@@ -198,13 +211,49 @@ async fn notifications_are_answered_taken_over_or_impossible() {
     assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
     let mut client = Client::connect(node.port, "A::Cx", &[]).await;
     assert!(client.next().await.1.contains(r#""rqi":"n4""#));
-    for refused in ["mqtts://in.example", "mqtt://", "mqtt:x", "http://in.example", "mqtt://in.example/a/+", "nonsense"]
-    {
+    for refused in [
+        "ws://in.example",
+        "mqtt://",
+        "mqtt:x",
+        "http://in.example",
+        "mqtt://in.example/a/+",
+        "nonsense",
+        "mqtt://in.example",
+        "mqtt://in.example/%ff",
+    ] {
         let sent = outbound.send(notification(Destination::Url(refused.into()), "Cx", "n5", DEADLINE)).await;
         assert!(matches!(sent, Err(SendError::Unsupported(_))), "{refused}: {sent:?}");
     }
-    let twice = Destination::MqttEntity("a+b".into());
-    assert!(matches!(outbound.send(notification(twice, "Cx", "n6", DEADLINE)).await, Err(SendError::Unsupported(_))));
+    for refused in [
+        Destination::MqttEntity("a+b".into()),
+        point_of_access("mqtt://in.example/a/%23", "Cx"),
+        point_of_access("mqtt://in.example", "C+"),
+        point_of_access("http://in.example", "Cx"),
+    ] {
+        let sent = outbound.send(notification(refused, "Cx", "n6", DEADLINE)).await;
+        assert!(matches!(sent, Err(SendError::Unsupported(_))), "{sent:?}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn prefixes_to_listen_under_are_bounded() {
+    let options =
+        BindingOptions { own_points_of_access: vec!["mqtt://in.example".to_owned()], ..BindingOptions::default() };
+    let node = Node::with(options, Limits::default()).await;
+    let _client = Client::connect(node.port, "A::Cx", &["+/oneM2M/req/id-in/Cx/#"]).await;
+    let send = |prefix: &str| {
+        let destination = point_of_access(format!("mqtt://in.example/{prefix}"), "Cx");
+        node.running.outbound.send(notification(destination, "Cx", prefix, Duration::from_millis(1)))
+    };
+    for number in 0..64 {
+        let sent = send(&format!("p{number}")).await;
+        assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+    }
+    let sent = send("p64").await;
+    assert!(matches!(&sent, Err(SendError::Unreachable(problem)) if problem.contains("prefixes")), "{sent:?}");
+    let sent = send("p0").await;
+    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
     node.stop().await;
 }
 

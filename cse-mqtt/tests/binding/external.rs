@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::support::{Client, DEADLINE, Running, answer, identity, notification, retrieve, until};
+use crate::support::{Client, DEADLINE, Running, answer, identity, notification, point_of_access, retrieve, until};
 
 /// A broker of our own, and where it keeps its state.
 struct Mosquitto {
@@ -292,20 +292,30 @@ async fn urls_lead_to_our_own_broker_and_to_others() {
         let mut client = Client::connect(
             broker.port,
             "A::Cx",
-            &["/oneM2M/req/id-in/Cx/#", "free/topic", "/oneM2M/req/id-in/Cy/json"],
+            &[
+                "/oneM2M/req/id-in/Cx/#",
+                "plant/7/oneM2M/req/id-in/Cx/#",
+                "/oneM2M/req/+/:other.example:id-in/#",
+                "free/topic",
+                "/oneM2M/req/id-in/Cy/json",
+            ],
         )
         .await;
         let base = format!("mqtt://{host}:{}", broker.port);
-        for (url, topic) in [
-            (base.clone(), "/oneM2M/req/id-in/Cx/json"),
-            (format!("{base}/"), "/oneM2M/req/id-in/Cx/json"),
-            (format!("{base}//oneM2M/req/id-in/Cy/json"), "/oneM2M/req/id-in/Cy/json"),
+        for (destination, topic) in [
+            (point_of_access(base.as_str(), "Cx"), "/oneM2M/req/id-in/Cx/json"),
+            (point_of_access(format!("{base}/"), "/id-in/Cx"), "/oneM2M/req/id-in/Cx/json"),
+            (point_of_access(format!("{base}/plant/7"), "Cx"), "plant/7/oneM2M/req/id-in/Cx/json"),
+            (
+                point_of_access(base.as_str(), "//other.example/id-in"),
+                "/oneM2M/req/:cse.example:id-in/:other.example:id-in/json",
+            ),
+            (Destination::Url(format!("{base}//oneM2M/req/id-in/Cy/json").into()), "/oneM2M/req/id-in/Cy/json"),
         ] {
-            let sending =
-                running.outbound.send(notification(Destination::Url(url.into()), "/id-in/Cx", "n1", DEADLINE));
+            let sending = running.outbound.send(notification(destination, "/id-in/Cx", "n1", DEADLINE));
             let sending = tokio::spawn(sending);
             assert_eq!(client.next().await.0, topic);
-            client.publish(&topic.replace("/req/", "/resp/"), r#"{"rsc":2000,"rqi":"n1"}"#).await;
+            client.publish(&topic.replace("oneM2M/req", "oneM2M/resp"), r#"{"rsc":2000,"rqi":"n1"}"#).await;
             let sent = sending.await.unwrap();
             assert!(matches!(sent, Ok(Sent::Answered(_))), "{topic}: {sent:?}");
         }
@@ -509,7 +519,8 @@ async fn connections_to_other_brokers_are_bounded() {
     let url =
         |broker: &Mosquitto, path: &str| Destination::Url(format!("mqtt://127.0.0.1:{}{path}", broker.port).into());
     // In use, as long as the answer is waited for.
-    let waiting = tokio::spawn(running.outbound.send(notification(url(&one, ""), "Cx", "n1", DEADLINE)));
+    let entity = point_of_access(format!("mqtt://127.0.0.1:{}", one.port), "Cx");
+    let waiting = tokio::spawn(running.outbound.send(notification(entity, "Cx", "n1", DEADLINE)));
     until("the first is sent", || running.stats.connections.get() == 2).await;
     let sent = running.outbound.send(notification(url(&two, "/free"), "x", "n2", DEADLINE)).await;
     assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");

@@ -69,6 +69,10 @@ pub(crate) fn retrieve(from: &str, to: &str, rqi: &str) -> String {
     format!(r#"{{"op":2,"to":"{to}","fr":"{from}","rqi":"{rqi}","rvi":"3"}}"#)
 }
 
+pub(crate) fn point_of_access(url: impl Into<cse_core::value::Text>, entity: &str) -> Destination {
+    Destination::PointOfAccess { url: url.into(), entity: entity.into() }
+}
+
 pub(crate) fn notification(destination: Destination, to: &str, rqi: &str, timeout: Duration) -> OutgoingRequest {
     let mut request = Request::new(Operation::Notify, to, "/id-in", rqi);
     request.content = Some(Map::single("m2m:sgn", Value::Map(Map::single("sur", "/id-in/sub1"))));

@@ -235,6 +235,17 @@ async fn links_reach_each_other() {
 }
 
 #[tokio::test]
+async fn a_link_does_not_reach_itself() {
+    let broker = TestBroker::start().await;
+    let (link, mut receiver) = broker.broker.link("cse", &["#"]).expect("a filter");
+    let outcome = link.publish("t", "own".into(), QoS::AtLeastOnce).expect("valid");
+    assert_eq!((outcome.matched, outcome.refused), (0, 0));
+    let (other, _receiver) = broker.broker.link("other", &[]).expect("no filters");
+    other.publish("t", "of another".into(), QoS::AtLeastOnce).expect("valid");
+    assert_eq!(&receive_one(&mut receiver).await.payload[..], b"of another");
+}
+
+#[tokio::test]
 async fn filters_of_a_link_may_change() {
     let broker = TestBroker::start().await;
     let (link, mut receiver) = broker.broker.link("cse", &["a"]).expect("a filter");

@@ -1,7 +1,9 @@
 //! `[mqtt]`: the MQTT binding, on the embedded broker or an external one.
 
+mod client_tls;
 mod external;
 mod listen;
+mod modes;
 mod version;
 
 use std::time::Duration;
@@ -11,8 +13,10 @@ use cse_core::value::Text;
 use super::layers::{Section, Source};
 use super::text::Size;
 
+pub(crate) use client_tls::ClientTlsConfig;
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
+pub(crate) use modes::{EarlyDraftConfig, check_points_of_access};
 
 use external::BrokerUrl;
 
@@ -34,8 +38,10 @@ pub(crate) struct MqttConfig {
     pub(crate) via: MqttVia,
     /// Sessions of the embedded broker survive a restart. Default: yes.
     pub(crate) persistence: bool,
-    /// Put before each topic, as in the point of access. Default: nothing.
+    /// Put before each topic, as in the point of access; without slashes around it. Default: nothing.
     pub(crate) topic_prefix: Text,
+    /// Clients that speak the early draft. Default: they are not served.
+    pub(crate) early_draft: EarlyDraftConfig,
     /// Longest time after which an equal message may still be a redelivery, on an external broker that does
     /// not tell; 0 for never. Default: 10 s.
     pub(crate) redelivery_window: Duration,
@@ -55,6 +61,8 @@ pub(crate) struct MqttConfig {
     pub(crate) other_brokers_max: usize,
     /// How long an unused connection to another broker is kept. Default: 5 min.
     pub(crate) other_brokers_idle: Duration,
+    /// TLS towards an external broker and other brokers.
+    pub(crate) client_tls: ClientTlsConfig,
 }
 
 impl MqttConfig {
@@ -67,14 +75,11 @@ impl MqttConfig {
             _ if listen.addresses().next().is_some() => MqttVia::Embedded(Box::new(listen)),
             _ => MqttVia::Off,
         };
-        let topic_prefix: Text = section.value("topic-prefix", Text::default());
-        if topic_prefix.contains(|c: char| c.is_control() || matches!(c, '+' | '#')) {
-            section.problem("topic-prefix", "must not have '+', '#' or control characters");
-        }
         Self {
             via,
             persistence: section.value("persistence", true),
-            topic_prefix,
+            topic_prefix: modes::read_topic_prefix(&mut section),
+            early_draft: EarlyDraftConfig::read(&mut section),
             redelivery_window: section.within(
                 "redelivery-window",
                 Duration::from_secs(10),
@@ -96,6 +101,7 @@ impl MqttConfig {
                 Duration::from_secs(300),
                 Duration::from_secs(1)..=Duration::from_secs(86_400),
             ),
+            client_tls: ClientTlsConfig::read(&mut section),
         }
     }
 }

@@ -226,3 +226,33 @@ fn related_values_are_checked_together() {
     assert_eq!(config.resources.expiration_interval, Duration::from_millis(100));
     assert_eq!(config.registration.cse_originators.len(), 2);
 }
+
+#[test]
+fn points_of_access_and_topic_prefix_agree() {
+    let with = |poa: &str, rest: &str| problems(&format!("[cse]\npoa = [{poa}]\n[mqtt]\n{rest}\n"));
+    for (poa, rest) in [
+        ("\"mqtt://a.example:1883\"", ""),
+        ("\"mqtt://a.example/plant/7/\"", "topic-prefix = \"plant/7\""),
+        ("\"mqtts://a.example/plant%207\", \"http://a.example/other\"", "topic-prefix = \"/plant 7/\""),
+    ] {
+        assert_eq!(with(poa, rest), [""; 0], "{poa}");
+    }
+    for (poa, rest) in [
+        ("\"mqtt://a.example/plant/7\"", ""),
+        ("\"mqtt://a.example/plant\"", "topic-prefix = \"plant/7\""),
+        ("\"mqtt://a.example\"", "topic-prefix = \"plant/7\""),
+    ] {
+        let found = with(poa, rest);
+        assert!(found.len() == 1 && found[0].contains("mqtt.topic-prefix: is '"), "{poa}: {found:?}");
+    }
+}
+
+#[test]
+fn the_early_draft_is_off_and_stays_off_without_being_asked_for() {
+    assert!(!defaults().mqtt.early_draft.served);
+    let (config, found) = parsed("[mqtt]\nearly-draft = true\nearly-draft-entities = [\"Cold*\"]\n", &[]);
+    assert_eq!(found, [""; 0]);
+    assert!(config.mqtt.early_draft.served && config.mqtt.early_draft.entities == ["Cold*"]);
+    let found = problems("[mqtt]\nearly-draft-entities = [\"Cold*\"]\n");
+    assert!(found.len() == 1 && found[0].contains("mqtt.early-draft-entities: has no meaning"), "{found:?}");
+}

@@ -14,6 +14,9 @@ const COUNTERS: &[Row] = &[
     ("mqtt_answers_refused", "Answers that the broker did not take", |s| s.answers_refused.get()),
     ("mqtt_answers_unheard", "Answers that nobody was subscribed to", |s| s.answers_unheard.get()),
     ("mqtt_unknown_topics", "Messages on topics that are not for this CSE", |s| s.unknown_topics.get()),
+    ("mqtt_early_draft_requests", "Requests in the form of the early draft of TS-0010, served or not", |s| {
+        s.early_draft_requests.get()
+    }),
     ("mqtt_undecodable", "Payloads that are no request", |s| s.undecodable.get()),
     ("mqtt_undecodable_unanswered", "Payloads that are no request and name none to answer", |s| {
         s.undecodable_unanswered.get()

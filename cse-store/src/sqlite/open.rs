@@ -134,6 +134,12 @@ pub(super) async fn open(options: &SqliteOptions, identity: &CseIdentity) -> Res
     Ok(Opened { writer, readers, replies, lock_file })
 }
 
+/// Whether a server has the database open now.
+pub(super) fn is_in_use(path: &Path) -> bool {
+    let lock_file = File::options().write(true).open(with_suffix(path, ".lock"));
+    lock_file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -40,8 +40,13 @@ impl World {
 
     /// With a mosquitto.
     pub async fn external() -> Self {
+        Self::external_with("").await
+    }
+
+    /// With a mosquitto, and a server with this configuration file.
+    pub async fn external_with(file: &str) -> Self {
         let broker = Mosquitto::start();
-        let server = Launch::default().external_broker(broker.port()).start();
+        let server = Launch::default().with_file(file).external_broker(broker.port()).start();
         let world = Self { server, broker: Some(broker) };
         world.until_mqtt_is("up").await;
         world
@@ -104,6 +109,8 @@ macro_rules! mqtt_scenarios {
             a_message_sent_twice_is_carried_out_once
             a_request_identifier_may_be_used_again
             requests_are_carried_out_in_their_order
+            reads_keep_their_place_among_changes
+            a_slow_request_holds_up_its_originator_only
             a_subscriber_is_notified_under_its_identifier
             a_subscriber_is_notified_at_its_point_of_access
             a_topic_can_be_notified

@@ -226,8 +226,7 @@ async fn a_lost_packet_and_a_killed_server_with_the_embedded_broker() {
     let mut device = Device::connect(proxy.port(), "Cdevice").await;
     prepare(&mut device).await;
     let mut sent = Vec::new();
-    // An answer on its way is safe when sessions outlive the process; the others are safe in any case.
-    for (lost, count) in [Lost::Request, Lost::Acknowledgement, Lost::AnswerAcknowledgement].into_iter().zip(1..) {
+    for (lost, count) in ALL.into_iter().zip(1..) {
         let content = format!("{lost:?}");
         proxy.rule(lost.rule(Way::Down, &content));
         let create = json!({

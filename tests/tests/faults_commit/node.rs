@@ -11,8 +11,9 @@ use cse_core::ports::{BoxFuture, Clock};
 use cse_core::settings::Settings;
 use cse_core::time::Timestamp;
 use cse_mqtt::broker::{Broker, Limits, OpenPolicy};
-use cse_mqtt::{BindingOptions, ExternalOptions, MqttBinding};
+use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, MqttBinding};
 use cse_store::sqlite::{Durability, SqliteOptions, SqliteStore};
+use cse_tests::wait::in_time;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -91,5 +92,9 @@ async fn run(database: PathBuf, via: Via, stops: Arc<Stops>) {
     let started = Cse::start(settings, store, Arc::new(SystemClock), binding.outbound()).await;
     let (cse, background) = started.expect("started");
     tokio::spawn(background);
+    let mut status = binding.status();
     tokio::spawn(binding.run(cse, pending()));
+    // Before that, a broker that knows no session of this CSE throws requests away.
+    let up = status.wait_for(|status| *status == LinkStatus::Up);
+    in_time("the link is up", up).await.expect("the binding runs");
 }

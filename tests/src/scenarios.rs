@@ -47,6 +47,18 @@ impl World {
         world
     }
 
+    /// With a mosquitto that the server reaches by `scheme` over its second listener, with that configuration, and the
+    /// server's own lines for `[mqtt]`. Entities use the first.
+    pub async fn external_over(scheme: &str, listener: &str, mqtt: &str) -> Self {
+        let mut broker = Mosquitto::reserve().with_listener(listener);
+        broker.run();
+        let url = format!("{scheme}://localhost:{}", broker.second_port());
+        let server = Launch::default().with_file(&format!("[mqtt]\n{mqtt}")).external_url(&url).start();
+        let world = Self { server, broker: Some(broker) };
+        world.until_mqtt_is("up").await;
+        world
+    }
+
     /// Waits until the server says that of its connection to the broker: `up` or `down`.
     pub async fn until_mqtt_is(&self, state: &str) {
         let http = self.http("CAdmin");
@@ -58,7 +70,7 @@ impl World {
 
     /// The port of the broker.
     pub fn port(&self) -> u16 {
-        self.server.mqtt_port()
+        self.broker.as_ref().map_or_else(|| self.server.mqtt_port(), Mosquitto::port)
     }
 
     /// An HTTP client that speaks for that originator.

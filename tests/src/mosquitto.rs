@@ -111,6 +111,18 @@ impl Mosquitto {
     }
 }
 
+impl Mosquitto {
+    /// Ends it on the spot: it forgets everything since it was started.
+    ///
+    /// # Panics
+    /// If it is not running.
+    pub fn kill(&mut self) {
+        let (mut child, _) = self.running.take().expect("running");
+        child.kill().expect("killed");
+        process::ended(&mut child);
+    }
+}
+
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         if let Some((mut child, _)) = self.running.take() {

@@ -1,7 +1,7 @@
 //! Requests that come in over MQTT: from the topic and the payload to the CSE and back to an answer.
 //!
-//! One task takes messages in the order of arrival and gives each to the CSE before it looks at the next, so that
-//! effects keep that order; requests that have to wait run on concurrently. The answer is published first, then the
+//! One task takes messages in the order of arrival and gives each to the CSE before it looks at the next. Requests of one
+//! originator keep their order ([`Lanes`]); those of different originators run side by side. The answer is published first, then the
 //! request is acknowledged: a crash in between brings the request again, and the record of the CSE answers it.
 
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ use crate::correlation::Correlation;
 use crate::expiry::time_left;
 use crate::form::{Form, appearance};
 use crate::hop::{self, Hop};
+use crate::lanes::{Class, Lanes};
 use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
@@ -80,6 +81,8 @@ struct Running {
     /// When the answer is of no use any more (`rset`).
     answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
+    /// The originator whose other requests wait for this one.
+    lane: Option<Text>,
 }
 
 /// Where the answer to a request goes.
@@ -110,6 +113,13 @@ enum Addressed<'a> {
     Elsewhere,
 }
 
+/// A request that can be carried out, with its number and the bytes of its message.
+struct Ready {
+    number: u64,
+    request: Request,
+    bytes: usize,
+}
+
 /// The number of a running request and what became of it; `None` if it panicked.
 type Finished = (u64, Option<Response>);
 
@@ -120,7 +130,12 @@ pub(crate) struct Receiver<D> {
     publisher: Arc<dyn Publisher>,
     recall: Recall,
     futures: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Requests that are being carried out, or wait for others of their originator.
     running: FxHashMap<u64, Running>,
+    lanes: Lanes<Ready>,
+    /// Requests whose turn has come.
+    released: VecDeque<Ready>,
+    is_stopping: bool,
     /// When the running requests came, by number.
     arrivals: VecDeque<(Instant, u64)>,
     /// Messages with requests that found no place, in order of arrival.
@@ -138,6 +153,9 @@ impl<D: Dispatch> Receiver<D> {
             recall,
             futures: FuturesUnordered::new(),
             running: FxHashMap::default(),
+            lanes: Lanes::new(),
+            released: VecDeque::new(),
+            is_stopping: false,
             arrivals: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -166,6 +184,7 @@ impl<D: Dispatch> Receiver<D> {
         }
         // What waits is not acknowledged and comes again.
         self.waiting.clear();
+        self.is_stopping = true;
         let grace = self.common.options.stop_grace;
         let finish_all = async {
             while let Some(finished) = self.futures.next().await {
@@ -182,7 +201,8 @@ impl<D: Dispatch> Receiver<D> {
 
     fn has_room(&self) -> bool {
         let options = &self.common.options;
-        self.waiting.len() < options.waiting_requests_max && self.waiting_bytes < options.waiting_bytes_max
+        let waiting = self.waiting.len() + self.lanes.waiting() + self.released.len();
+        waiting < options.waiting_requests_max && self.waiting_bytes < options.waiting_bytes_max
     }
 
     /// Takes the next message. Answers to our own requests never wait behind requests of others.
@@ -191,7 +211,7 @@ impl<D: Dispatch> Receiver<D> {
         let Common { drafts, correlation, stats, .. } = &self.common;
         match self.addressed(&inbound.topic) {
             Addressed::Request(_) | Addressed::Draft(DraftMessage::Request(_)) => {
-                if self.futures.len() < self.common.options.concurrent_requests_max && self.waiting.is_empty() {
+                if self.may_start() && self.waiting.is_empty() {
                     self.start(inbound);
                 } else {
                     self.waiting_bytes += inbound.payload.len();
@@ -244,11 +264,22 @@ impl<D: Dispatch> Receiver<D> {
         }
     }
 
+    fn may_start(&self) -> bool {
+        self.futures.len() < self.common.options.concurrent_requests_max
+    }
+
+    /// Starts what may be started now: first those whose turn has come, then those that found no place.
     fn start_waiting(&mut self) {
-        while self.futures.len() < self.common.options.concurrent_requests_max {
-            let Some(inbound) = self.waiting.pop_front() else { return };
-            self.waiting_bytes -= inbound.payload.len();
-            self.start(inbound);
+        while self.may_start() && !self.is_stopping {
+            if let Some(ready) = self.released.pop_front() {
+                self.waiting_bytes -= ready.bytes;
+                self.carry_out(ready.number, ready.request);
+            } else if let Some(inbound) = self.waiting.pop_front() {
+                self.waiting_bytes -= inbound.payload.len();
+                self.start(inbound);
+            } else {
+                return;
+            }
         }
     }
 
@@ -281,6 +312,8 @@ impl<D: Dispatch> Receiver<D> {
         }
         let peer = hop::with_credential(claimed, inbound.peer);
         request.context = Context { binding: Binding::Mqtt, peer, redelivery, registrant };
+        let class = Class::of(&request);
+        let originator = self.originator(&reply, &request);
         let running = Running {
             reply,
             request_identifier: request.request_identifier.clone(),
@@ -288,30 +321,45 @@ impl<D: Dispatch> Receiver<D> {
             wants_answer: request.response_type != ResponseType::NoResponse,
             answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
+            lane: class.map(|_| originator.clone()),
         };
-        self.common.stats.dispatched.increment();
-        self.carry_out(request, running);
-    }
-
-    fn carry_out(&mut self, request: Request, running: Running) {
         let number = self.next_number;
         self.next_number += 1;
+        self.running.insert(number, running);
+        let ready = Ready { number, request, bytes: inbound.payload.len() };
+        let now = match class {
+            Some(class) => self.lanes.enter(&originator, class, ready),
+            None => Some(ready),
+        };
+        match now {
+            Some(ready) => self.carry_out(ready.number, ready.request),
+            None => self.waiting_bytes += inbound.payload.len(),
+        }
+        if self.common.options.acknowledge_after.is_some() && self.running.contains_key(&number) {
+            self.arrivals.push_back((Instant::now(), number));
+        }
+    }
+
+    /// In one form, whatever the spelling. A CSE passes on requests of many, which do not wait for one another.
+    fn originator(&self, reply: &Reply, request: &Request) -> Text {
+        match &request.from {
+            Some(from) => self.common.identity.canonical_originator(from).as_str().into(),
+            None => reply.originator.clone(),
+        }
+    }
+
+    fn carry_out(&mut self, number: u64, request: Request) {
+        self.common.stats.dispatched.increment();
         let dispatch = self.dispatch.clone();
         let work = async move { dispatch.dispatch(request).await };
         let mut future: BoxFuture<'static, Finished> =
             Box::pin(AssertUnwindSafe(work).catch_unwind().map(move |response| (number, response.ok())));
-        self.running.insert(number, running);
         // The first poll happens here, before the next message is looked at: that is the order of effects. It must not
         // be put off for fairness to other tasks, so it is unconstrained; the loop yields instead. What is not
         // ready at once is polled again as soon as it is among the others.
         match unconstrained(&mut future).now_or_never() {
             Some(finished) => self.finish_one(finished),
-            None => {
-                self.futures.push(future);
-                if self.common.options.acknowledge_after.is_some() {
-                    self.arrivals.push_back((Instant::now(), number));
-                }
-            }
+            None => self.futures.push(future),
         }
     }
 
@@ -325,6 +373,9 @@ impl<D: Dispatch> Receiver<D> {
 
     fn finish_one(&mut self, (number, response): Finished) {
         let Some(running) = self.running.remove(&number) else { return };
+        if let Some(originator) = &running.lane {
+            self.lanes.leave(originator, &mut self.released);
+        }
         let response = response.unwrap_or_else(|| {
             self.common.stats.panics.increment();
             tracing::error!(request_identifier = running.request_identifier.as_str(), "a request panicked");

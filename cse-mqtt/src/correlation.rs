@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cse_core::codec::Serialization;
 use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::primitive::Response;
@@ -86,13 +87,7 @@ impl Correlation {
 
     /// Takes a message from a response topic to whoever waits for it.
     pub(crate) fn on_response(&self, topic: &Topic<'_>, payload: &[u8]) {
-        let serialization = match topic.format {
-            Format::Named(serialization) => serialization,
-            Format::Absent | Format::Unknown(_) => appearance(payload),
-        };
-        let decoded = serialization.decode_primitive(payload);
-        let response = decoded.and_then(|primitive| Response::from_map(primitive.parameters));
-        self.take(topic.receiver, response, |answers| {
+        self.take(topic.receiver, read(topic.format, payload), |answers| {
             let from = answers.entity.as_ref();
             answers.prefix == topic.prefix
                 && from.is_some_and(|entity| same_entity(&self.identity, entity, topic.receiver))
@@ -136,9 +131,22 @@ impl Correlation {
     }
 }
 
+/// Reads a response as its topic says. Where that says nothing, or something else than is true (some clients answer
+/// everything in JSON, on the topic of the request), it is read as it looks.
+fn read(format: Format<'_>, payload: &[u8]) -> Result<Response, Error> {
+    let decode = |serialization: Serialization| {
+        serialization.decode_primitive(payload).and_then(|primitive| Response::from_map(primitive.parameters))
+    };
+    let appears = appearance(payload);
+    match format {
+        Format::Named(named) if named != appears => decode(named).or_else(|error| decode(appears).map_err(|_| error)),
+        Format::Named(named) => decode(named),
+        Format::Absent | Format::Unknown(_) => decode(appears),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use cse_core::codec::Serialization;
     use cse_core::error::Rsc;
     use cse_core::id::CseType;
 
@@ -193,6 +201,9 @@ mod tests {
             (Format::Named(Serialization::Json), br#"{"m2m:rsp":{"rsc":2000,"rqi":"1"}}"#),
             (Format::Named(Serialization::Cbor), b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
             (Format::Named(Serialization::Cbor), b"\xa1\x67m2m:rsp\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
+            (Format::Named(Serialization::Xml), b"<m2m:rsp><rsc>2000</rsc><rqi>1</rqi></m2m:rsp>"),
+            (Format::Named(Serialization::Xml), br#"{"rsc":2000,"rqi":"1"}"#),
+            (Format::Absent, b"<m2m:rsp><rsc>2000</rsc><rqi>1</rqi></m2m:rsp>"),
             (Format::Absent, br#"{"m2m:rsp":{"rsc":"2000","rqi":1}}"#),
             (Format::Absent, b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),
             (Format::Unknown("?"), b"\xa2\x63rsc\x19\x07\xd0\x63rqi\x611"),

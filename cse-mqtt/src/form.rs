@@ -21,15 +21,20 @@ impl Form {
         Self { serialization, wrapped: false, names: Names::Current }
     }
 
+    /// XML is written by tables that know today's names only.
+    fn written_names(self) -> Names {
+        if self.serialization == Serialization::Xml { Names::Current } else { self.names }
+    }
+
     /// Writes an answer.
     pub(crate) fn answer(self, response: Response) -> Bytes {
-        let parameters = self.names.write_response(response.into_map());
+        let parameters = self.written_names().write_response(response.into_map());
         Bytes::from(self.serialization.encode_primitive(Root::Response, parameters, self.wrapped))
     }
 
     /// Writes a request.
     pub(crate) fn request(self, request: &Request) -> Bytes {
-        let parameters = self.names.write_request(request.to_map());
+        let parameters = self.written_names().write_request(request.to_map());
         Bytes::from(self.serialization.encode_primitive(Root::Request, parameters, self.wrapped))
     }
 }

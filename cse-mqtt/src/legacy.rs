@@ -201,7 +201,7 @@ pub(crate) fn request_topic(prefix: &str, manner: Manner, entity: &Originator) -
 pub(crate) fn serialization(wanted: Serialization) -> Serialization {
     match wanted {
         Serialization::Xml => Serialization::Xml,
-        _ => Serialization::Json,
+        Serialization::Json | Serialization::Cbor => Serialization::Json,
     }
 }
 

@@ -11,6 +11,7 @@ mod expiry;
 mod external;
 mod form;
 mod hop;
+mod lanes;
 mod legacy;
 mod link;
 mod options;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cse_core::value::Text;
 
 use crate::security::Security;
+use crate::transport::ClientTls;
 
 /// Options of the binding, the same for both kinds of broker.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct BindingOptions {
     pub other_brokers_max: usize,
     /// A connection to another broker that is not used for so long is closed. Default 5 min.
     pub other_brokers_idle: Duration,
+    /// TLS towards other brokers (`mqtts://`). Default: believes the authorities of the system.
+    pub other_brokers_tls: Arc<ClientTls>,
     /// How long requests may run on when the binding is stopped, and how long their answers may take to reach the
     /// broker. Default 10 s each.
     pub stop_grace: Duration,
@@ -75,18 +78,32 @@ impl Default for BindingOptions {
             pending_requests_max: 10_000,
             other_brokers_max: 64,
             other_brokers_idle: Duration::from_secs(5 * 60),
+            other_brokers_tls: Arc::default(),
             stop_grace: Duration::from_secs(10),
         }
     }
 }
 
 /// How bytes get to an external broker (TS-0010 §7.2).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
 pub enum Transport {
     /// Plain TCP.
     #[default]
     Tcp,
+    /// TLS.
+    Tls(Arc<ClientTls>),
+    /// WebSocket.
+    WebSocket {
+        /// Path to ask for, beginning with `/`.
+        path: String,
+    },
+    /// WebSocket over TLS.
+    WebSocketTls {
+        /// Path to ask for, beginning with `/`.
+        path: String,
+        /// TLS.
+        tls: Arc<ClientTls>,
+    },
 }
 
 /// Version of MQTT that is spoken with an external broker.

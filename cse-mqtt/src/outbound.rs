@@ -26,8 +26,8 @@ use crate::options::{Login, Password};
 use crate::pool::{Authority, Lease, Pool};
 use crate::topic::{Format, TopicKind, is_publishable, level_of, normal_prefix};
 
-/// Port of MQTT over TCP.
-const PORT: u16 = 1883;
+/// Schemes of brokers, with the port of each and whether there is TLS (TS-0010 §7.2).
+const SCHEMES: [(&str, u16, bool); 2] = [("mqtt", 1883, false), ("mqtts", 8883, true)];
 
 /// Sends requests over MQTT.
 pub struct MqttOutbound {
@@ -67,8 +67,7 @@ impl MqttOutbound {
 
 impl Outbound for MqttOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
-        let is_mqtt = |url: &str| url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mqtt://"));
-        destination.url().is_none_or(is_mqtt)
+        destination.url().is_none_or(|url| url.split_once("://").is_some_and(|(scheme, _)| is_mqtt(scheme)))
     }
 
     fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>> {
@@ -232,16 +231,18 @@ fn unsupported(problem: &str, text: &str) -> SendError {
     SendError::Unsupported(format!("'{text}' is {problem}"))
 }
 
-/// The broker that a URL names; `None` for other schemes than `mqtt`.
+fn is_mqtt(scheme: &str) -> bool {
+    SCHEMES.iter().any(|(known, ..)| scheme.eq_ignore_ascii_case(known))
+}
+
+/// The broker that a URL names; `None` for other schemes than those of MQTT.
 fn authority(url: &Url) -> Option<Authority> {
-    if url.scheme() != "mqtt" {
-        return None;
-    }
+    let (_, default_port, tls) = *SCHEMES.iter().find(|(scheme, ..)| url.scheme() == *scheme)?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let host = url.host_str().filter(|host| !host.is_empty())?.to_ascii_lowercase();
     let login = (!url.username().is_empty()).then(|| Login {
         username: decoded(url.username()),
         password: Password::new(decoded(url.password().unwrap_or_default())),
     });
-    Some(Authority { host, port: url.port().unwrap_or(PORT), login })
+    Some(Authority { host, port: url.port().unwrap_or(default_port), tls, login })
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::binding::Common;
 use crate::external::{self, ExternalPublisher};
 use crate::link::Link;
-use crate::options::{ExternalOptions, Login};
+use crate::options::{ExternalOptions, Login, Transport};
 use crate::topic::TopicKind;
 
 /// How often idle connections are looked for, at most.
@@ -28,6 +28,7 @@ const OTHER_BROKER_SUFFIX: &str = ":out";
 pub(crate) struct Authority {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) tls: bool,
     pub(crate) login: Option<Login>,
 }
 
@@ -100,6 +101,10 @@ impl Pool {
         let options = ExternalOptions {
             host: authority.host.clone(),
             port: authority.port,
+            transport: match authority.tls {
+                true => Transport::Tls(Arc::clone(&self.common.options.other_brokers_tls)),
+                false => Transport::Tcp,
+            },
             login: authority.login.clone(),
             client_id_suffix: OTHER_BROKER_SUFFIX.to_owned(),
             ..self.template.clone()

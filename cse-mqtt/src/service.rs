@@ -13,7 +13,7 @@ use crate::broker::{Broker, InvalidFilter};
 use crate::embedded::{self, EmbeddedLink};
 use crate::external::{self, Driver, ExternalLink};
 use crate::link::{LinkStatus, Publisher};
-use crate::options::{BindingOptions, ExternalOptions};
+use crate::options::{BindingOptions, ExternalOptions, Transport};
 use crate::outbound::MqttOutbound;
 use crate::pool::{self, PoolRunner};
 use crate::redelivery::{FollowedAnswers, Recall};
@@ -59,7 +59,15 @@ impl MqttBinding {
 
     /// A binding with a broker that is reached over the network (TS-0010 §6.2.2.2). The broker need not be there yet.
     pub fn external(identity: &CseIdentity, mut options: BindingOptions, broker: ExternalOptions) -> Self {
-        options.own_points_of_access.push(format!("mqtt://{}:{}", broker.host, broker.port));
+        let scheme = match broker.transport {
+            Transport::Tcp => Some("mqtt"),
+            Transport::Tls(_) => Some("mqtts"),
+            // No point of access leads there: they have no WebSocket.
+            Transport::WebSocket { .. } | Transport::WebSocketTls { .. } => None,
+        };
+        let host = if broker.host.contains(':') { format!("[{}]", broker.host) } else { broker.host.clone() };
+        let own = scheme.map(|scheme| format!("{scheme}://{host}:{}", broker.port));
+        options.own_points_of_access.extend(own);
         let common = Common::new(identity, options);
         let subscriptions = common.subscriptions();
         let (publisher, link, driver) = external::link(identity, &broker, subscriptions, Arc::clone(&common.stats));

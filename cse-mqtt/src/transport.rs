@@ -5,13 +5,17 @@
 //! prints one.
 
 mod certificate;
+mod client_tls;
 mod listener;
 mod pem;
 mod server_tls;
 mod websocket;
 
+pub(crate) use client_tls::explained;
+pub use client_tls::{ClientIdentity, ClientTls, Trust};
 pub use listener::Listener;
 pub(crate) use listener::{BoxedStream, Handshake};
 pub use pem::CertificateProblem;
 pub use server_tls::{ClientCertificates, ServerTls, ServerTlsFiles};
 pub use websocket::WebSocketOptions;
+pub(crate) use websocket::connect as connect_websocket;

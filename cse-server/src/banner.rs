@@ -60,7 +60,14 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(url) = &listening.external_broker {
         line("MQTT", format!("{} (external broker)", url.as_str().trim_end_matches('/')));
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883)));
+        match url.scheme() {
+            "mqtt" => line("  try", topics.publish_subscribe(host, url.port().unwrap_or(1883), "")),
+            "mqtts" => {
+                line("  try", topics.publish_subscribe(host, url.port().unwrap_or(8883), &listening.external_tls));
+            }
+            // The tools of mosquitto know no WebSocket.
+            _ => {}
+        }
     }
     text
 }
@@ -94,11 +101,12 @@ impl Topics<'_> {
     }
 
     /// For any broker. Subscribes first, because an answer that nobody is subscribed to is lost.
-    fn publish_subscribe(&self, host: &str, port: u16) -> String {
+    fn publish_subscribe(&self, host: &str, port: u16, tls: &str) -> String {
         let (prefix, between, request) = (self.prefix, self.between(), self.request());
+        let at = if tls.is_empty() { format!("-h {host} -p {port}") } else { format!("-h {host} -p {port} {tls}") };
         format!(
-            "(sleep 1; mosquitto_pub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
-             mosquitto_sub -h {host} -p {port} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
+            "(sleep 1; mosquitto_pub {at} -q 1 -t {prefix}/oneM2M/req/{between} -m '{request}') & \
+             mosquitto_sub {at} -q 1 -t {prefix}/oneM2M/resp/{between} -C 1 -W 10"
         )
     }
 
@@ -154,7 +162,7 @@ mod tests {
         let broker = url::Url::parse("mqtt://broker.example").expect("URL");
         let listening = Listening { external_broker: Some(broker), ..Listening::default() };
         let text = text(&identity(), "CAdmin", &listening, "./cse-data");
-        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883"), "{text}");
+        assert!(!text.contains("HTTP") && text.contains("mosquitto_sub -h broker.example -p 1883 -q"), "{text}");
     }
 
     #[test]
@@ -166,5 +174,18 @@ mod tests {
         for topic in ["-t plant/7/oneM2M/req/CAdmin/id-in/json ", "-t plant/7/oneM2M/resp/CAdmin/id-in/json "] {
             assert!(text.contains(topic), "{text}");
         }
+    }
+
+    #[test]
+    fn what_tls_needs_is_in_the_line_to_try() {
+        let broker = url::Url::parse("mqtts://broker.example").expect("URL");
+        let listening =
+            Listening { external_broker: Some(broker), external_tls: "--cafile ca.pem".into(), ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("mosquitto_pub -h broker.example -p 8883 --cafile ca.pem -q 1"), "{text}");
+        let broker = url::Url::parse("wss://broker.example/x").expect("URL");
+        let listening = Listening { external_broker: Some(broker), ..Listening::default() };
+        let text = super::text(&identity(), "CAdmin", &listening, "./cse-data");
+        assert!(text.contains("wss://broker.example/x (external broker)") && !text.contains("try"), "{text}");
     }
 }

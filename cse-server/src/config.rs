@@ -35,7 +35,7 @@ pub(crate) use http_client::HttpClientConfig;
 pub(crate) use layers::{Declared, Problem, Source};
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
-pub(crate) use mqtt::{EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
+pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;

@@ -36,7 +36,7 @@ pub(crate) fn leave(config: &Config) -> Result<String, CannotLeave> {
         return Err(CannotLeave::Running(database.display().to_string()));
     }
     let identity = config.cse.identity()?;
-    let options = start::external_options(broker);
+    let options = start::external_options(broker, &config.mqtt.client_tls);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(cse_mqtt::leave(&identity, &options))?;
     let client_id = format!("{}{}", options.client_id_prefix, identity.base_id());

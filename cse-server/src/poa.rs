@@ -18,6 +18,8 @@ pub(crate) struct Listening {
     pub(crate) external_broker: Option<Url>,
     /// What stands before all topics on either broker, without slashes around it.
     pub(crate) topic_prefix: Text,
+    /// What its clients need for TLS, as `mosquitto_pub` has it.
+    pub(crate) external_tls: String,
     /// Where probes and metrics have an address of their own.
     pub(crate) monitoring: Option<SocketAddr>,
 }
@@ -41,7 +43,8 @@ impl Listening {
         let EmbeddedBroker { tcp, tls, .. } = &self.embedded_broker;
         let embedded = tcp.map(|address| self.mqtt_point(&format!("mqtt://{}", reachable(address))));
         let embedded_tls = tls.map(|address| self.mqtt_point(&format!("mqtts://{}", reachable(address))));
-        let external = self.external_broker.as_ref().map(|url| self.mqtt_point(url.as_str()));
+        let external = self.external_broker.as_ref().filter(|url| url.scheme().starts_with("mqtt"));
+        let external = external.map(|url| self.mqtt_point(url.as_str()));
         [http, embedded, embedded_tls, external].into_iter().flatten().map(Text::from).collect()
     }
 
@@ -103,6 +106,9 @@ mod tests {
         assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883"]);
         let listening = Listening { topic_prefix: "plant 7/a".into(), ..listening };
         assert_eq!(listening.points_of_access(), ["mqtt://broker.example:1883/plant%207/a"]);
+        let websocket = Url::parse("wss://broker.example/mqtt").expect("URL");
+        let listening = Listening { external_broker: Some(websocket), ..Listening::default() };
+        assert_eq!(listening.points_of_access(), [""; 0]);
     }
 
     #[test]

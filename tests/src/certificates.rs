@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::binary;
@@ -37,6 +38,33 @@ impl Certificates {
         command.env_clear().args(["certs", "dev", "--out"]).arg(self.0.path()).args(arguments);
         let ran = command.output().expect("the binary runs");
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// Puts a server certificate in place that is for that host and no other.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn serve_only(&self, host: &str) {
+        let authority = String::from_utf8(self.read("ca.key")).expect("PEM");
+        let authority = KeyPair::from_pem(&authority).expect("a key");
+        let mut issuer = CertificateParams::default();
+        issuer.distinguished_name = name("cse-server throw-away authority");
+        let issuer = Issuer::new(issuer, authority);
+        let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
+        params.distinguished_name = name(host);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        self.write("server.pem", certificate.pem().as_bytes());
+        self.write("server.key", key.serialize_pem().as_bytes());
+    }
+
+    /// Replaces a file.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn write(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.path(name), content).expect("written");
     }
 
     /// The directory.
@@ -75,4 +103,10 @@ impl Certificates {
             .map(str::to_owned)
             .to_vec()
     }
+}
+
+fn name(text: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, text);
+    name
 }

@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod certificates;
 pub mod curl;
+pub mod device;
 pub mod form;
 pub mod http;
 pub mod mosquitto;
@@ -14,6 +15,7 @@ pub mod packets;
 pub mod paho;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
 pub mod secured;

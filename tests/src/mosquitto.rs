@@ -15,6 +15,8 @@ use crate::wait::until;
 pub struct Mosquitto {
     port: ReservedPort,
     directory: TempDir,
+    /// A second listener: its port, and what the configuration says of it.
+    second: Option<(ReservedPort, String)>,
     running: Option<(Child, Lines)>,
 }
 
@@ -24,7 +26,31 @@ impl Mosquitto {
     /// # Panics
     /// If there is no port for it.
     pub fn reserve() -> Self {
-        Self { port: ReservedPort::take(), directory: tempfile::tempdir().expect("a directory"), running: None }
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { port: ReservedPort::take(), directory, second: None, running: None }
+    }
+
+    /// With a second listener, of which the configuration says this.
+    ///
+    /// # Panics
+    /// If there is no port for it.
+    #[must_use]
+    pub fn with_listener(mut self, lines: &str) -> Self {
+        self.second = Some((ReservedPort::take(), lines.to_owned()));
+        self
+    }
+
+    /// The port of the second listener.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn second_port(&self) -> u16 {
+        self.second.as_ref().expect("a second listener").0.number()
+    }
+
+    /// What the broker has logged since it was started.
+    pub fn log(&self) -> String {
+        self.running.as_ref().map(|(_, log)| log.text()).unwrap_or_default()
     }
 
     /// A running broker.
@@ -50,10 +76,13 @@ impl Mosquitto {
         let directory = self.directory.path().display();
         let port = self.port();
         // `user` counts only for root, whose mosquitto would otherwise become one that cannot read the directory.
-        let text = format!(
+        let mut text = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n\
              persistence true\npersistence_location {directory}/\nlog_dest stderr\n"
         );
+        if let Some((second, lines)) = &self.second {
+            text.push_str(&format!("listener {} 127.0.0.1\n{lines}\n", second.number()));
+        }
         let file = self.directory.path().join("mosquitto.conf");
         std::fs::write(&file, text).expect("written");
         let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"];
@@ -64,7 +93,9 @@ impl Mosquitto {
         let log = Lines::of(child.stderr.take().expect("piped"));
         until("mosquitto listens", || {
             assert!(child.try_wait().expect("our child").is_none(), "mosquitto ended:\n{}", log.text());
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+            let second = self.second.as_ref().map(|(port, _)| port.number());
+            let mut ports = [Some(port), second].into_iter().flatten();
+            ports.all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
         });
         self.running = Some((child, log));
     }
@@ -76,6 +107,18 @@ impl Mosquitto {
     pub fn stop(&mut self) {
         let (mut child, _) = self.running.take().expect("running");
         process::signal(&child, "TERM");
+        process::ended(&mut child);
+    }
+}
+
+impl Mosquitto {
+    /// Ends it on the spot: it forgets everything since it was started.
+    ///
+    /// # Panics
+    /// If it is not running.
+    pub fn kill(&mut self) {
+        let (mut child, _) = self.running.take().expect("running");
+        child.kill().expect("killed");
         process::ended(&mut child);
     }
 }

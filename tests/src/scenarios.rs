@@ -40,8 +40,25 @@ impl World {
 
     /// With a mosquitto.
     pub async fn external() -> Self {
+        Self::external_with("").await
+    }
+
+    /// With a mosquitto, and a server with this configuration file.
+    pub async fn external_with(file: &str) -> Self {
         let broker = Mosquitto::start();
-        let server = Launch::default().external_broker(broker.port()).start();
+        let server = Launch::default().with_file(file).external_broker(broker.port()).start();
+        let world = Self { server, broker: Some(broker) };
+        world.until_mqtt_is("up").await;
+        world
+    }
+
+    /// With a mosquitto that the server reaches by `scheme` over its second listener, with that configuration, and the
+    /// server's own lines for `[mqtt]`. Entities use the first.
+    pub async fn external_over(scheme: &str, listener: &str, mqtt: &str) -> Self {
+        let mut broker = Mosquitto::reserve().with_listener(listener);
+        broker.run();
+        let url = format!("{scheme}://localhost:{}", broker.second_port());
+        let server = Launch::default().with_file(&format!("[mqtt]\n{mqtt}")).external_url(&url).start();
         let world = Self { server, broker: Some(broker) };
         world.until_mqtt_is("up").await;
         world
@@ -58,7 +75,7 @@ impl World {
 
     /// The port of the broker.
     pub fn port(&self) -> u16 {
-        self.server.mqtt_port()
+        self.broker.as_ref().map_or_else(|| self.server.mqtt_port(), Mosquitto::port)
     }
 
     /// An HTTP client that speaks for that originator.
@@ -92,6 +109,8 @@ macro_rules! mqtt_scenarios {
             a_message_sent_twice_is_carried_out_once
             a_request_identifier_may_be_used_again
             requests_are_carried_out_in_their_order
+            reads_keep_their_place_among_changes
+            a_slow_request_holds_up_its_originator_only
             a_subscriber_is_notified_under_its_identifier
             a_subscriber_is_notified_at_its_point_of_access
             a_topic_can_be_notified
@@ -104,6 +123,7 @@ macro_rules! mqtt_scenarios {
             answers_to_the_cse_may_have_every_serialization
             wrapped_primitives_are_answered_wrapped
             an_unknown_serialization_is_refused_in_json
+            hostile_payloads_are_refused_in_kind
             mosquitto_clients_are_served
             paho_clients_are_served
             mosquitto_request_response_is_served

@@ -16,6 +16,8 @@ pub struct Launch {
     directory: Arc<TempDir>,
     http: String,
     mqtt: Option<String>,
+    /// The banner has no line to try for its MQTT.
+    without_try: bool,
     arguments: Vec<String>,
 }
 
@@ -26,6 +28,7 @@ impl Default for Launch {
             directory: Arc::new(directory),
             http: "127.0.0.1:0".into(),
             mqtt: Some("127.0.0.1:0".into()),
+            without_try: false,
             arguments: Vec::new(),
         }
     }
@@ -73,6 +76,14 @@ impl Launch {
     pub fn external_broker(mut self, port: u16) -> Self {
         self.mqtt = None;
         self.with(&["--mqtt-broker", &format!("mqtt://127.0.0.1:{port}")])
+    }
+
+    /// With the external broker at that URL.
+    #[must_use]
+    pub fn external_url(mut self, url: &str) -> Self {
+        self.mqtt = None;
+        self.without_try = url.starts_with("ws");
+        self.with(&["--mqtt-broker", url])
     }
 
     /// Where its database is.
@@ -131,7 +142,8 @@ impl Server {
         let output = Lines::of(child.stdout.take().expect("piped"));
         let log = Lines::of(child.stderr.take().expect("piped"));
         // The banner is written once everything listens, with one line to try for each way in.
-        let ways = usize::from(launch.http != "off") + usize::from(launch.mqtt.as_deref() != Some("off"));
+        let ways = usize::from(launch.http != "off")
+            + usize::from(launch.mqtt.as_deref() != Some("off") && !launch.without_try);
         let complete = |lines: &[String]| {
             let tries = lines.iter().filter(|line| line.trim_start().starts_with("try ")).count();
             (tries == ways).then(|| lines.join("\n"))

@@ -208,3 +208,48 @@ async fn curl_speaks_all_of_them() {
     assert_eq!(created["m2m:cin"]["con"], "1", "{created}");
     assert!(std::fs::read_to_string(&head).expect("a head").contains("application/cbor"));
 }
+
+const DOCUMENTATION: &str = include_str!("../../docs/serializations.md");
+
+/// The blocks of that language in the documentation.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let begin = format!("```{language}\n");
+    DOCUMENTATION.split(&begin).skip(1).filter_map(|block| block.split("```").next()).collect()
+}
+
+#[tokio::test]
+async fn the_documentation_shows_what_works() {
+    let server = Launch::default().start();
+    let http = ae(&server, "meter", &[]).await;
+    http.create("/cse-in/meter", 3, &json!({"m2m:cnt": {"rn": "power"}})).await.expect(2001);
+    for (form, content) in [(Form::Json, blocks("json")[0]), (Form::Xml, blocks("xml")[0])] {
+        let media = format!("{};ty=4", form.media_type());
+        http.request("POST", "/cse-in/meter/power", Some(&media), content).await.expect(2001);
+        let latest = http.get("/cse-in/meter/power/la").await.expect(2000).json();
+        let instance = &latest["m2m:cin"];
+        assert_eq!((&instance["con"], &instance["cnf"]), (&json!("217"), &json!("text/plain:0")), "{form:?}");
+        assert_eq!(instance["lbl"], json!(["unit:watt", "room:1"]), "{form:?}");
+    }
+    for (form, primitive) in [(Form::Json, blocks("json")[1]), (Form::Xml, blocks("xml")[1])] {
+        let media = format!("application/vnd.onem2m-preq+{}", form.name());
+        let answer = http.request("POST", "/", Some(&media), primitive).await;
+        let answer = form.read_primitive(&answer.bytes).expect("a primitive");
+        assert_eq!((text(&answer["rsc"]), text(&answer["pc"]["m2m:cin"]["con"])), ("2000".into(), "217".into()));
+    }
+    let script = blocks("sh")[0].replace("127.0.0.1:8080", &server.http().to_string());
+    let answered = cse_tests::curl::run("bash", &["-e", "-u", "-c", &script]);
+    let (answered, shown) = (Form::Xml.read(answered.as_bytes()), Form::Xml.read(blocks("xml")[2].as_bytes()));
+    let names = |content: Option<Value>| -> Vec<String> {
+        let content = content.expect("XML");
+        content["m2m:cin"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(names(answered), names(shown.map(without_layout)));
+}
+
+/// Line breaks that are only for readers.
+fn without_layout(mut content: Value) -> Value {
+    if let Some(members) = content["m2m:cin"].as_object_mut() {
+        members.remove("val");
+    }
+    content
+}

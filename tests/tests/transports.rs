@@ -3,11 +3,15 @@
 use std::process::{Command, Output};
 
 use cse_tests::certificates::Certificates;
+use cse_tests::curl::run;
+use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
-use cse_tests::process;
 use cse_tests::server::{Launch, Server};
-use cse_tests::wait::until;
-use serde_json::json;
+use cse_tests::wait::{in_time, until};
+use cse_tests::{paho, process};
+use rumqttc::mqttbytes::v4::Packet;
+use rumqttc::{AsyncClient, Event, MqttOptions, QoS, Transport};
+use serde_json::{Value, json};
 
 /// All four listeners at once.
 fn all_listeners(certificates: &Certificates) -> Launch {
@@ -114,4 +118,141 @@ fn a_server_without_usable_certificate_does_not_start() {
     let (code, text) = launch.with_all(certificates.server_arguments()).with(&asking).refused();
     assert!(code == Some(2) && text.contains("mqtt.tls-client-ca"), "{text}");
     assert!(!text.contains("PRIVATE"), "{text}");
+}
+
+/// Registers an AE over one transport and in one version of MQTT; prints the answer.
+const PAHO_CLIENT: &str = r#"
+import json, queue, sys
+import paho.mqtt.client as mqtt
+
+transport, tls, version, port, ca, originator = sys.argv[1:]
+answers, subscribed = queue.Queue(), queue.Queue()
+client = mqtt.Client(
+    mqtt.CallbackAPIVersion.VERSION2,
+    client_id="A::" + originator,
+    transport=transport,
+    protocol=mqtt.MQTTv5 if version == "5" else mqtt.MQTTv311,
+)
+if tls == "tls":
+    client.tls_set(ca_certs=ca)
+client.on_connect = lambda c, *rest: c.subscribe(f"/oneM2M/resp/{originator}/id-in/#", qos=1)
+client.on_subscribe = lambda *rest: subscribed.put(True)
+client.on_message = lambda c, data, message: answers.put(json.loads(message.payload))
+client.connect("localhost", int(port))
+client.loop_start()
+subscribed.get(timeout=60)
+ae = {"m2m:ae": {"rn": originator, "api": "N.p", "rr": False, "srv": ["3"], "lbl": [c * 1000 for c in "abcdefghi"]}}
+request = {"op": 1, "to": "cse-in", "ty": 2, "pc": ae, "fr": originator, "rqi": "1", "rvi": "3"}
+client.publish(f"/oneM2M/req/{originator}/id-in/json", json.dumps(request), qos=1).wait_for_publish(60)
+print(json.dumps(answers.get(timeout=60)), flush=True)
+client.disconnect()
+client.loop_stop()
+"#;
+
+#[test]
+fn paho_connects_over_every_transport() {
+    let certificates = Certificates::with_clients(&[]);
+    let server = all_listeners(&certificates).start();
+    let python = paho::python().display().to_string();
+    for (transport, tls, port) in [
+        ("tcp", "plain", server.mqtt_port()),
+        ("tcp", "tls", server.broker_port("mqtts")),
+        ("websockets", "plain", server.broker_port("ws")),
+        ("websockets", "tls", server.broker_port("wss")),
+    ] {
+        for version in ["3", "5"] {
+            let originator = format!("C{transport}-{tls}-{version}");
+            let (port, ca) = (port.to_string(), certificates.text("ca.pem"));
+            let output = run(&python, &["-c", PAHO_CLIENT, transport, tls, version, &port, &ca, &originator]);
+            assert!(output.contains("\"rsc\": 2001"), "{originator}: {output}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rumqttc_connects_over_every_transport() {
+    let certificates = Certificates::with_clients(&["Csensor"]);
+    // Client certificates alone would make the policy strict, and this client is not registered.
+    let launch = all_listeners(&certificates).with(&["--mqtt-policy", "open"]);
+    let server = launch.with_all(certificates.client_arguments("optional")).start();
+    let identity = || Some((certificates.read("Csensor.pem"), certificates.read("Csensor.key")));
+    let ca = || certificates.read("ca.pem");
+    let websocket = |scheme: &str| format!("{scheme}://localhost:{}/mqtt", server.broker_port(scheme));
+    for (host, port, transport) in [
+        ("localhost".to_owned(), server.broker_port("mqtts"), Transport::tls(ca(), None, None)),
+        ("localhost".to_owned(), server.broker_port("mqtts"), Transport::tls(ca(), identity(), None)),
+        (websocket("ws"), server.broker_port("ws"), Transport::ws()),
+        (websocket("wss"), server.broker_port("wss"), Transport::wss(ca(), identity(), None)),
+    ] {
+        let mut options = MqttOptions::new("A::Csensor", host.clone(), port);
+        options.set_transport(transport);
+        let (client, mut events) = AsyncClient::new(options, 10);
+        let topics = ("/oneM2M/req/Csensor/id-in/json", "/oneM2M/resp/Csensor/id-in/json");
+        client.subscribe(topics.1, QoS::AtLeastOnce).await.expect("queued");
+        let request = json!({"op": 2, "to": "cse-in", "fr": "Csensor", "rqi": "1", "rvi": "3"}).to_string();
+        let answer = in_time("an answer", async {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::SubAck(_))) => {
+                        client.publish(topics.0, QoS::AtLeastOnce, false, request.clone()).await.expect("queued");
+                    }
+                    Ok(Event::Incoming(Packet::Publish(publish))) => return publish.payload,
+                    Ok(_) => {}
+                    Err(error) => panic!("{host}: {error}"),
+                }
+            }
+        })
+        .await;
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(answer["rqi"], "1", "{answer}");
+    }
+}
+
+#[test]
+fn pages_of_others_cannot_connect() {
+    let server = Launch::default().with(&["--mqtt-websocket", "127.0.0.1:0"]).start();
+    let url = format!("http://127.0.0.1:{}/mqtt", server.broker_port("ws"));
+    let upgrade = [
+        "-sS",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--max-time",
+        "10",
+        "-H",
+        "Connection: Upgrade",
+        "-H",
+        "Upgrade: websocket",
+        "-H",
+        "Sec-WebSocket-Version: 13",
+        "-H",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "-H",
+        "Sec-WebSocket-Protocol: mqtt",
+    ];
+    let evil = [&upgrade[..], &["-H", "Origin: https://evil.example", &url]].concat();
+    assert_eq!(run("curl", &evil), "403");
+    assert_eq!(run("curl", &["-sS", "-o", "/dev/null", "-w", "%{http_code}", &url]), "400");
+}
+
+/// A notification whose target has a broker of its own, with TLS.
+#[tokio::test]
+async fn notifications_reach_other_brokers_over_tls() {
+    let certificates = Certificates::with_clients(&[]);
+    let listener =
+        format!("certfile {}\nkeyfile {}\n", certificates.text("server.pem"), certificates.text("server.key"));
+    let mut broker = Mosquitto::reserve().with_listener(&listener);
+    broker.run();
+    let file = format!("[mqtt]\ntrusted-certificates = '{}'\n", certificates.text("ca.pem"));
+    let server = Launch::default().with_file(&file).start();
+    let mut sensor = Entity::registered(server.mqtt_port(), "Csensor", "sensor", Value::Null).await;
+    let mut target = Entity::connect_with(broker.port(), "Cx", &["free/topic".to_owned()]).await;
+    let url = format!("mqtts://localhost:{}/free/topic", broker.second_port());
+    let subscription = json!({"m2m:sub": {"rn": "s", "nu": [url], "enc": {"net": [3]}}});
+    sensor.create("cse-in/sensor", 23, subscription).await.expect(2001);
+    assert_eq!(target.next_other().await.primitive["pc"]["m2m:sgn"]["vrq"], true);
+    sensor.create("cse-in/sensor", 3, json!({"m2m:cnt": {"rn": "log"}})).await.expect(2001);
+    let notified = target.next_other().await.primitive;
+    assert_eq!(notified["pc"]["m2m:sgn"]["nev"]["rep"]["m2m:cnt"]["rn"], "log", "{notified}");
 }

@@ -483,6 +483,21 @@ mod tests {
         }
     }
 
+    /// Where the serialization has no types, or a client does not care for them.
+    #[test]
+    fn every_parameter_may_come_as_text() {
+        let typed = r#"{"op":2,"to":"x","fr":"C","rqi":"1","rvi":"3","rcn":4,"rqet":5000,"rset":7000,"oet":10,"rp":90,
+            "rt":{"rtv":3,"nu":["a"]},"ec":100,"da":true,"drt":2,"grtm":["m"],
+            "fc":{"fu":1,"fo":2,"ty":[3],"chty":[4],"pty":[2],"lbl":["a"],"lim":10,"lvl":2,"ofst":1,"sts":1,"stb":2,"sza":3,
+                  "szb":4,"cfs":1,"cfq":"$","atr":[{"nm":"rn","val":"v"}]}}"#;
+        let texts = r#"{"op":"2","to":"x","fr":"C","rqi":1,"rvi":3,"rcn":"4","rqet":"5000","rset":"7000","oet":"10","rp":"90",
+            "rt":{"rtv":"3","nu":"a"},"ec":"100","da":"true","drt":"2","grtm":"m",
+            "fc":{"fu":"1","fo":"2","ty":"3","chty":"4","pty":["2"],"lbl":"a","lim":"10","lvl":"2","ofst":" 1 ","sts":"1",
+                  "stb":"2","sza":"3","szb":"4","cfs":"1","cfq":"$","atr":{"nm":"rn","val":"v"}}}"#;
+        let (typed, texts) = (decode_json(typed).expect("accepted"), decode_json(texts).expect("accepted"));
+        assert_eq!(texts.to_map(), typed.to_map());
+    }
+
     #[test]
     fn an_ae_may_register_without_originator() {
         assert!(decode_json(r#"{"op":1,"to":"x","rqi":"1","ty":2,"pc":{"m2m:ae":{}}}"#).is_ok());

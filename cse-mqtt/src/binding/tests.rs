@@ -40,7 +40,7 @@ impl Publisher for FakePublisher {
             return Err(Refused::TooLarge(payload.len()));
         }
         let suffix = topic.rsplit('/').next().and_then(Serialization::parse);
-        let answer = suffix.unwrap_or(Serialization::Json).decode_primitive(&payload).unwrap();
+        let answer = suffix.unwrap_or_else(|| appearance(&payload)).decode_primitive(&payload).unwrap();
         let parameters = &answer.parameters;
         let (rsc, rqi) = match parameters.text("ri") {
             Some(request_identifier) => (parameters.int("rs").unwrap(), request_identifier),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::dial::dial;
 use super::wire::{Hello, Malformed, Packet, Reason, Terms, Wire};
 use crate::options::ExternalOptions;
-use crate::transport::BoxedStream;
+use crate::transport::{BoxedStream, explained};
 
 /// Bytes waiting to be written beyond which nothing more is encoded.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +24,7 @@ const READ_BYTES: usize = 8 * 1024;
 /// Why there is no connection, or no more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("{0}")]
+    #[error("{}", explained(.0))]
     Io(#[from] io::Error),
     #[error("the broker closed the connection")]
     Closed,

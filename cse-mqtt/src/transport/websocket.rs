@@ -1,4 +1,4 @@
-//! MQTT over WebSocket, on the side that accepts (MQTT 3.1.1 §6, RFC 6455).
+//! MQTT over WebSocket (MQTT 3.1.1 §6, RFC 6455).
 //!
 //! The bytes of binary frames are the MQTT byte stream, whatever the frames' boundaries. A library that hands out
 //! whole messages would collect them first, in buffers that each idle connection keeps and that a stranger fills; here
@@ -7,9 +7,14 @@
 
 mod frames;
 mod handshake;
+mod request;
 mod stream;
 
 pub(super) use handshake::{Refusal, accept};
+pub(crate) use request::connect;
+
+/// The subprotocol (MQTT 3.1.1 §6.0).
+const SUBPROTOCOL: &str = "mqtt";
 
 /// What WebSocket clients have to get right.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -212,7 +212,7 @@ async fn notifications_are_answered_taken_over_or_impossible() {
     let mut client = Client::connect(node.port, "A::Cx", &[]).await;
     assert!(client.next().await.1.contains(r#""rqi":"n4""#));
     for refused in [
-        "mqtts://in.example",
+        "ws://in.example",
         "mqtt://",
         "mqtt:x",
         "http://in.example",

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use cse_core::ports::{Destination, Outbound, SendError, Sent};
+use cse_core::time::AbsRelTimestamp;
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, MqttBinding, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,6 +70,19 @@ impl Peer {
                 12 => self.send(&[0xd0, 0]).await,
                 _ => panic!("unexpected packet {first:#x} {body:?}"),
             }
+        }
+    }
+
+    /// Takes and acknowledges the next PUBLISH of version 5; the message expiry in it.
+    async fn expiry_of_message(&mut self) -> Option<u32> {
+        let body = self.expect(3).await;
+        let end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+        self.acknowledge(u16::from_be_bytes([body[end], body[end + 1]])).await;
+        let properties = &body[end + 3..end + 3 + usize::from(body[end + 2])];
+        match properties {
+            [] => None,
+            [0x02, seconds @ ..] => Some(u32::from_be_bytes(seconds.try_into().unwrap())),
+            _ => panic!("other properties: {properties:?}"),
         }
     }
 
@@ -433,4 +447,31 @@ async fn the_broker_says_what_becomes_of_a_message() {
         }
     }
     assert_eq!(client.stats.refused_by_broker.get(), 2, "nobody there is no refusal");
+}
+
+#[tokio::test]
+async fn messages_expire_when_their_primitives_do() {
+    let broker = Broker::listen().await;
+    let client = broker.client_5();
+    let mut peer = broker.accept().await;
+    peer.welcome_5(&CONNACK_5).await;
+    // A request with `rqet` of the CSE, one without, and an answer to a request with `rset`.
+    let url = |topic: &str| Destination::Url(format!("mqtt://127.0.0.1:{}/{topic}", broker.port()).into());
+    for (expiration, expected) in [(Some(Duration::from_millis(8_500)), Some(9)), (None, None)] {
+        let mut outgoing = notification(url("topic"), "x", "1", DEADLINE);
+        outgoing.request.request_expiration = expiration.map(AbsRelTimestamp::Relative);
+        let sending = tokio::spawn(client.outbound.send(outgoing));
+        assert_eq!(peer.expiry_of_message().await, expected);
+        assert!(matches!(sending.await.unwrap(), Ok(Sent::Unanswerable)));
+    }
+    let request = r#"{"op":2,"to":"a","fr":"Cx","rqi":"1","rvi":"3","rset":"60000"}"#;
+    let topic = "/oneM2M/req/Cx/id-in/json";
+    let mut packet = vec![0x32, u8::try_from(2 + topic.len() + 3 + request.len()).unwrap(), 0];
+    packet.push(u8::try_from(topic.len()).unwrap());
+    packet.extend_from_slice(topic.as_bytes());
+    packet.extend([0, 9, 0]);
+    packet.extend_from_slice(request.as_bytes());
+    peer.send(&packet).await;
+    let left = peer.expiry_of_message().await.expect("the answer expires");
+    assert!((1..=60).contains(&left), "{left}");
 }

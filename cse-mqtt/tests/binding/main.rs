@@ -1,5 +1,6 @@
 //! The binding over both kinds of broker.
 
+mod durable;
 mod embedded;
 mod external;
 mod faults;

@@ -1,5 +1,6 @@
 //! `[mqtt]`: the MQTT binding, on the embedded broker or an external one.
 
+mod client_tls;
 mod external;
 mod listen;
 mod modes;
@@ -13,6 +14,7 @@ use cse_core::value::Text;
 use super::layers::{Section, Source};
 use super::text::Size;
 
+pub(crate) use client_tls::ClientTlsConfig;
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
 pub(crate) use modes::{EarlyDraftConfig, check_points_of_access};
@@ -63,6 +65,8 @@ pub(crate) struct MqttConfig {
     pub(crate) other_brokers_max: usize,
     /// How long an unused connection to another broker is kept. Default: 5 min.
     pub(crate) other_brokers_idle: Duration,
+    /// TLS towards an external broker and other brokers.
+    pub(crate) client_tls: ClientTlsConfig,
 }
 
 impl MqttConfig {
@@ -103,6 +107,7 @@ impl MqttConfig {
                 Duration::from_secs(300),
                 Duration::from_secs(1)..=Duration::from_secs(86_400),
             ),
+            client_tls: ClientTlsConfig::read(&mut section),
         }
     }
 }

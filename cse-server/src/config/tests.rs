@@ -236,6 +236,26 @@ fn the_broker_is_external_or_embedded() {
 }
 
 #[test]
+fn the_embedded_broker_listens_wherever_it_is_told() {
+    let text = "[mqtt]\nlisten = \"off\"\nwebsocket-listen = \"127.0.0.1:9001\"\nwebsocket-path = \"\"";
+    let (config, problems) = parsed(text, &[]);
+    assert_eq!(problems, [""; 0]);
+    let MqttVia::Embedded(listen) = &config.mqtt.via else {
+        panic!("{:?}", config.mqtt.via);
+    };
+    let addresses: Vec<_> = listen.addresses().collect();
+    assert_eq!(addresses, [("websocket-listen", "127.0.0.1:9001".parse().expect("an address"))]);
+    assert_eq!(listen.websocket_options.path, "");
+
+    // Each listener counts where others may reach it, and for the choice between the brokers.
+    let problems = self::problems("[mqtt]\nwebsocket-listen = \"0.0.0.0:9001\"");
+    assert!(problems.len() == 1 && problems[0].contains("mqtt.websocket-listen: 0.0.0.0:9001 can"), "{problems:?}");
+    let both = "[mqtt]\nwebsocket-listen = \"127.0.0.1:9001\"\nbroker = \"wss://broker.example/mqtt\"";
+    let problems = self::problems(both);
+    assert!(problems.len() == 1 && problems[0].contains("together with mqtt.websocket-listen"), "{problems:?}");
+}
+
+#[test]
 fn credentials_are_hidden_and_not_in_the_url() {
     let problems = problems("[mqtt]\nbroker = \"mqtt://user:hunter2@broker.example\"");
     assert!(problems[0].contains("mqtt.password-file"), "{problems:?}");
@@ -275,6 +295,14 @@ fn related_values_are_checked_together() {
         ("[[mqtt.credentials]]\ncredential = \"x\"\nidentifier = [\"Cx\"]", "mqtt.credentials"),
         ("[mqtt]\nusers-file = \"no-such-file\"", "mqtt.users-file"),
         ("[mqtt]\nusers-file = \"Cargo.toml\"", "mqtt.users-file"),
+        ("[mqtt]\ntls-listen = \"127.0.0.1:8883\"", "mqtt.tls-listen"),
+        ("[mqtt]\nwebsocket-tls-listen = \"127.0.0.1:9002\"", "mqtt.websocket-tls-listen"),
+        ("[mqtt]\nwebsocket-path = \"mqtt\"", "mqtt.websocket-path"),
+        ("[mqtt]\nwebsocket-origins = [\"dashboard.example\"]", "mqtt.websocket-origins"),
+        ("[mqtt]\ntrusted-certificates = \"Cargo.toml\"", "mqtt.trusted-certificates"),
+        ("[mqtt]\nclient-certificate = \"c.pem\"", "mqtt.client-certificate"),
+        ("[mqtt]\nclient-key = \"c.key\"", "mqtt.client-key"),
+        ("[mqtt]\nbroker = \"mqtt://broker.example/path\"", "mqtt.broker"),
         ("[mqtt]\ntopic-prefix = \"a/#\"", "mqtt.topic-prefix"),
     ] {
         let problems = problems(file);

@@ -1,13 +1,14 @@
 //! Everything that is listened on, bound before anything else happens, so that a port in use changes nothing.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use cse_mqtt::transport::{Listener, ServerTls};
+use cse_mqtt::transport::{ClientIdentity, Listener, ServerTls};
 use tokio::net::TcpListener;
 
 use super::StartError;
-use crate::config::{Config, EmbeddedListen, MonitoringListen, MqttVia};
+use crate::config::{ClientTlsConfig, Config, EmbeddedListen, MonitoringListen, MqttVia};
 use crate::poa::{EmbeddedBroker, Listening};
 
 /// Bound and not yet served.
@@ -65,6 +66,7 @@ impl Listeners {
             },
             external_broker,
             topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),
+            external_tls: mosquitto_tls(&config.mqtt.client_tls),
             monitoring: address(self.monitoring.as_ref()),
         }
     }
@@ -98,6 +100,18 @@ impl MqttListeners {
         }
         listeners
     }
+}
+
+/// How `mosquitto_pub` is told what we know about TLS.
+fn mosquitto_tls(tls: &ClientTlsConfig) -> String {
+    let mut options = match &tls.trusted_certificates {
+        Some(file) => format!("--cafile {}", file.display()),
+        None => "--tls-use-os-certs".to_owned(),
+    };
+    if let Some(ClientIdentity { certificate, key }) = &tls.identity {
+        let _ = write!(options, " --cert {} --key {}", certificate.display(), key.display());
+    }
+    options
 }
 
 fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {

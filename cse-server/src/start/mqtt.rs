@@ -7,20 +7,21 @@ use cse_core::ports::Dispatch;
 use cse_core::registrations::Registrations;
 use cse_mqtt::broker::{Broker, Persister, PersisterStatus, Policy};
 use cse_mqtt::security::Security;
-use cse_mqtt::{BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
+use cse_mqtt::{
+    BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password, Transport,
+};
 use prometheus_client::registry::Registry;
+use tracing::warn;
+use url::Url;
 
 use super::listeners::MqttListeners;
 use super::sessions::{SessionWriter, Sessions};
 use super::{StartError, security};
-use crate::config::{Config, ExternalBroker, MqttVia};
+use crate::config::{ClientTlsConfig, Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
 use crate::metrics;
 use crate::poa::Listening;
-
-/// Port of MQTT over TCP, registered for it.
-const MQTT_PORT: u16 = 1883;
 
 /// The binding before it runs.
 pub(super) struct Mqtt {
@@ -53,6 +54,7 @@ impl Mqtt {
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,
             other_brokers_idle: mqtt.other_brokers_idle,
+            other_brokers_tls: mqtt.client_tls.other_brokers(),
             // Once for the requests, once for their answers.
             stop_grace: config.server.shutdown_timeout / 2,
         };
@@ -73,7 +75,7 @@ impl Mqtt {
                 Some(Self { binding, broker: Some((broker, security)), persister })
             }
             MqttVia::External(external) => {
-                let binding = MqttBinding::external(identity, options, external_options(external));
+                let binding = MqttBinding::external(identity, options, external_options(external, &mqtt.client_tls));
                 Some(Self { binding, broker: None, persister: None })
             }
         })
@@ -130,7 +132,7 @@ fn own_points_of_access(config: &Config, listening: &Listening) -> Vec<String> {
 }
 
 /// How to be a client of an external broker.
-pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
+pub(crate) fn external_options(broker: &ExternalBroker, tls: &ClientTlsConfig) -> ExternalOptions {
     let host = broker.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let client = &broker.client;
     let login = client
@@ -148,8 +150,27 @@ pub(crate) fn external_options(broker: &ExternalBroker) -> ExternalOptions {
         outbox_bytes_max: client.outbox_bytes_max.0,
         connect_timeout: client.connect_timeout,
         reconnect_max: client.reconnect_max,
-        ..ExternalOptions::new(host, broker.url.port().unwrap_or(MQTT_PORT))
+        transport: transport(&broker.url, tls),
+        ..ExternalOptions::new(host, broker.port())
     }
+}
+
+fn transport(url: &Url, tls: &ClientTlsConfig) -> Transport {
+    // What the URL leaves out is what most brokers have.
+    let path = if url.path().len() > 1 { url.path() } else { "/mqtt" }.to_owned();
+    let transport = match url.scheme() {
+        "mqtts" => Transport::Tls(tls.own_broker()),
+        "ws" => Transport::WebSocket { path },
+        "wss" => Transport::WebSocketTls { path, tls: tls.own_broker() },
+        _ => Transport::Tcp,
+    };
+    if tls.any_host && matches!(transport, Transport::Tls(_) | Transport::WebSocketTls { .. }) {
+        warn!(
+            "mqtt.tls-insecure-no-host-verification is on: whoever has a certificate of a trusted authority can stand \
+             in for the broker"
+        );
+    }
+    transport
 }
 
 fn probe(binding: &MqttBinding, persister: Option<&Persister>) -> Probe {

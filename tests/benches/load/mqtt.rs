@@ -84,8 +84,9 @@ pub(crate) struct MqttClient {
 }
 
 impl MqttClient {
-    /// Connects and subscribes to the answers for an originator.
-    pub(crate) async fn connect(address: SocketAddr, originator: &str) -> Result<Self> {
+    /// Connects and subscribes to the answers for an originator; `kept` says whether the session outlives the
+    /// connection.
+    pub(crate) async fn connect(address: SocketAddr, originator: &str, kept: bool) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut client = Self {
@@ -98,7 +99,9 @@ impl MqttClient {
         };
         let mut subscribe = Subscribe::new(format!("/oneM2M/resp/{originator}/id-in/json"), QoS::AtLeastOnce);
         subscribe.pkid = 1;
-        Packet::Connect(Connect::new(originator)).write(&mut client.output, usize::MAX)?;
+        let mut connect = Connect::new(originator);
+        connect.clean_session = !kept;
+        Packet::Connect(connect).write(&mut client.output, usize::MAX)?;
         Packet::Subscribe(subscribe).write(&mut client.output, usize::MAX)?;
         client.stream.write_all_buf(&mut client.output).await?;
         loop {

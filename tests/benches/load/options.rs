@@ -15,6 +15,7 @@ usage: cargo bench -p cse-tests --bench load -- [options]
   --only SECTION     mqtt, http, discovery, memory or startup; may be given several times
   --seconds N        seconds per line (default 4)
   --connections N    MQTT connections that the outstanding requests are spread over (default 16)
+  --kept-sessions    MQTT clients have sessions that the broker keeps, and stores if it must
   --instances N      instances at the end of the memory section (default 1000000)
   --data DIR         where the databases go (default: the target directory); not a RAM disk
   --server PATH      measure this binary instead of building the server
@@ -47,6 +48,8 @@ pub(crate) struct Options {
     /// Time before each line that does not count.
     pub(crate) warm_up: Duration,
     pub(crate) connections: usize,
+    /// MQTT clients do not begin with a clean session.
+    pub(crate) kept_sessions: bool,
     pub(crate) instances: u64,
     pub(crate) data: Option<PathBuf>,
     pub(crate) server: Option<PathBuf>,
@@ -61,6 +64,7 @@ impl Options {
             time: Duration::from_secs(4),
             warm_up: Duration::from_secs(1),
             connections: 16,
+            kept_sessions: false,
             instances: 1_000_000,
             data: None,
             server: None,
@@ -89,6 +93,7 @@ impl Options {
                 }),
                 "--seconds" => options.time = Duration::try_from_secs_f64(value()?.parse()?)?,
                 "--connections" => options.connections = value()?.parse::<usize>()?.max(1),
+                "--kept-sessions" => options.kept_sessions = true,
                 "--instances" => options.instances = value()?.parse()?,
                 "--data" => options.data = Some(value()?.into()),
                 "--server" => options.server = Some(value()?.into()),

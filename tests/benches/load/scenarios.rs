@@ -157,7 +157,7 @@ impl Bench<'_> {
         println!("\nGrowth to {instances} instances in {ENTITIES} containers, over MQTT with {FILLING} outstanding");
         let cse = self.start("growth").await?;
         fill_entities(&cse).await?;
-        let mut clients = mqtt_clients(cse.mqtt, ENTITIES).await?;
+        let mut clients = mqtt_clients(cse.mqtt, ENTITIES, false).await?;
         let mut requests = (0..ENTITIES).map(create_over_mqtt).collect::<Result<Vec<_>>>()?;
         let mut early = None;
         for tenth in 1..=10 {
@@ -181,7 +181,7 @@ impl Bench<'_> {
             println!("           polite end: {:.0} ms", cse.serving.stop("TERM")?.as_secs_f64() * 1e3);
             let (cse, polite) = self.time_start().await?;
             // Something in the write-ahead log, so that there is something to recover.
-            let mut client = MqttClient::connect(cse.mqtt, &originator(0)).await?;
+            let mut client = MqttClient::connect(cse.mqtt, &originator(0), false).await?;
             client.run(&mut create_over_mqtt(0)?, 64, Until::Count(KILLED_AFTER)).await?;
             cse.serving.stop("KILL")?;
             let (cse, killed) = self.time_start().await?;
@@ -256,7 +256,7 @@ impl Bench<'_> {
         request: impl Fn(usize) -> Result<MqttRequest>,
     ) -> Result<MqttLoad> {
         let connections = outstanding.min(self.options.connections).min(ENTITIES);
-        let clients = mqtt_clients(address, connections).await?;
+        let clients = mqtt_clients(address, connections, self.options.kept_sessions).await?;
         let requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
         let lanes = clients.into_iter().zip(requests).collect();
         Ok(MqttLoad { lanes, outstanding, process: serving.id(), tally: Tally::default() })
@@ -327,10 +327,10 @@ impl HttpLoad {
     }
 }
 
-async fn mqtt_clients(address: SocketAddr, count: usize) -> Result<Vec<MqttClient>> {
+async fn mqtt_clients(address: SocketAddr, count: usize, kept: bool) -> Result<Vec<MqttClient>> {
     let mut clients = Vec::with_capacity(count);
     for entity in 0..count {
-        clients.push(MqttClient::connect(address, &originator(entity)).await?);
+        clients.push(MqttClient::connect(address, &originator(entity), kept).await?);
     }
     Ok(clients)
 }

@@ -128,3 +128,50 @@ pub async fn requests_are_carried_out_in_their_order(world: World) {
     let values: Vec<_> = instances.iter().map(|instance| instance["con"].as_str().expect("text").to_owned()).collect();
     assert_eq!(values, (0..COUNT).map(|value| value.to_string()).collect::<Vec<_>>());
 }
+
+/// What an originator reads shows what it has changed before, and nothing of what it changes later.
+pub async fn reads_keep_their_place_among_changes(world: World) {
+    const COUNT: usize = 50;
+    let mut sensor = world.ae("Csensor", "sensor").await;
+    sensor.create("cse-in/sensor", 3, json!({"m2m:cnt": {"rn": "log"}})).await.expect(2001);
+    let mut reads = Vec::new();
+    for value in 0..COUNT {
+        let content = json!({"m2m:cin": {"con": value.to_string()}});
+        sensor.send(json!({"op": 1, "to": "cse-in/sensor/log", "ty": 4, "pc": content})).await;
+        reads.push(sensor.send(json!({"op": 2, "to": "cse-in/sensor/log/la"})).await);
+    }
+    for (value, read) in reads.iter().enumerate() {
+        let latest = sensor.answer_to(read).await.expect(2000);
+        assert_eq!(latest.resource()["con"], value.to_string());
+    }
+}
+
+/// A request that has to ask somebody first holds up what its originator sends after it, and nobody else.
+pub async fn a_slow_request_holds_up_its_originator_only(world: World) {
+    let mut sensor = world.ae("Csensor", "sensor").await;
+    sensor.create("cse-in/sensor", 3, json!({"m2m:cnt": {"rn": "log"}})).await.expect(2001);
+    let mut listener = world.ae("Clistener", "listener").await;
+    let subscription = json!({"m2m:sub": {"rn": "s", "nu": ["/id-in/Clistener"], "enc": {"net": [3]}, "nct": 1}});
+    let slow = sensor.send(json!({"op": 1, "to": "cse-in/sensor/log", "ty": 23, "pc": subscription})).await;
+    let content = json!({"m2m:cin": {"con": "after"}});
+    let behind = sensor.send(json!({"op": 1, "to": "cse-in/sensor/log", "ty": 4, "pc": content})).await;
+    let question = listener.next_request().await;
+    assert_eq!(question.primitive["pc"]["m2m:sgn"]["vrq"], true, "{}", question.primitive);
+
+    let mut other = world.ae("Cother", "other").await;
+    for _ in 0..3 {
+        other.create("cse-in/other", 3, json!({"m2m:cnt": {}})).await.expect(2001);
+    }
+    assert_eq!(sensor.answers_waiting(), 0, "nothing is answered out of turn");
+
+    listener.respond(&question, 2000).await;
+    for identifier in [&slow, &behind] {
+        let answer = sensor.next_answer().await.primitive;
+        assert_eq!((&answer["rqi"], &answer["rsc"]), (&json!(identifier), &json!(2001)), "{answer}");
+    }
+    // The instance came after the subscription, so it is told of.
+    let notification = listener.next_request().await;
+    let told = &notification.primitive["pc"]["m2m:sgn"]["nev"]["rep"]["m2m:cin"]["con"];
+    assert_eq!(told, "after", "{}", notification.primitive);
+    listener.respond(&notification, 2000).await;
+}

@@ -245,3 +245,35 @@ pub async fn an_unknown_serialization_is_refused_in_json(world: World) {
         sensor.answer_to("u").await.expect(4000);
     }
 }
+
+/// What could make a reader fetch, grow or recurse is refused, and told in the form of the request.
+pub async fn hostile_payloads_are_refused_in_kind(world: World) {
+    let mut sensor = world.ae("Csensor", "sensor").await;
+    let members = "<op>2</op><fr>Csensor</fr><to>cse-in/sensor</to><rqi>h</rqi><rvi>3</rvi>";
+    let deep = format!("{}{}", "<a>".repeat(100), "</a>".repeat(100));
+    for payload in [
+        format!("<!DOCTYPE r SYSTEM \"http://127.0.0.1:9/r.dtd\"><m2m:rqp>{members}</m2m:rqp>"),
+        format!("<!DOCTYPE r [<!ENTITY e \"ee\">]><m2m:rqp>{members}<vsi>&e;</vsi></m2m:rqp>"),
+        format!("<m2m:rqp>{members}<vsi>&e;</vsi></m2m:rqp>"),
+        format!("<m2m:rqp>{members}<pc><m2m:cnt>{deep}</m2m:cnt></pc></m2m:rqp>"),
+        format!("<m2m:rqp>{members}"),
+        format!("<m2m:rqp>{members}</m2m:rqp><m2m:rqp/>"),
+        format!("<m2m:rqp>{members}<rqi>h</rqi></m2m:rqp>"),
+    ] {
+        sensor.publish("/oneM2M/req/Csensor/id-in/xml", payload.clone()).await;
+        let answer = sensor.next_answer().await;
+        assert_eq!(answer.topic, "/oneM2M/resp/Csensor/id-in/xml");
+        let refused = (text(&answer.primitive["rsc"]), text(&answer.primitive["rqi"]));
+        assert_eq!(refused, ("4000".into(), "h".into()), "{payload}: {}", answer.primitive);
+    }
+    let huge_array = b"\xa2\x63rqi\x61h\x62pc\x9b\xff\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    let deep = [&b"\xa2\x63rqi\x61h\x62pc"[..], &[0x81; 1000], b"\x01"].concat();
+    let twice = b"\xa2\x63rqi\x61h\x63rqi\x61h".to_vec();
+    for payload in [huge_array, deep, twice] {
+        sensor.publish("/oneM2M/req/Csensor/id-in/cbor", payload.clone()).await;
+        let answer = sensor.next_answer().await;
+        assert_eq!(answer.topic, "/oneM2M/resp/Csensor/id-in/cbor");
+        assert_eq!((&answer.primitive["rsc"], &answer.primitive["rqi"]), (&json!(4000), &json!("h")));
+    }
+    sensor.retrieve("cse-in/sensor").await.expect(2000);
+}

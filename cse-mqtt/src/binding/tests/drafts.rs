@@ -60,6 +60,30 @@ async fn the_topic_names_the_target_if_the_primitive_does_not() {
     assert_eq!(stats.early_draft_requests.get(), 2);
 }
 
+/// In XML the draft's names are understood, as far as the tables can say what is in them, and today's are written.
+#[tokio::test(start_paused = true)]
+async fn the_draft_may_be_written_in_xml() {
+    let mut bench = Bench::with(served(), FakePublisher::default(), None);
+    let xml = |identifier: &str, content: &str| {
+        format!(
+            "<m2m:rqp xmlns:m2m=\"http://www.onem2m.org/xml/protocols\"><op>1</op><to>a</to><fr>Cx</fr>\
+             <{identifier}>1</{identifier}><ty>4</ty><{content}><m2m:cin><con>21</con></m2m:cin></{content}></m2m:rqp>"
+        )
+    };
+    bench.send("/oneM2M/req/id-in/a", xml("ri", "cn")).await;
+    bench.send("/oneM2M/req/id-in/a", xml("rqi", "pc")).await;
+    let requests = Arc::clone(&bench.stub.requests);
+    let answers = bench.end().await;
+    assert_eq!(
+        answers,
+        ["answer /oneM2M/resp/Cx 2000 1 wrapped", "ack 1", "answer /oneM2M/resp/Cx 2000 1 wrapped", "ack 2"]
+    );
+    for request in requests.lock().iter() {
+        let instance = request.content.as_ref().and_then(|content| content.get("m2m:cin")?.as_map()?.text("con"));
+        assert_eq!(instance, Some("21"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_the_mode_the_draft_is_counted_and_not_answered() {
     let mut bench = Bench::new();

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use rumqttc::QoS;
 use tokio::time::Instant;
 
-use super::{Exact, InFlight, Kept, MESSAGE_OVERHEAD_BYTES, Message, Queued, Session, Stage, Wish, packet_id_of};
+use super::sending::packet_id_of;
+use super::{Exact, InFlight, Kept, MESSAGE_OVERHEAD_BYTES, Message, Queued, Session, Stage, Wish};
 use crate::broker::Core;
 use crate::broker::filter::TopicFilter;
 use crate::broker::persistence::{Journal, MessageRecord, StoredSession};

@@ -17,13 +17,22 @@ pub(super) const NORMAL: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
 const UNSUPPORTED_DATA: u16 = 1003;
 
-/// What a client must not send.
+/// Which side of a WebSocket this is: what a client sends is masked, what a server sends is not (RFC 6455 §5.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    /// The server's.
+    Accepting,
+    /// The client's.
+    Connecting,
+}
+
+/// What the other side must not send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Violation {
     #[error("text over WebSocket; MQTT is binary")]
     Text,
-    #[error("a WebSocket frame that is not masked")]
-    Unmasked,
+    #[error("a WebSocket frame that should be masked and is not, or the reverse")]
+    Mask,
     #[error("a WebSocket frame with reserved bits or an unknown opcode")]
     Reserved,
     #[error("a WebSocket control frame that is too long or fragmented")]
@@ -50,39 +59,49 @@ pub(super) enum Reply {
 
 impl Reply {
     /// Appends the frame.
-    pub(super) fn write(&self, output: &mut Vec<u8>) {
+    pub(super) fn write(&self, output: &mut Vec<u8>, mask: Option<[u8; 4]>) {
         match self {
-            Self::Pong(payload) => {
-                write_header(output, PONG, payload.len());
-                output.extend_from_slice(payload);
-            }
-            Self::Close(None) => write_header(output, CLOSE, 0),
-            Self::Close(Some(code)) => {
-                write_header(output, CLOSE, 2);
-                output.extend_from_slice(&code.to_be_bytes());
-            }
+            Self::Pong(payload) => write_frame(output, PONG, payload, mask),
+            Self::Close(None) => write_frame(output, CLOSE, &[], mask),
+            Self::Close(Some(code)) => write_frame(output, CLOSE, &code.to_be_bytes(), mask),
         }
     }
 }
 
-/// Appends the header of a binary frame with that many bytes, a message of its own.
+/// Appends the header of a binary frame with that many bytes, a message of its own, not masked.
 pub(super) fn write_binary_header(output: &mut Vec<u8>, length: usize) {
-    write_header(output, BINARY, length);
+    write_header(output, BINARY, length, None);
 }
 
-fn write_header(output: &mut Vec<u8>, opcode: u8, length: usize) {
+/// Appends a binary frame, a message of its own.
+pub(super) fn write_binary(output: &mut Vec<u8>, payload: &[u8], mask: Option<[u8; 4]>) {
+    write_frame(output, BINARY, payload, mask);
+}
+
+fn write_frame(output: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) {
+    write_header(output, opcode, payload.len(), mask);
+    let start = output.len();
+    output.extend_from_slice(payload);
+    if let Some(mut mask) = mask {
+        apply_mask(&mut output[start..], &mut mask);
+    }
+}
+
+fn write_header(output: &mut Vec<u8>, opcode: u8, length: usize, mask: Option<[u8; 4]>) {
+    let masked = if mask.is_some() { 0x80 } else { 0 };
     output.push(0x80 | opcode);
     if let Ok(short) = u8::try_from(length)
         && short < 126
     {
-        output.push(short);
+        output.push(masked | short);
     } else if let Ok(medium) = u16::try_from(length) {
-        output.push(126);
+        output.push(masked | 126);
         output.extend_from_slice(&medium.to_be_bytes());
     } else {
-        output.push(127);
+        output.push(masked | 127);
         output.extend_from_slice(&(length as u64).to_be_bytes());
     }
+    output.extend_from_slice(mask.as_ref().map_or(&[], <[u8; 4]>::as_slice));
 }
 
 /// A frame whose payload is being read.
@@ -94,9 +113,10 @@ struct Frame {
     mask: [u8; 4],
 }
 
-/// Takes what a client sends apart.
-#[derive(Debug, Default)]
+/// Takes what the other side sends apart.
+#[derive(Debug)]
 pub(super) struct Decoder {
+    side: Side,
     header: [u8; HEADER_BYTES_MAX],
     header_length: usize,
     frame: Option<Frame>,
@@ -109,6 +129,20 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// On that side of a WebSocket.
+    pub(super) fn new(side: Side) -> Self {
+        Self {
+            side,
+            header: [0; HEADER_BYTES_MAX],
+            header_length: 0,
+            frame: None,
+            in_message: false,
+            control: Vec::new(),
+            reply: None,
+            closed: false,
+        }
+    }
+
     /// Takes bytes as they came, and leaves the data among them at the front; how many they are.
     ///
     /// # Errors
@@ -147,7 +181,7 @@ impl Decoder {
             };
             let rest = bytes.len() - read;
             let here = usize::try_from(frame.left).unwrap_or(usize::MAX).min(rest);
-            unmask(&mut bytes[read..read + here], &mut frame.mask);
+            apply_mask(&mut bytes[read..read + here], &mut frame.mask);
             frame.left -= here as u64;
             let (opcode, ended) = (frame.opcode, frame.left == 0);
             if opcode < CLOSE {
@@ -174,7 +208,7 @@ impl Decoder {
         loop {
             let needed = match self.header_length {
                 0 | 1 => 2,
-                _ => header_length(self.header[1]),
+                _ => self.header_bytes(),
             };
             let missing = needed - self.header_length;
             let here = missing.min(bytes.len() - taken);
@@ -184,10 +218,11 @@ impl Decoder {
             if here < missing {
                 return Ok(taken);
             }
-            if needed == 2 {
+            if self.header_length == 2 {
                 // Said as early as it is known: what follows may never come.
                 self.check_start()?;
-            } else {
+            }
+            if self.header_length == self.header_bytes() {
                 self.frame = Some(self.begin_frame(needed)?);
                 self.header_length = 0;
                 return Ok(taken);
@@ -211,11 +246,24 @@ impl Decoder {
             CLOSE | PING | PONG => {}
             _ => return Err(Violation::Reserved),
         }
-        if self.header[1] & 0x80 == 0 { Err(Violation::Unmasked) } else { Ok(()) }
+        let masked = self.header[1] & 0x80 != 0;
+        if masked == (self.side == Side::Accepting) { Ok(()) } else { Err(Violation::Mask) }
+    }
+
+    /// Length of the header, by its second byte.
+    fn header_bytes(&self) -> usize {
+        let extended = match self.header[1] & 0x7F {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if self.side == Side::Accepting { 4 } else { 0 };
+        2 + extended + mask
     }
 
     fn begin_frame(&self, header_length: usize) -> Result<Frame, Violation> {
-        let between = &self.header[2..header_length - 4];
+        let mask_length = if self.side == Side::Accepting { 4 } else { 0 };
+        let (between, mask_bytes) = self.header[2..header_length].split_at(header_length - 2 - mask_length);
         let left = match self.header[1] & 0x7F {
             126 | 127 => between.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
             short => u64::from(short),
@@ -224,7 +272,7 @@ impl Decoder {
             return Err(Violation::Length);
         }
         let mut mask = [0; 4];
-        mask.copy_from_slice(&self.header[header_length - 4..header_length]);
+        mask[..mask_length].copy_from_slice(mask_bytes);
         Ok(Frame { opcode: self.header[0] & 0x0F, left, mask })
     }
 
@@ -244,18 +292,11 @@ impl Decoder {
     }
 }
 
-/// Length of a header, by its second byte.
-fn header_length(second: u8) -> usize {
-    let extended = match second & 0x7F {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
-    2 + extended + 4
-}
-
-/// Takes the mask off, and turns it to where the next bytes begin.
-fn unmask(bytes: &mut [u8], mask: &mut [u8; 4]) {
+/// Puts a mask on or takes it off, and turns it to where the next bytes begin.
+fn apply_mask(bytes: &mut [u8], mask: &mut [u8; 4]) {
+    if *mask == [0; 4] {
+        return;
+    }
     let [a, b, c, d] = *mask;
     // Twice: words of eight bytes are what the compiler makes fast.
     let wide = [a, b, c, d, a, b, c, d];

@@ -10,13 +10,11 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::header::{HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use url::Url;
 
-use super::WebSocketOptions;
 use super::stream::WebSocket;
+use super::{SUBPROTOCOL, WebSocketOptions};
 
 /// Longest request.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
-/// The subprotocol (MQTT 3.1.1 §6.0).
-const SUBPROTOCOL: &str = "mqtt";
 
 /// Why a connection does not become a WebSocket.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +58,7 @@ where
         Ok(answer) => {
             stream.write_all(&answer).await?;
             stream.flush().await?;
-            Ok(WebSocket::new(stream))
+            Ok(WebSocket::accepting(stream))
         }
         Err(refusal) => {
             if let Some(status) = refusal.status() {

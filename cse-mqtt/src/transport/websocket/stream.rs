@@ -4,19 +4,26 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frames::{Decoder, NORMAL, write_binary_header};
+use super::frames::{Decoder, NORMAL, Side, write_binary, write_binary_header};
 
-/// The accepting side of a WebSocket: reads what binary frames carry, and writes binary frames.
+/// Longest frame of a client, whose payload has to be masked in a buffer of its own.
+const MASKED_BYTES_MAX: usize = 16 * 1024;
+
+/// One side of a WebSocket: reads what binary frames carry, and writes binary frames.
 ///
-/// Each write begins a frame as long as the bytes it is given. If the stream below takes only some of them, the next
-/// write goes on with that frame: as with any stream of bytes, whoever writes brings the rest.
+/// Each write of a server begins a frame as long as the bytes it is given. If the stream below takes only some of
+/// them, the next write goes on with that frame: as with any stream of bytes, whoever writes brings the rest.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
     stream: S,
+    side: Side,
     decoder: Decoder,
-    /// A header or a control frame of which `head_written` bytes are written.
+    /// Came together with the answer to the handshake.
+    early: BytesMut,
+    /// A header, a control frame or a client's frame, of which `head_written` bytes are written.
     head: Vec<u8>,
     head_written: usize,
     /// Bytes announced in a header and not written yet. While there are any, `head` is that header.
@@ -26,11 +33,22 @@ pub(crate) struct WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// After the handshake.
-    pub(super) fn new(stream: S) -> Self {
+    /// The server's side, after the handshake.
+    pub(super) fn accepting(stream: S) -> Self {
+        Self::new(stream, Side::Accepting, BytesMut::new())
+    }
+
+    /// The client's side, after the handshake, with what came behind it.
+    pub(super) fn connecting(stream: S, early: BytesMut) -> Self {
+        Self::new(stream, Side::Connecting, early)
+    }
+
+    fn new(stream: S, side: Side, early: BytesMut) -> Self {
         Self {
             stream,
-            decoder: Decoder::default(),
+            side,
+            decoder: Decoder::new(side),
+            early,
             head: Vec::new(),
             head_written: 0,
             payload_left: 0,
@@ -38,7 +56,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Writes the control frames that are due; `Ready` if none is left that can be written now.
+    /// A new mask for each frame of a client, which nobody can guess (RFC 6455 §5.3).
+    fn mask(&self) -> io::Result<Option<[u8; 4]>> {
+        if self.side == Side::Accepting {
+            return Ok(None);
+        }
+        let mut mask = [0; 4];
+        rustls::crypto::ring::default_provider()
+            .secure_random
+            .fill(&mut mask)
+            .map_err(|_| io::Error::other("the system has no random numbers"))?;
+        Ok(Some(mask))
+    }
+
+    /// Writes what is in `head` and the control frames that are due; `Ready` if none is left that can be written now.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Not within a data frame.
         while self.payload_left == 0 {
@@ -46,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 let Some(reply) = self.decoder.take_reply() else {
                     break;
                 };
-                reply.write(&mut self.head);
+                let mask = self.mask()?;
+                reply.write(&mut self.head, mask);
                 self.unflushed = true;
             }
             while !self.head.is_empty() {
@@ -95,7 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            if this.early.is_empty() {
+                ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            } else {
+                let here = this.early.len().min(buf.remaining());
+                buf.put_slice(&this.early.split_to(here));
+            }
             let came = &mut buf.filled_mut()[before..];
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -122,10 +159,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if this.payload_left == 0 {
-            if this.decoder.is_closed() {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        if this.payload_left == 0 && this.decoder.is_closed() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if this.side == Side::Connecting {
+            let payload = &buf[..buf.len().min(MASKED_BYTES_MAX)];
+            let mask = this.mask()?;
+            write_binary(&mut this.head, payload, mask);
+            // The bytes are ours now; what cannot be written yet goes with the next write or flush.
+            if let Poll::Ready(outcome) = this.poll_control(cx) {
+                outcome?;
             }
+            return Poll::Ready(Ok(payload.len()));
+        }
+        if this.payload_left == 0 {
             write_binary_header(&mut this.head, buf.len());
             this.payload_left = buf.len();
         }

@@ -13,10 +13,17 @@ use crate::config::text::{Raw, Secret, Setting, Size, quoted};
 /// An external broker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ExternalBroker {
-    /// Its URL, `mqtt://host:1883`.
+    /// Its URL: `mqtt://host:1883`, `mqtts://host:8883`, `ws://host:80/mqtt` or `wss://host:443/mqtt`.
     pub(crate) url: Url,
     /// How to be its client.
     pub(crate) client: ExternalClient,
+}
+
+impl ExternalBroker {
+    /// The port, given or the one registered for the scheme.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(if self.url.scheme() == "mqtts" { 8883 } else { 1883 })
+    }
 }
 
 /// How to be a client of an external broker.
@@ -90,6 +97,9 @@ impl ExternalClient {
     }
 }
 
+/// Over TCP, TLS, WebSocket, and WebSocket over TLS.
+const SCHEMES: [&str; 4] = ["mqtt", "mqtts", "ws", "wss"];
+
 /// The URL of an external broker; empty for none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct BrokerUrl(pub(super) Option<Url>);
@@ -102,10 +112,15 @@ impl Setting for BrokerUrl {
         if text.trim().is_empty() {
             return Ok(Self(None));
         }
-        let url = Url::parse(text.trim()).ok().filter(|url| url.scheme() == "mqtt" && url.has_host());
+        let url = Url::parse(text.trim()).ok().filter(|url| SCHEMES.contains(&url.scheme()) && url.has_host());
+        let only_host = |url: &Url| url.scheme().starts_with("ws") || matches!(url.path(), "" | "/");
         // Messages show what was given, and a URL may carry a password: so this one shows nothing of it.
-        let Some(url) = url.filter(|url| matches!(url.path(), "" | "/") && url.query().is_none()) else {
-            return Err("no URL of a broker; write it like \"mqtt://broker.example:1883\"".into());
+        let Some(url) = url.filter(|url| only_host(url) && url.query().is_none() && url.fragment().is_none()) else {
+            return Err(
+                "no URL of a broker; write it like \"mqtt://broker.example:1883\", with mqtts for TLS, or ws or \
+                        wss for WebSocket, which may have a path"
+                    .into(),
+            );
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err("credentials do not belong into the URL; use mqtt.username and mqtt.password-file".into());

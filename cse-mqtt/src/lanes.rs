@@ -1,0 +1,168 @@
+//! The order among the requests of one originator, and independence of all others.
+//!
+//! The requests of an originator take effect in the order in which they came: what it reads shows what it changed
+//! before, and nothing that it changes later. So each originator has a lane. Requests that keep their order by themselves
+//! go together; any other waits until those before it are done, and those behind it wait for it. Lanes do not
+//! wait for one another.
+
+use std::collections::VecDeque;
+
+use cse_core::primitive::{Operation, Request};
+use cse_core::schema::Ty;
+use cse_core::value::Text;
+use rustc_hash::FxHashMap;
+
+/// How a request gets along with those next to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Class {
+    /// Reads: reads next to it see the same.
+    Read,
+    /// Adds an instance: never asks the network first, and the CSE keeps the order in which it is given them.
+    Append,
+    /// Everything else. It may have to ask somebody first (a verification, a blocking update, members of a group), which
+    /// takes its time.
+    Alone,
+}
+
+impl Class {
+    /// The class of a request; `None` for one that is to be carried out at a time of its own (`oet`).
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        if request.operation_execution_time.is_some() {
+            return None;
+        }
+        let fans_out = request.to.ends_with("/fopt") || request.to.contains("/fopt/");
+        let adds = matches!(request.resource_type, Some(Ty::CONTENT_INSTANCE | Ty::TIME_SERIES_INSTANCE));
+        Some(match request.operation {
+            Operation::Retrieve => Self::Read,
+            Operation::Create if adds && !fans_out => Self::Append,
+            _ => Self::Alone,
+        })
+    }
+}
+
+struct Lane<T> {
+    /// Class of those that run.
+    class: Class,
+    running: usize,
+    waiting: VecDeque<(Class, T)>,
+}
+
+/// See the module. `T` is what waits.
+pub(crate) struct Lanes<T> {
+    lanes: FxHashMap<Text, Lane<T>>,
+    waiting: usize,
+}
+
+impl<T> Lanes<T> {
+    pub(crate) fn new() -> Self {
+        Self { lanes: FxHashMap::default(), waiting: 0 }
+    }
+
+    /// How many wait in all lanes.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Gives the item back if it may run now; else it waits. Each that runs is followed by [`Lanes::leave`].
+    pub(crate) fn enter(&mut self, originator: &Text, class: Class, item: T) -> Option<T> {
+        let Some(lane) = self.lanes.get_mut(originator) else {
+            self.lanes.insert(originator.clone(), Lane { class, running: 1, waiting: VecDeque::new() });
+            return Some(item);
+        };
+        if lane.waiting.is_empty() && lane.class == class && class != Class::Alone {
+            lane.running += 1;
+            return Some(item);
+        }
+        lane.waiting.push_back((class, item));
+        self.waiting += 1;
+        None
+    }
+
+    /// One of that originator is done; gives those that may run now, in order.
+    pub(crate) fn leave(&mut self, originator: &Text, released: &mut VecDeque<T>) {
+        let Some(lane) = self.lanes.get_mut(originator) else { return };
+        lane.running = lane.running.saturating_sub(1);
+        if lane.running > 0 {
+            return;
+        }
+        while let Some((class, _)) = lane.waiting.front() {
+            if lane.running > 0 && (*class != lane.class || *class == Class::Alone) {
+                return;
+            }
+            lane.class = *class;
+            lane.running += 1;
+            self.waiting -= 1;
+            released.extend(lane.waiting.pop_front().map(|(_, item)| item));
+        }
+        if lane.running == 0 {
+            self.lanes.remove(originator);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(operation: Operation, to: &str, ty: Option<Ty>) -> Option<Class> {
+        let mut request = Request::new(operation, to, "Cx", "1");
+        request.resource_type = ty;
+        Class::of(&request)
+    }
+
+    #[test]
+    fn what_may_have_to_ask_somebody_runs_alone() {
+        for (operation, to, ty, expected) in [
+            (Operation::Retrieve, "cse-in/a", None, Class::Read),
+            (Operation::Create, "cse-in/a", Some(Ty::CONTENT_INSTANCE), Class::Append),
+            (Operation::Create, "cse-in/a", Some(Ty::SUBSCRIPTION), Class::Alone),
+            (Operation::Create, "cse-in/g/fopt", Some(Ty::CONTENT_INSTANCE), Class::Alone),
+            (Operation::Create, "cse-in/g/fopt/log", Some(Ty::CONTENT_INSTANCE), Class::Alone),
+            (Operation::Update, "cse-in/a", None, Class::Alone),
+            (Operation::Delete, "cse-in/a", None, Class::Alone),
+            (Operation::Notify, "cse-in/a", None, Class::Alone),
+        ] {
+            assert_eq!(class(operation, to, ty), Some(expected), "{operation} {to}");
+        }
+    }
+
+    /// Plays requests named by a letter of their class and a digit; what runs at once, and what with each end.
+    fn play(arriving: &[&'static str], ends: usize) -> Vec<String> {
+        let (mut lanes, mut seen) = (Lanes::new(), Vec::new());
+        let originator = Text::new("Cx");
+        let mut now = Vec::new();
+        for name in arriving {
+            let class = match name.as_bytes()[0] {
+                b'r' => Class::Read,
+                b'a' => Class::Append,
+                _ => Class::Alone,
+            };
+            now.extend(lanes.enter(&originator, class, *name));
+        }
+        seen.push(now.join(" "));
+        for _ in 0..ends {
+            let mut released = VecDeque::new();
+            lanes.leave(&originator, &mut released);
+            seen.push(released.into_iter().collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!((lanes.waiting(), lanes.lanes.len()), (0, 0), "all have run");
+        seen
+    }
+
+    #[test]
+    fn nobody_overtakes() {
+        assert_eq!(play(&["a1", "a2", "r1"], 3), ["a1 a2", "", "r1", ""]);
+        assert_eq!(play(&["r1", "r2", "a1", "r3"], 4), ["r1 r2", "", "a1", "r3", ""]);
+        assert_eq!(play(&["x1", "x2", "a1", "a2", "r1"], 5), ["x1", "x2", "a1 a2", "", "r1", ""]);
+        assert_eq!(play(&["a1", "x1", "a2", "a3"], 4), ["a1", "x1", "a2 a3", "", ""]);
+    }
+
+    #[test]
+    fn originators_do_not_wait_for_one_another() {
+        let mut lanes = Lanes::new();
+        assert_eq!(lanes.enter(&Text::new("Cx"), Class::Alone, 1), Some(1));
+        assert_eq!(lanes.enter(&Text::new("Cx"), Class::Read, 2), None);
+        assert_eq!(lanes.enter(&Text::new("Cy"), Class::Read, 3), Some(3));
+        assert_eq!(lanes.waiting(), 1);
+    }
+}

@@ -34,7 +34,7 @@ impl Server {
         let log = lines_of(child.stderr.take().expect("piped"));
         let mut banner = String::new();
         // The banner comes in one piece; its last line is the one to try MQTT with.
-        while !banner.contains("mosquitto_rr") {
+        while !banner.contains("mosquitto_") {
             match lines.recv_timeout(DEADLINE) {
                 Ok(line) => banner += &(line + "\n"),
                 Err(_) => panic!("no banner: {banner}\n{}", log.try_iter().collect::<Vec<_>>().join("\n")),

@@ -110,8 +110,8 @@ impl Cse {
         let mut command = Command::new(binary);
         command.env_clear().arg("--data-dir").arg(data);
         command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--log", "warn"]);
-        // The banner comes in one piece, and the last line is the one to try MQTT with.
-        let serving = Serving::start(&mut command, "mosquitto_sub")?;
+        // The banner comes in one piece, and its last line is the one to try MQTT with.
+        let serving = Serving::start(&mut command, "mosquitto_rr")?;
         let (http, mqtt) = (serving.address("HTTP     http://")?, serving.address("mqtt://")?);
         Ok(Self { serving, http, mqtt })
     }

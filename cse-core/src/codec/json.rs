@@ -4,8 +4,12 @@ use super::DEPTH_MAX;
 use crate::error::Error;
 use crate::value::{Map, Value};
 
+/// What some writers put before UTF-8; it may be ignored (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads one object.
 pub(super) fn decode(bytes: &[u8]) -> Result<Map, Error> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     match serde_json::from_slice::<Value>(bytes) {
         Ok(Value::Map(map)) => {
             if map.iter().any(|(_, value)| value.depth() >= DEPTH_MAX) {
@@ -38,6 +42,13 @@ mod tests {
         assert!(matches!(decode(deep.as_bytes()), Err(Error::NotAPrimitive(_))));
         let fine = format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20));
         assert!(decode(fine.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let expected = Map::single("a", 1_i64);
+        assert_eq!(decode(b"\xef\xbb\xbf{\"a\":1}").ok(), Some(expected));
+        assert!(decode(b"\xef\xbb\xbf\xef\xbb\xbf{}").is_err());
     }
 
     #[test]

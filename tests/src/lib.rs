@@ -20,6 +20,7 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
+pub mod secured;
 pub mod server;
 pub mod wait;
 pub mod way;

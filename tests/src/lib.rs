@@ -20,4 +20,5 @@ pub mod receiver;
 pub mod scenarios;
 pub mod secured;
 pub mod server;
+pub mod typed;
 pub mod wait;

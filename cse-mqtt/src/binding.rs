@@ -25,10 +25,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
 use crate::form::{Form, appearance};
-use crate::hop;
+use crate::hop::{self, Hop};
 use crate::lanes::{Class, Lanes};
 use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
-use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription};
+use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::salvage;
@@ -285,9 +285,14 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Reads a request and gives it to the CSE.
     fn start(&mut self, inbound: Inbound) {
-        let read = match self.addressed(&inbound.topic) {
-            Addressed::Request(topic) => self.read(&topic, &inbound.payload),
-            Addressed::Draft(DraftMessage::Request(topic)) => self.read_draft(&topic, &inbound.payload),
+        let vouched = inbound.vouched;
+        let (read, claimed) = match self.addressed(&inbound.topic) {
+            Addressed::Request(topic) => {
+                (self.read(&topic, vouched, &inbound.payload), hop::claimed_credential(&topic))
+            }
+            Addressed::Draft(DraftMessage::Request(topic)) => {
+                (self.read_draft(&topic, vouched, &inbound.payload), None)
+            }
             _ => return,
         };
         let Accepted { mut request, reply, registrant } = match read {
@@ -305,7 +310,8 @@ impl<D: Dispatch> Receiver<D> {
         if redelivery == Redelivery::Possible {
             self.common.stats.possible_redeliveries.increment();
         }
-        request.context = Context { binding: Binding::Mqtt, peer: inbound.peer, redelivery, registrant };
+        let peer = hop::with_credential(claimed, inbound.peer);
+        request.context = Context { binding: Binding::Mqtt, peer, redelivery, registrant };
         let class = Class::of(&request);
         let originator = self.originator(&reply, &request);
         let running = Running {
@@ -387,7 +393,7 @@ impl<D: Dispatch> Receiver<D> {
     }
 
     /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
+    fn read(&self, topic: &Topic<'_>, vouched: Option<Vouched>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
         let Common { identity, topics, drafts, stats, .. } = &self.common;
         let (decoded, written_as) = match topic.format {
             Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
@@ -406,8 +412,8 @@ impl<D: Dispatch> Receiver<D> {
         });
         let failure = match decoded {
             Ok(Ok(mut request)) => {
-                let level = topics.relative_level(topic.originator);
-                if let Err(error) = hop::check(identity, topic.kind, level, &mut request) {
+                let hop = Hop { kind: topic.kind, level: topics.relative_level(topic.originator), vouched };
+                if let Err(error) = hop::check(identity, hop, &mut request) {
                     return Err(Some((self.refuse(topic.originator, request, &error), reply(form))));
                 }
                 request.from.as_deref().inspect(|from| drafts.heard_otherwise(from));
@@ -431,7 +437,12 @@ impl<D: Dispatch> Receiver<D> {
 
     /// As [`Receiver::read`], of a message in the form of the early draft. Only the originator in the primitive tells
     /// where the answer goes, so without one there is none, and nothing is carried out.
-    fn read_draft(&self, topic: &DraftTopic<'_>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
+    fn read_draft(
+        &self,
+        topic: &DraftTopic<'_>,
+        vouched: Option<Vouched>,
+        payload: &[u8],
+    ) -> Result<Accepted, Option<Refusal>> {
         let Common { identity, drafts, stats, .. } = &self.common;
         let mut form = Form::bare(appearance(payload));
         let primitive = form.serialization.decode_primitive(payload).map_err(|error| {
@@ -463,7 +474,8 @@ impl<D: Dispatch> Receiver<D> {
             }
         };
         let level = level_of(&from).unwrap_or_default();
-        if let Err(error) = hop::check(identity, TopicKind::Request, &level, &mut request) {
+        let hop = Hop { kind: TopicKind::Request, level: &level, vouched };
+        if let Err(error) = hop::check(identity, hop, &mut request) {
             return Err(Some((self.refuse(&from, request, &error), reply)));
         }
         drafts.heard(&from, topic, names);

@@ -65,6 +65,7 @@ mod persistence;
 mod policy;
 mod registry;
 mod replies;
+mod review;
 mod router;
 mod serve;
 mod session;

@@ -18,6 +18,7 @@ use crate::broker::{
     self, AckToken, Broker, DeliveryHandle, DeliveryStatus, InvalidFilter, LinkReceiver, PublishError,
 };
 use crate::link::{Acknowledgement, Inbound, Link, MORE_FILTERS_MAX, Progress, Publisher, Receipt, Refused};
+use crate::security::Security;
 use crate::stats::MqttStats;
 
 /// Messages taken from the broker at a time.
@@ -29,8 +30,8 @@ pub(crate) fn link(broker: &Broker, common: &Common) -> Result<(EmbeddedPublishe
     let filters: Vec<&str> = subscriptions.iter().map(|subscription| subscription.filter.as_str()).collect();
     let (link, receiver) = broker.link(common.identity.base_id(), &filters)?;
     let publisher = EmbeddedPublisher { link, more: Mutex::default(), stats: Arc::clone(&common.stats) };
-    let proven = common.options.broker_proves_identities;
-    Ok((publisher, EmbeddedLink { receiver, batch: Vec::with_capacity(BATCH), ready: VecDeque::new(), proven }))
+    let security = common.options.security.clone();
+    Ok((publisher, EmbeddedLink { receiver, batch: Vec::with_capacity(BATCH), ready: VecDeque::new(), security }))
 }
 
 /// The sending half.
@@ -140,7 +141,7 @@ pub(crate) struct EmbeddedLink {
     receiver: LinkReceiver,
     batch: Vec<broker::Inbound>,
     ready: VecDeque<broker::Inbound>,
-    proven: bool,
+    security: Option<Arc<Security>>,
 }
 
 impl Link for EmbeddedLink {
@@ -150,12 +151,15 @@ impl Link for EmbeddedLink {
             self.ready.extend(self.batch.drain(..));
         }
         let broker::Inbound { topic, payload, dup, publisher, ack, .. } = self.ready.pop_front()?;
+        let sender = self.security.as_ref().map(|security| security.sender(&publisher, &topic)).unwrap_or_default();
         let peer = Peer {
             address: publisher.peer.map(|address| address.ip()),
-            authenticated: self.proven && !publisher.identity.name().is_empty(),
-            ..Peer::default()
+            authenticated: sender.proven,
+            credential: sender.credential,
+            identifier: sender.identifier,
         };
-        Some(Inbound { topic, payload, duplicate: dup, peer, acknowledgement: Some(Box::new(ack)) })
+        let acknowledgement: Option<Box<dyn Acknowledgement>> = Some(Box::new(ack));
+        Some(Inbound { topic, payload, duplicate: dup, peer, vouched: sender.vouched, acknowledgement })
     }
 
     async fn close(self) {

@@ -5,18 +5,36 @@
 //! entities registered here never come in through a peer.
 
 use cse_core::error::Error;
-use cse_core::id::CseIdentity;
+use cse_core::id::{CseIdentity, Peer};
 use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
+use cse_core::value::Text;
 
-use crate::topic::{TopicKind, entity_of};
+use crate::link::Vouched;
+use crate::topic::{Topic, TopicKind, entity_of};
+
+/// What a topic says of the sender of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop<'a> {
+    pub(crate) kind: TopicKind,
+    /// Its identifier as a topic level, or its Credential-ID.
+    pub(crate) level: &'a str,
+    /// What the broker says of that; `None` if it does not say.
+    pub(crate) vouched: Option<Vouched>,
+}
 
 /// Checks `fr` against the topic and brings a registration without originator into one form (`fr` absent).
 ///
 /// # Errors
 /// [`Error::OriginatorMismatch`] if the hop may not speak for the originator, [`Error::MissingParameter`] without
 /// originator.
-pub(crate) fn check(identity: &CseIdentity, kind: TopicKind, level: &str, request: &mut Request) -> Result<(), Error> {
+pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request) -> Result<(), Error> {
+    let Hop { kind, level, vouched } = hop;
+    if vouched == Some(Vouched::Not) {
+        // It was when the broker took the message; the registration has ended since.
+        let text = format!("topic originator '{level}' is not, or no longer, registered under the sender's credential");
+        return Err(Error::OriginatorMismatch(text));
+    }
     let registers_ae = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
     if kind == TopicKind::RegistrationRequest {
         let registers_cse = request.operation == Operation::Create && request.resource_type == Some(Ty::REMOTE_CSE);
@@ -32,30 +50,52 @@ pub(crate) fn check(identity: &CseIdentity, kind: TopicKind, level: &str, reques
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, level, from) {
+    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, from) {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
 }
 
-fn may_speak_for(identity: &CseIdentity, level: &str, from: &str) -> bool {
+/// The Credential-ID that a topic names.
+pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
+    let claims = topic.kind == TopicKind::RegistrationRequest && !topic.originator.is_empty();
+    claims.then(|| topic.originator.into())
+}
+
+/// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
+/// verified it, but what is bound to it by configuration is bound to it all the same.
+pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
+    peer.credential = peer.credential.or(claimed);
+    peer
+}
+
+fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
     let originator = identity.canonical_originator(from);
-    if originator == entity_of(identity, level) {
-        return true;
+    let is_of_level = originator == entity_of(identity, hop.level);
+    let is_elsewhere = originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id;
+    match hop.vouched {
+        // An AE-ID stem and a CSE-ID may be the same word.
+        Some(Vouched::Ae) => is_of_level,
+        Some(Vouched::Cse) => is_elsewhere,
+        Some(Vouched::Not) => false,
+        None => is_of_level || may_be_cse_of(identity, hop.level, originator.as_str(), is_elsewhere),
     }
+}
+
+/// Whether a level may be that of a CSE that speaks for the originator.
+fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
     // As a CSE: its SP-relative or, between service providers, absolute identifier.
     let cse = format!("/{}", level.replace(':', "/"));
     let is_cse = cse.trim_start_matches('/').split('/').count() == if cse.starts_with("//") { 2 } else { 1 };
     if !is_cse || level.is_empty() || level == identity.base_id() {
         return false;
     }
-    if originator.as_str() == cse || originator.as_str().strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
+    if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
     // In transit: anybody of elsewhere. A level that looks like an AE-ID stem does not get this right, and a
     // canonical originator without slash is, or may be, an AE registered here.
-    let looks_like_ae = level.starts_with(['C', 'S']);
-    !looks_like_ae && originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id
+    !level.starts_with(['C', 'S']) && is_elsewhere
 }
 
 #[cfg(test)]
@@ -105,7 +145,8 @@ mod tests {
             ("", "Cx", false),
             ("", "/id-mn/Cx", false),
         ] {
-            assert_eq!(may_speak_for(&identity(), level, from), allowed, "{level} for {from}");
+            let hop = Hop { kind: TopicKind::Request, level, vouched: None };
+            assert_eq!(may_speak_for(&identity(), hop, from), allowed, "{level} for {from}");
         }
     }
 
@@ -114,7 +155,8 @@ mod tests {
         let mut request = Request::new(operation, "cse-in", "", "1");
         request.from = from.map(Into::into);
         request.resource_type = ty;
-        check(&identity(), kind, level, &mut request).map(|()| request).map_err(|error| error.rsc())
+        let hop = Hop { kind, level, vouched: None };
+        check(&identity(), hop, &mut request).map(|()| request).map_err(|error| error.rsc())
     }
 
     #[test]
@@ -139,5 +181,73 @@ mod tests {
         let refusal = checked(kind, "1-abc", Some("Cx"), Some(Ty::CONTAINER)).expect_err("refused");
         assert_eq!(refusal, Rsc::OriginatorHasNoPrivilege);
         assert!(checked(kind, "1-abc", Some("Cx"), None).is_err());
+    }
+
+    #[test]
+    fn what_the_broker_says_of_the_sender_counts_first() {
+        use TopicKind::{RegistrationRequest, Request as Ask};
+        use Vouched::{Ae, Cse, Not};
+        for (vouched, kind, level, from, ty, allowed) in [
+            // An AE speaks for itself, in any spelling, and for nobody else.
+            (Ae, Ask, "Cx", "Cx", None, true),
+            (Ae, Ask, "Cx", "/id-in/Cx", None, true),
+            (Ae, Ask, "id-in:Cx", "Cx", None, true),
+            (Ae, Ask, "Sx", "/Sx", None, true),
+            (Ae, Ask, "Cx", "Cy", None, false),
+            (Ae, Ask, "Cx", "/Cx", None, false),
+            (Ae, Ask, "Cx", "/Cx/Cy", None, false),
+            (Ae, Ask, "Cx", "/id-mn/Cx", None, false),
+            (Ae, Ask, "Cx", "/id-mn", None, false),
+            (Ae, Ask, "Cx", "/id-in", None, false),
+            (Ae, Ask, "Cx", "//other.example/id-in/Cx", None, false),
+            (Ae, Ask, "Cx", "CAdmin", None, false),
+            // A CSE for itself, for those behind it and in transit, and never for those of this CSE.
+            (Cse, Ask, "id-mn", "/id-mn", None, true),
+            (Cse, Ask, "id-mn", "/id-mn/Cx", None, true),
+            (Cse, Ask, "id-mn", "/id-other/Cx", None, true),
+            (Cse, Ask, "id-mn", "//other.example/id-in/Cx", None, true),
+            (Cse, Ask, "Cloud", "/Cloud", None, true),
+            (Cse, Ask, "Cloud", "/id-mn/Cx", None, true),
+            (Cse, Ask, "Cloud", "Cloud", None, false),
+            (Cse, Ask, "Server", "Server", None, false),
+            (Cse, Ask, "id-mn", "Cx", None, false),
+            (Cse, Ask, "id-mn", "Sx", None, false),
+            (Cse, Ask, "id-mn", "/id-in/Cx", None, false),
+            (Cse, Ask, "id-mn", "//cse.example/id-in/Cx", None, false),
+            (Cse, Ask, "id-mn", "/id-in", None, false),
+            (Cse, Ask, "id-mn", "CAdmin", None, false),
+            // Nobody on the topic of another, as when its registration has ended since it was let through.
+            (Not, Ask, "Cx", "Cx", None, false),
+            (Not, Ask, "Cx", "C", Some(Ty::AE), false),
+            (Not, RegistrationRequest, "Cx", "Cx", Some(Ty::AE), false),
+            // Whom a credential may register is decided with the registration.
+            (Ae, RegistrationRequest, "lamp-7", "Cy", Some(Ty::AE), true),
+            (Cse, RegistrationRequest, "32-:id-mn", "/id-mn", Some(Ty::REMOTE_CSE), true),
+            (Ae, RegistrationRequest, "lamp-7", "Cy", Some(Ty::CONTAINER), false),
+            (Ae, RegistrationRequest, "lamp-7", "Cy", None, false),
+        ] {
+            let operation = if ty.is_some() { Operation::Create } else { Operation::Retrieve };
+            let mut request = Request::new(operation, "cse-in", from, "1");
+            request.resource_type = ty;
+            let checked = check(&identity(), Hop { kind, level, vouched: Some(vouched) }, &mut request);
+            assert_eq!(checked.is_ok(), allowed, "{vouched:?} {kind:?} {level} for {from} {ty:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_in_the_topic_is_a_claim() {
+        let topics = crate::topic::Topics::new(&identity(), "");
+        let claimed = |topic: &str| claimed_credential(&topics.parse(topic).expect("a topic"));
+        let known = Peer { authenticated: true, credential: Some("lamp-7".into()), ..Peer::default() };
+        for (topic, peer, expected) in [
+            ("/oneM2M/reg_req/1-abc/id-in/json", Peer::default(), Some("1-abc")),
+            ("/oneM2M/reg_req/1-abc/id-in/json", known, Some("lamp-7")),
+            ("/oneM2M/reg_req//id-in/json", Peer::default(), None),
+            ("/oneM2M/req/1-abc/id-in/json", Peer::default(), None),
+        ] {
+            let proven = peer.authenticated;
+            let peer = with_credential(claimed(topic), peer);
+            assert_eq!((peer.credential.as_deref(), peer.authenticated), (expected, proven), "{topic}");
+        }
     }
 }

@@ -19,6 +19,7 @@ mod outbound;
 mod pool;
 mod redelivery;
 mod salvage;
+pub mod security;
 mod service;
 mod stats;
 pub mod topic;

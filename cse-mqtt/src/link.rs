@@ -17,8 +17,22 @@ pub(crate) struct Inbound {
     pub(crate) duplicate: bool,
     /// Who published it, as far as the link knows.
     pub(crate) peer: Peer,
+    /// What the broker says of the sender as the topic has it; `None` where it does not judge that, and the topic is
+    /// taken at its word.
+    pub(crate) vouched: Option<Vouched>,
     /// To be used when the message has done its work; dropped unused, the message comes again some day.
     pub(crate) acknowledgement: Option<Box<dyn Acknowledgement>>,
+}
+
+/// What a broker that knows its clients says of the sender of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Vouched {
+    /// The topic is its own, and it is an AE, or is about to become one.
+    Ae,
+    /// The topic is its own, and it is a CSE.
+    Cse,
+    /// The topic is not its own.
+    Not,
 }
 
 /// Tells the broker that a message has done its work.

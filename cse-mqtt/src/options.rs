@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cse_core::value::Text;
 
+use crate::security::Security;
 use crate::transport::ClientTls;
 
 /// Options of the binding, the same for both kinds of broker.
@@ -29,8 +30,8 @@ pub struct BindingOptions {
     /// Answers whose receipt is followed, to tell redeliveries (embedded broker). Default 100,000; beyond it the
     /// oldest is forgotten, and a repetition of its request counts as a new one.
     pub followed_answers_max: usize,
-    /// Whether the policy of the embedded broker has proven who a client is when it gives it a name. Default: no.
-    pub broker_proves_identities: bool,
+    /// The policy of the embedded broker, which knows who its clients are. Default: none, and nothing is known.
+    pub security: Option<Arc<Security>>,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
     /// Default `None`: never.
     ///
@@ -72,7 +73,7 @@ impl Default for BindingOptions {
             waiting_bytes_max: 32 * 1024 * 1024,
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,
-            broker_proves_identities: false,
+            security: None,
             acknowledge_after: None,
             pending_requests_max: 10_000,
             other_brokers_max: 64,

@@ -21,7 +21,7 @@ pub enum TopicKind {
 }
 
 impl TopicKind {
-    fn parse(level: &str) -> Option<Self> {
+    pub(crate) fn parse(level: &str) -> Option<Self> {
         Some(match level {
             "req" => Self::Request,
             "resp" => Self::Response,

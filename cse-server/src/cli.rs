@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::certs::{self, DevCertificates};
 use crate::config::{Config, Given, Override, Source};
+use crate::passwd::{self, Passwd};
 
 /// An option that has a flag and a variable.
 struct Flag {
@@ -106,6 +107,20 @@ const FLAGS: &[Flag] = &[
         help: "Whether clients show certificates",
     },
     Flag {
+        name: "mqtt-policy",
+        env: "CSE_MQTT_POLICY",
+        key: "mqtt.policy",
+        value: "auto|open|strict",
+        help: "Whether its clients are restricted to the topics of their identity",
+    },
+    Flag {
+        name: "mqtt-users",
+        env: "CSE_MQTT_USERS",
+        key: "mqtt.users-file",
+        value: "FILE",
+        help: "Users of the embedded MQTT broker, with hashes of their passwords",
+    },
+    Flag {
         name: "mqtt-broker",
         env: "CSE_MQTT_BROKER",
         key: "mqtt.broker",
@@ -131,7 +146,7 @@ const FLAGS: &[Flag] = &[
         env: "CSE_INSECURE",
         key: "server.insecure",
         value: "",
-        help: "Serve addresses that others can reach, although nobody is authenticated",
+        help: "Serve addresses that others can reach, although nobody is authenticated or nothing encrypted there",
     },
 ];
 
@@ -146,6 +161,8 @@ pub(crate) enum Task {
     LeaveMqtt,
     /// Make certificates to try TLS with; needs no configuration.
     MakeCertificates(DevCertificates),
+    /// Make a line for the list of users; needs no configuration.
+    Passwd(Passwd),
 }
 
 /// What was asked for.
@@ -177,6 +194,7 @@ pub(crate) fn parse(
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
         Some((MQTT, inner)) => (Task::LeaveMqtt, inner.subcommand_matches(MQTT_LEAVE).unwrap_or(inner)),
         Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
+        Some(("passwd", inner)) => (Task::Passwd(Passwd::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
     };
     // Container tools pass variables that were left empty; nobody means the empty text by that.
@@ -245,6 +263,7 @@ fn command() -> Command {
                 )),
         )
         .subcommand(certs::command())
+        .subcommand(passwd::command())
         .disable_help_subcommand(true)
 }
 

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use ::cse_core::id::{CseIdentity, InvalidId};
 use ::cse_core::settings::Settings;
 use ::cse_core::value::Text;
+use cse_mqtt::security::{Mode, Users};
 
 pub(crate) use broker::BrokerConfig;
 pub(crate) use cse::CseConfig;
@@ -44,6 +45,16 @@ pub(crate) use store::{Durability, StoreConfig};
 
 use layers::Layers;
 use text::{Listen, Raw};
+
+/// An address that is not safe where it listens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Exposure {
+    pub(crate) section: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) address: SocketAddr,
+    /// As the end of a sentence.
+    pub(crate) why: &'static str,
+}
 
 /// Everything the operator can decide.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +133,7 @@ impl Config {
             monitoring: MonitoringConfig::read(layers.section("monitoring")),
         };
         config.check_addresses(&mut layers);
+        config.check_users(&mut layers);
         mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
@@ -143,23 +155,36 @@ impl Config {
         http.into_iter().chain(mqtt).chain(monitoring).collect()
     }
 
-    /// Whether others than this machine can reach an address that is listened on.
-    pub(crate) fn is_exposed(&self) -> bool {
-        self.addresses().iter().any(|(_, _, address)| !address.ip().is_loopback())
+    /// Addresses that others can reach and that are not safe there.
+    pub(crate) fn exposures(&self) -> Vec<Exposure> {
+        let addresses = self.addresses().into_iter().filter(|(_, _, address)| !address.ip().is_loopback());
+        addresses
+            .filter_map(|(section, key, address)| {
+                Some(Exposure { section, key, address, why: self.why_unsafe(section, key)? })
+            })
+            .collect()
+    }
+
+    fn why_unsafe(&self, section: &str, key: &str) -> Option<&'static str> {
+        let security = &self.mqtt.security;
+        if section != "mqtt" || security.mode == Mode::Open || security.anonymous {
+            return Some("and nobody is authenticated");
+        }
+        (!key.contains("tls")).then_some("and passwords and data are not encrypted")
     }
 
     fn check_addresses(&self, layers: &mut Layers) {
+        if !self.server.insecure {
+            for Exposure { section, key, address, why } in self.exposures() {
+                let text = format!(
+                    "{address} can be reached by others, {why}; listen on a loopback address, or accept that with \
+                     --insecure"
+                );
+                layers.section(section).problem(key, text);
+            }
+        }
         let addresses = self.addresses();
         for (index, (name, key, address)) in addresses.iter().enumerate() {
-            if !address.ip().is_loopback() && !self.server.insecure {
-                layers.section(name).problem(
-                    key,
-                    format!(
-                        "{address} can be reached by others, and nobody is authenticated; listen on a loopback \
-                         address, or accept that with --insecure"
-                    ),
-                );
-            }
             let same = addresses[..index].iter().find(|(_, _, other)| other == address && other.port() != 0);
             if let Some((other, other_key, _)) = same {
                 layers.section(name).problem(key, format!("{address} is the address of {other}.{other_key}, too"));
@@ -167,6 +192,15 @@ impl Config {
         }
         if self.http.listen == Listen::Off && self.mqtt.via == MqttVia::Off {
             layers.section("http").problem("listen", "is off, and so is MQTT: nobody could reach the CSE");
+        }
+    }
+
+    /// Reads the list of users, so that a wrong line is a problem of the configuration.
+    fn check_users(&self, layers: &mut Layers) {
+        if let (Some(path), Ok(identity)) = (&self.mqtt.security.users_file, self.cse.identity())
+            && let Err(problem) = Users::load(path, &identity)
+        {
+            layers.section("mqtt").problem("users-file", problem.to_string());
         }
     }
 
@@ -189,7 +223,7 @@ impl Config {
             expiration_interval: self.resources.expiration_interval,
             allowed_ae_originators: self.registration.ae_originators.clone(),
             allowed_cse_originators: self.registration.cse_originators.clone(),
-            credentials: ::cse_core::settings::CredentialRules::default(),
+            credentials: self.mqtt.security.credentials.clone(),
             ae_may_create_policies: self.registration.ae_may_create_policies,
             group_size_max: self.store.commit_changes_max,
             write_queue_max: self.store.write_queue_max,

@@ -13,6 +13,7 @@ mod lifecycle;
 mod metrics;
 mod monitoring;
 mod outbound;
+mod passwd;
 mod poa;
 mod start;
 mod telemetry;
@@ -38,14 +39,10 @@ fn main() -> ExitCode {
         }
         Err(Instead::Refuse(line)) => return refuse(&[line]),
     };
-    if let Task::MakeCertificates(wanted) = &invocation.task {
-        return match wanted.make() {
-            Ok(text) => {
-                let _ = io::stdout().write_all(text.as_bytes());
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(&error),
-        };
+    match &invocation.task {
+        Task::MakeCertificates(wanted) => return print(wanted.make()),
+        Task::Passwd(wanted) => return print(wanted.run()),
+        Task::Run | Task::CheckConfig | Task::LeaveMqtt => {}
     }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
@@ -56,14 +53,8 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(b"the configuration has no problems\n");
             ExitCode::SUCCESS
         }
-        Task::LeaveMqtt => match leave::leave(&config) {
-            Ok(text) => {
-                let _ = io::stdout().write_all(text.as_bytes());
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(&error),
-        },
-        Task::Run | Task::MakeCertificates(_) => run(config),
+        Task::LeaveMqtt => print(leave::leave(&config)),
+        Task::Run | Task::MakeCertificates(_) | Task::Passwd(_) => run(config),
     }
 }
 
@@ -79,6 +70,17 @@ fn run(config: Config) -> ExitCode {
     runtime.shutdown_timeout(RUNTIME_GRACE);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// What a task that needs no server has to say.
+fn print<E: std::fmt::Display>(outcome: Result<String, E>) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&error),
     }
 }

@@ -6,6 +6,7 @@ mod broker;
 mod core;
 mod mqtt;
 mod process;
+mod security;
 mod store;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use broker::broker_samples;
 pub(crate) use core::core_samples;
 pub(crate) use mqtt::mqtt_samples;
+pub(crate) use security::security_samples;
 pub(crate) use store::store_samples;
 
 use process::ProcessSamples;

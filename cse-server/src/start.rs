@@ -4,6 +4,7 @@ mod certificates;
 mod http;
 mod listeners;
 mod mqtt;
+mod security;
 mod sessions;
 mod signals;
 
@@ -58,6 +59,8 @@ pub(crate) enum StartError {
     HttpOutbound(#[from] cse_http::InvalidTrust),
     #[error("mqtt.tls-certificate: {0}")]
     Certificate(#[from] cse_mqtt::transport::CertificateProblem),
+    #[error("mqtt.users-file: {0}")]
+    Users(#[from] cse_mqtt::security::InvalidUsers),
     #[error("mqtt: {0}")]
     Broker(#[from] cse_mqtt::broker::InvalidFilter),
     #[error("cannot receive signals: {0}")]
@@ -166,7 +169,8 @@ async fn start(
         if let Some(tls) = &listeners.mqtt.server_tls {
             certificates::start(Arc::clone(tls), lifecycle).map_err(StartError::Signals)?;
         }
-        mqtt.start(config, cse.clone(), listeners.mqtt, lifecycle, &mut health, &mut registry);
+        let registrations = cse.registrations();
+        mqtt.start(config, cse.clone(), registrations, listeners.mqtt, lifecycle, &mut health, &mut registry);
     }
     if listeners.http.is_some() {
         // A listener whose task has ended stops the server, so one that is asked listens.
@@ -208,7 +212,7 @@ fn announce(config: &Config, settings: &Settings, listening: &Listening) {
         points_of_access = settings.points_of_access.join(" "),
         "started"
     );
-    if config.is_exposed() {
-        warn!("others can reach this server, and nobody is authenticated");
+    for exposure in config.exposures() {
+        warn!(address = %exposure.address, "others can reach this server, {}", exposure.why);
     }
 }

@@ -18,5 +18,6 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
+pub mod secured;
 pub mod server;
 pub mod wait;

@@ -74,12 +74,15 @@ fn the_sample_configuration_is_valid() {
 
 #[test]
 fn others_are_served_only_on_purpose() {
-    for launch in [Launch::default().http("0.0.0.0:0"), Launch::default().mqtt("0.0.0.0:0")] {
+    for (launch, why) in [
+        (Launch::default().http("0.0.0.0:0"), "nobody is authenticated"),
+        (Launch::default().mqtt("0.0.0.0:0"), "not encrypted"),
+    ] {
         let (code, text) = launch.refused();
         assert_eq!(code, Some(2), "{text}");
-        assert!(text.lines().count() == 1 && text.contains("--insecure"), "{text}");
+        assert!(text.lines().count() == 1 && text.contains("--insecure") && text.contains(why), "{text}");
         let server = launch.with(&["--insecure"]).start();
-        let warned = |lines: &[String]| lines.iter().any(|line| line.contains("nobody is authenticated")).then_some(());
+        let warned = |lines: &[String]| lines.iter().any(|line| line.contains(why)).then_some(());
         server.log().wait_for("a warning", warned).expect("it runs");
     }
 }

@@ -25,7 +25,7 @@ impl Wanted {
     /// For what is no AE-ID stem.
     pub(crate) fn of(from: Option<&str>, requester: &Requester, settings: &Settings) -> Result<Self, Error> {
         let identity = &settings.identity;
-        if let Some(bound) = &requester.identifier
+        if let Some(bound) = requester.identifier.as_ref().filter(|bound| !bound.contains('/'))
             && matches!(from, None | Some("" | "C" | "/C" | "S" | "/S"))
         {
             // TS-0010 §8.2: the credential says which AE-ID it is to be.

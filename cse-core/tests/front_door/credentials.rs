@@ -90,6 +90,18 @@ async fn a_credential_that_is_bound_registers_that_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_credential_of_something_else_registers_no_ae() {
+    for bound in ["/id-mn", "/id-mn/Cx", "//other.example/id-mn"] {
+        let cse = TestCse::new().await;
+        let bound = Who { bound: Some(bound), ..proven("32-/id-mn") };
+        for from in ["", "C", "Cx"] {
+            register(&cse, bound, from).await.refused(Rsc::AppRuleValidationFailed, "'32-/id-mn'");
+        }
+        assert_eq!(cse.cse.registrations().count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn no_pattern_gives_the_identifier_of_the_administrator() {
     let any = rules(&[("*", &["C*"])]);
     for credentials in [CredentialRules::default(), any] {

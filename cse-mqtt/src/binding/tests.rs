@@ -151,6 +151,7 @@ impl Bench {
             payload: Bytes::copy_from_slice(payload),
             duplicate,
             peer: Peer::default(),
+            vouched: None,
             acknowledgement: Some(Box::new(FakeAcknowledgement(self.sent, Arc::clone(&self.log)))),
         };
         self.sender.as_ref().unwrap().send(inbound).await.unwrap();

@@ -14,7 +14,6 @@ use super::connection::{Attachment, Connection, ConnectionShared};
 use super::policy::{Client, ConnectInfo, ConnectRefusal};
 use super::registry::Keeping;
 use super::serve::Origin;
-use super::session::Session;
 use super::terms::Terms;
 
 /// CONNACK return code of version 3.1.1 for another version of the protocol.
@@ -176,7 +175,8 @@ where
     let expiry = core.session_expiry(connect.session_expiry);
     let (session, resumed) = core.attach(&shared, Keeping { clean_start: connect.clean_start, expiry });
     if resumed {
-        core.withdraw_denied(&session, &shared.client);
+        // What the client may do can have changed since it subscribed.
+        core.review(&session);
     }
     let client_id = &shared.client.client_id;
     debug!(%client_id, peer = ?shared.client.peer, version = ?terms.version, resumed, "client connected");
@@ -215,16 +215,6 @@ impl Core {
         match seconds {
             Connect::NEVER => self.limits.offline_expiry,
             seconds => Duration::from_secs(u64::from(seconds)).min(self.limits.offline_expiry),
-        }
-    }
-
-    /// Ends the subscriptions that a client may no longer have: its rights can have changed since it subscribed.
-    fn withdraw_denied(&self, session: &Session, client: &Client) {
-        for filter in session.filters() {
-            if !self.policy.may_subscribe(client, filter.as_str()) {
-                self.stats.subscriptions_denied.increment();
-                self.router.unsubscribe(session, &filter);
-            }
         }
     }
 }

@@ -28,6 +28,7 @@ use super::hold::Hold;
 use super::link::{Inbound, LinkShared, Push};
 use super::policy::Client;
 use super::replies::ReplyQueue;
+use super::review::Denials;
 use super::session::Session;
 use super::terms::Terms;
 
@@ -159,6 +160,8 @@ pub(crate) enum Closed {
     TakenOver,
     #[error("the client was expelled")]
     Expelled,
+    #[error("the client kept publishing to topics that it is denied")]
+    Denied,
     #[error("the broker is stopping")]
     Drained,
 }
@@ -172,6 +175,7 @@ impl Closed {
             Self::KeepAlive => Some(Reason::KeepAliveTimeout),
             Self::TakenOver => Some(Reason::TakenOver),
             Self::Expelled => Some(Reason::AdministrativeAction),
+            Self::Denied => Some(Reason::NotAuthorized),
             Self::Drained => Some(Reason::ShuttingDown),
         }
     }
@@ -217,6 +221,7 @@ pub(crate) struct Connection<S> {
     /// Replies that wait for being stored.
     unreplied: usize,
     silence: Option<Silence>,
+    pub(super) denials: Denials,
 }
 
 /// Watches over the keep-alive.
@@ -246,6 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unacknowledged: 0,
             unreplied: 0,
             silence,
+            denials: Denials::new(),
         }
     }
 
@@ -256,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match &closed {
             Closed::Violation(_) => stats.protocol_violations.increment(),
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
+            Closed::Denied => stats.denied_disconnects.increment(),
             _ => {}
         }
         let Self { attachment, mut stream, mut output, .. } = self;

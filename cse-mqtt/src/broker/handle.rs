@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rumqttc::QoS;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use super::acks::AckKind;
 use super::codec::{self, ClientPacket, Publish, Reason, Subscribe, SubscribeFilter, Version, Violation};
@@ -55,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Closed::ByClient
     }
 
-    fn publish(&mut self, publish: Publish) -> Result<(), Violation> {
+    fn publish(&mut self, publish: Publish) -> Result<(), Closed> {
         let Attachment { core, session, shared } = &self.attachment;
         core.stats.publishes_received.increment();
         if publish.retain {
@@ -64,16 +65,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if shared.terms.version == Version::V5 {
             // CONNACK has told both.
             if publish.retain {
-                return Err(Violation::Retained);
+                return Err(Violation::Retained.into());
             }
             if publish.qos != QoS::AtMostOnce && self.has_reached_receive_max() {
-                return Err(Violation::ReceiveMaximum);
+                return Err(Violation::ReceiveMaximum.into());
             }
         }
         if !core.policy.may_publish(&shared.client, &publish.topic) {
             // MQTT 3.1.1 §3.3.5 leaves two ways: acknowledge and drop, or close. A client whose rights have changed
             // should not have to reconnect for every message. Version 5 can say it.
             core.stats.publishes_denied.increment();
+            if self.denials.note(&core.limits, Instant::now()) {
+                return Err(Closed::Denied);
+            }
             let kind = match publish.qos {
                 QoS::AtMostOnce => return Ok(()),
                 QoS::AtLeastOnce => AckKind::PubAck,
@@ -94,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Ok(());
                 }
                 Receipt::Repeated => return Ok(()),
-                Receipt::TooMany => return Err(Violation::TooManyUnreleased),
+                Receipt::TooMany => return Err(Violation::TooManyUnreleased.into()),
             }
         }
         self.route(publish);
@@ -265,6 +269,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let wish = Wish { qos: wanted.qos, no_local: wanted.no_local };
         if !core.router.subscribe(session, shared, &filter, wish) {
             return refused(Reason::QuotaExceeded);
+        }
+        // Rights that ended in between were reviewed without this subscription.
+        if !core.policy.may_subscribe(&shared.client, filter.as_str()) {
+            core.stats.subscriptions_denied.increment();
+            core.router.unsubscribe(session, &filter);
+            return Ok(Err(Reason::NotAuthorized));
         }
         core.stats.subscriptions_granted.increment();
         Ok(Ok(wanted.qos))

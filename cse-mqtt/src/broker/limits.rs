@@ -63,6 +63,13 @@ pub struct Limits {
     /// At the first bound the connection is not read from until the link accepts; at the second it is closed. Clients
     /// of MQTT 5 are told as receive maximum (65,535 at most), and their connection is closed beyond it.
     pub unacknowledged_max: usize,
+    /// PUBLISH packets of one connection that the policy denies within [`Limits::denied_publishes_window`]. Default
+    /// 20; 0 for any number.
+    ///
+    /// One more closes the connection; those before are acknowledged and dropped.
+    pub denied_publishes_max: usize,
+    /// See [`Limits::denied_publishes_max`]. Default 1 min.
+    pub denied_publishes_window: Duration,
     /// Messages waiting in the queue of one link. Default 4,096.
     ///
     /// When it is full, connections whose messages go there are not read from; nothing is lost.
@@ -106,6 +113,8 @@ impl Default for Limits {
             queued_bytes_per_client_max: 16 * 1024 * 1024,
             queued_bytes_total_max: 256 * 1024 * 1024,
             unacknowledged_max: 1024,
+            denied_publishes_max: 20,
+            denied_publishes_window: Duration::from_secs(60),
             link_messages_max: 4096,
             link_bytes_max: 32 * 1024 * 1024,
             offline_sessions_max: 10_000,

@@ -151,9 +151,12 @@ impl Core {
         self.registry.0.lock().by_client_id.contains_key(client_id)
     }
 
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<Session>> {
+        self.registry.0.lock().by_client_id.values().cloned().collect()
+    }
+
     pub(crate) fn snapshots(&self) -> Vec<SessionSnapshot> {
-        let sessions: Vec<_> = self.registry.0.lock().by_client_id.values().cloned().collect();
-        sessions.iter().map(|session| session.snapshot()).collect()
+        self.all_sessions().iter().map(|session| session.snapshot()).collect()
     }
 }
 

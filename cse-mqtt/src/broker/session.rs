@@ -368,6 +368,11 @@ impl Session {
         existed
     }
 
+    /// The client as it connected last.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.state.lock().client)
+    }
+
     pub(crate) fn filters(&self) -> Vec<TopicFilter> {
         self.state.lock().subscriptions.keys().cloned().collect()
     }

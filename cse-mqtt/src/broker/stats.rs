@@ -51,6 +51,8 @@ pub struct Stats {
     pub subscriptions_granted: Counter,
     /// Subscriptions the policy denied.
     pub subscriptions_denied: Counter,
+    /// Subscriptions withdrawn because the policy denies them by now.
+    pub subscriptions_withdrawn: Counter,
     /// Subscriptions refused because of a limit or because they are not supported (shared subscriptions).
     pub subscriptions_refused: Counter,
     /// PUBLISH packets received from clients.
@@ -59,6 +61,8 @@ pub struct Stats {
     pub publishes_retained: Counter,
     /// PUBLISH packets the policy denied: acknowledged and dropped.
     pub publishes_denied: Counter,
+    /// Connections closed after [`Limits::denied_publishes_max`](super::Limits::denied_publishes_max) of these.
+    pub denied_disconnects: Counter,
     /// PUBLISH packets for which nobody had a subscription.
     pub publishes_unmatched: Counter,
     /// PUBLISH packets written for clients, redeliveries included.

@@ -247,7 +247,7 @@ impl Driver {
             return None;
         }
         let Arriving { topic, payload, duplicate, .. } = arriving;
-        let inbound = Inbound { topic, payload, duplicate, peer: Peer::default(), acknowledgement };
+        let inbound = Inbound { topic, payload, duplicate, peer: Peer::default(), vouched: None, acknowledgement };
         match self.inbound.try_send(inbound) {
             Err(TrySendError::Full(inbound)) => Some((inbound, Instant::now())),
             // If the binding is stopping, the message comes again some day.

@@ -59,6 +59,12 @@ impl BrokerConfig {
                 1..=10_000_000,
             ),
             unacknowledged_max: section.within("unacknowledged-max", defaults.unacknowledged_max, 1..=65_535),
+            denied_publishes_max: section.within("denied-publishes-max", defaults.denied_publishes_max, 0..=1_000_000),
+            denied_publishes_window: section.within(
+                "denied-publishes-window",
+                defaults.denied_publishes_window,
+                Duration::from_secs(1)..=Duration::from_secs(86_400),
+            ),
             link_messages_max: section.within("cse-queue-messages-max", defaults.link_messages_max, 1..=1_000_000),
             offline_sessions_max: section.within("offline-sessions-max", defaults.offline_sessions_max, 0..=10_000_000),
             offline_expiry: section.within(

@@ -69,6 +69,9 @@ fn raw(value: &DeValue<'_>) -> Raw {
         DeValue::Boolean(value) => Raw::Bool(*value),
         DeValue::Datetime(_) => Raw::Other("a date"),
         DeValue::Array(items) => Raw::List(items.iter().map(Spanned::get_ref).map(raw).collect()),
-        DeValue::Table(_) => Raw::Other("a table"),
+        DeValue::Table(table) => {
+            let members = table.iter().map(|(name, value)| (name.get_ref().to_string(), raw(value.get_ref())));
+            Raw::Table(members.collect())
+        }
     }
 }

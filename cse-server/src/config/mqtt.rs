@@ -4,6 +4,7 @@ mod client_tls;
 mod external;
 mod listen;
 mod modes;
+mod security;
 mod version;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) use client_tls::ClientTlsConfig;
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
 pub(crate) use modes::{EarlyDraftConfig, check_points_of_access};
+pub(crate) use security::MqttSecurity;
 
 use external::BrokerUrl;
 
@@ -36,6 +38,8 @@ pub(crate) enum MqttVia {
 pub(crate) struct MqttConfig {
     /// Which broker. Default: the embedded one at `127.0.0.1:1883`.
     pub(crate) via: MqttVia,
+    /// Who may connect to the embedded broker, and what clients may do there.
+    pub(crate) security: MqttSecurity,
     /// Sessions of the embedded broker survive a restart. Default: yes.
     pub(crate) persistence: bool,
     /// Put before each topic, as in the point of access; without slashes around it. Default: nothing.
@@ -75,8 +79,10 @@ impl MqttConfig {
             _ if listen.addresses().next().is_some() => MqttVia::Embedded(Box::new(listen)),
             _ => MqttVia::Off,
         };
+        let security = MqttSecurity::read(&mut section, &via);
         Self {
             via,
+            security,
             persistence: section.value("persistence", true),
             topic_prefix: modes::read_topic_prefix(&mut section),
             early_draft: EarlyDraftConfig::read(&mut section),

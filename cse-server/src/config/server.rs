@@ -7,7 +7,8 @@ use super::layers::Section;
 /// The process itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerConfig {
-    /// Whether addresses that others can reach are served although nobody is authenticated. Default: no.
+    /// Whether addresses that others can reach are served although nobody is authenticated or nothing encrypted there.
+    /// Default: no.
     pub(crate) insecure: bool,
     /// How long a stop may wait for requests under way before they are cut off. Default: 10 s.
     pub(crate) shutdown_timeout: Duration,

@@ -144,6 +144,61 @@ fn others_can_be_served_only_on_purpose() {
 }
 
 #[test]
+fn what_identifies_its_clients_and_encrypts_may_be_reached_by_others() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let users = directory.path().join("users");
+    std::fs::write(&users, "").expect("written");
+    let with = |text: &str| {
+        let file = format!("[mqtt]\nlisten = \"0.0.0.0:1883\"\nusers-file = '{}'\n{text}", users.display());
+        problems(&file)
+    };
+    let found = with("");
+    assert!(found.len() == 1 && found[0].contains("not encrypted"), "{found:?}");
+    for more in ["policy = \"open\"", "anonymous = \"yes\""] {
+        let found = with(more);
+        assert!(found.len() == 1 && found[0].contains("nobody is authenticated"), "{found:?}");
+    }
+    let (config, _) = parsed("", &[]);
+    assert_eq!(config.exposures(), []);
+}
+
+#[test]
+fn the_policy_is_open_only_for_this_machine_without_credentials() {
+    use Mode::{Open, Strict};
+    let directory = tempfile::tempdir().expect("a directory");
+    let users = directory.path().join("users");
+    std::fs::write(&users, "").expect("written");
+    let users = format!("users-file = '{}'", users.display());
+    let rule = "credentials = [{ credential = \"*\", identifiers = [\"C*\", \"/id-*\"] }]";
+    let exposed = "listen = \"0.0.0.0:1883\"";
+    for (text, mode, anonymous, any) in [
+        ("", Open, true, true),
+        (exposed, Strict, false, false),
+        ("listen = \"[::]:1883\"\nwebsocket-listen = \"off\"", Strict, false, false),
+        ("websocket-listen = \"0.0.0.0:9001\"", Strict, false, false),
+        (users.as_str(), Strict, false, true),
+        (rule, Strict, false, true),
+        ("policy = \"strict\"", Strict, false, true),
+        ("policy = \"strict\"\nanonymous = \"yes\"", Strict, true, true),
+        ("anonymous = \"no\"", Open, false, true),
+        (&format!("policy = \"open\"\n{exposed}"), Open, true, true),
+        (&format!("policy = \"open\"\n{users}"), Open, true, true),
+        ("broker = \"mqtt://broker.example\"", Open, true, true),
+    ] {
+        let insecure = [("server.insecure", Source::Flag("insecure"), "true")];
+        let (config, problems) = parsed(&format!("[mqtt]\n{text}"), &insecure);
+        assert_eq!(problems, [""; 0], "{text}");
+        let security = &config.mqtt.security;
+        let found = (security.mode, security.anonymous, security.credentials.any_without_rules);
+        assert_eq!(found, (mode, anonymous, any), "{text}");
+    }
+    let (config, _) = parsed(&format!("[mqtt]\n{rule}"), &[]);
+    let settings = config.settings(Vec::new()).expect("valid");
+    assert!(settings.credentials.allow("lamp", "Cx") && settings.credentials.allow("mn", "/id-mn"));
+    assert!(!settings.credentials.allow("lamp", "Sx"));
+}
+
+#[test]
 fn two_listeners_need_two_addresses_and_the_cse_needs_one() {
     let same = "[http]\nlisten = \"127.0.0.1:7\"\n[mqtt]\nlisten = \"127.0.0.1:7\"";
     assert_eq!(problems(same), ["cse.toml:4: mqtt.listen: 127.0.0.1:7 is the address of http.listen, too"]);
@@ -242,6 +297,12 @@ fn related_values_are_checked_together() {
         ("[mqtt]\nclient-certificate = \"c.pem\"", "mqtt.client-certificate"),
         ("[mqtt]\nclient-key = \"c.key\"", "mqtt.client-key"),
         ("[mqtt]\nbroker = \"mqtt://broker.example/path\"", "mqtt.broker"),
+        ("[mqtt]\ncredentials = [\"x\"]", "mqtt.credentials"),
+        ("[mqtt]\ncredentials = [{ credential = \"x\", identifiers = [] }]", "mqtt.credentials"),
+        ("[[mqtt.credentials]]\ncredential = \"x\"\nidentifiers = [\"lamp\"]", "mqtt.credentials"),
+        ("[[mqtt.credentials]]\ncredential = \"x\"\nidentifier = [\"Cx\"]", "mqtt.credentials"),
+        ("[mqtt]\nusers-file = \"no-such-file\"", "mqtt.users-file"),
+        ("[mqtt]\nusers-file = \"Cargo.toml\"", "mqtt.users-file"),
         ("[mqtt]\ntopic-prefix = \"a/#\"", "mqtt.topic-prefix"),
     ] {
         let problems = problems(file);

@@ -21,6 +21,8 @@ pub(crate) enum Raw {
     Bool(bool),
     /// A list of the file.
     List(Vec<Raw>),
+    /// A table within a list of the file.
+    Table(Vec<(String, Raw)>),
     /// Anything else of the file, by the name of its kind.
     Other(&'static str),
 }
@@ -34,6 +36,7 @@ impl Raw {
             Self::Float(number) => number.to_string(),
             Self::Bool(value) => value.to_string(),
             Self::List(_) => "a list".into(),
+            Self::Table(_) => "a table".into(),
             Self::Other(kind) => (*kind).into(),
         }
     }

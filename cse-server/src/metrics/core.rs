@@ -13,6 +13,7 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
         .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
         .chain([
             Sample::gauge("cache_resources", "Resources in the cache", cached as u64),
+            Sample::gauge("registrations", "AEs and CSEs that are registered", cse.registrations().count() as u64),
             Sample::gauge("cache_bytes", "Memory of the cache, roughly", cached_bytes as u64),
             Sample::gauge(
                 "notifications_waiting",

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use cse_core::id::CseIdentity;
 use cse_core::ports::Dispatch;
-use cse_mqtt::broker::{Broker, InvalidFilter, OpenPolicy, Persister, PersisterStatus};
+use cse_core::registrations::Registrations;
+use cse_mqtt::broker::{Broker, Persister, PersisterStatus, Policy};
+use cse_mqtt::security::Security;
 use cse_mqtt::{
     BindingOptions, EarlyDraft, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password, Transport,
 };
@@ -14,6 +16,7 @@ use url::Url;
 
 use super::listeners::MqttListeners;
 use super::sessions::{SessionWriter, Sessions};
+use super::{StartError, security};
 use crate::config::{ClientTlsConfig, Config, ExternalBroker, MqttVia};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
@@ -23,7 +26,7 @@ use crate::poa::Listening;
 /// The binding before it runs.
 pub(super) struct Mqtt {
     binding: MqttBinding,
-    broker: Option<Broker>,
+    broker: Option<(Broker, Arc<Security>)>,
     /// Stores the sessions of the broker, if they are to survive.
     persister: Option<(Persister, SessionWriter)>,
 }
@@ -35,7 +38,7 @@ impl Mqtt {
         identity: &CseIdentity,
         listening: &Listening,
         sessions: Option<Sessions>,
-    ) -> Result<Option<Self>, InvalidFilter> {
+    ) -> Result<Option<Self>, StartError> {
         let mqtt = &config.mqtt;
         let options = BindingOptions {
             own_points_of_access: own_points_of_access(config, listening),
@@ -46,8 +49,7 @@ impl Mqtt {
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
             redelivery_window: mqtt.redelivery_window,
             followed_answers_max: mqtt.followed_answers_max,
-            // `OpenPolicy` lets everybody in, under any name.
-            broker_proves_identities: false,
+            security: None,
             acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,
@@ -59,7 +61,8 @@ impl Mqtt {
         Ok(match &config.mqtt.via {
             MqttVia::Off => None,
             MqttVia::Embedded(_) => {
-                let (limits, policy) = (config.broker.limits.clone(), Arc::new(OpenPolicy));
+                let security = security::security(config, identity)?;
+                let (limits, policy) = (config.broker.limits.clone(), Arc::clone(&security) as Arc<dyn Policy>);
                 let (broker, persister) = match sessions {
                     Some(Sessions { file, stored }) => {
                         let (broker, persister) = Broker::restored(limits, policy, stored);
@@ -67,8 +70,9 @@ impl Mqtt {
                     }
                     None => (Broker::new(limits, policy), None),
                 };
+                let options = BindingOptions { security: Some(Arc::clone(&security)), ..options };
                 let binding = MqttBinding::embedded(identity, options, &broker)?;
-                Some(Self { binding, broker: Some(broker), persister })
+                Some(Self { binding, broker: Some((broker, security)), persister })
             }
             MqttVia::External(external) => {
                 let binding = MqttBinding::external(identity, options, external_options(external, &mqtt.client_tls));
@@ -82,11 +86,13 @@ impl Mqtt {
         self.binding.outbound()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the server")]
     /// Takes requests, and serves the embedded broker on its listeners.
     pub(super) fn start(
         self,
         config: &Config,
         dispatch: impl Dispatch,
+        registrations: Arc<Registrations>,
         listeners: MqttListeners,
         lifecycle: &mut Lifecycle,
         health: &mut Health,
@@ -103,9 +109,10 @@ impl Mqtt {
             let stop = lifecycle.stop_of(Stage::Ground);
             lifecycle.spawn(Stage::Ground, "sessions", persister.run(writer, stopped(stop)));
         }
-        let (Some(broker), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
+        let (Some((broker, security)), MqttVia::Embedded(listen)) = (broker, &config.mqtt.via) else {
             return;
         };
+        security::start(config, security, registrations, broker.clone(), lifecycle, registry);
         let counted = broker.clone();
         metrics::register(registry, move || metrics::broker_samples(counted.stats()));
         // Together with the binding: what the broker reads after the binding has stopped would be acknowledged,

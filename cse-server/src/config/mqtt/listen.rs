@@ -54,6 +54,11 @@ impl EmbeddedListen {
         Self { tcp, tls, websocket, websocket_tls, tls_files, websocket_options }
     }
 
+    /// Whether clients can show certificates.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.tls_files.as_ref().is_some_and(|files| files.client_certificates != ClientCertificates::None)
+    }
+
     /// Every address, with the option that has it.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let all = [

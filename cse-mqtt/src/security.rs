@@ -1,0 +1,24 @@
+//! Security by the embedded broker (TS-0010 clause 8): who a client is, under which client identifier it may connect,
+//! and which topics are its own.
+//!
+//! - `identity`: what a client was found to be, and how that is carried through the broker, which knows no oneM2M.
+//! - `naming`: from the names in certificates and lists of users to that.
+//! - `client_id`: the client identifiers that fit (§8.2).
+//! - `rights`: the topics (§8.4), as pure functions of identity, registrations and topic.
+//! - `users`, `logins`: user names and passwords, and what keeps a flood of logins from starving the server.
+//! - `policy`: all of it together, as the broker asks for it.
+
+mod client_id;
+mod identity;
+mod logins;
+mod naming;
+mod policy;
+mod quiet;
+mod rights;
+mod users;
+
+pub use identity::{Entity, Who};
+pub use logins::LoginLimits;
+pub use naming::{CertificateIdentity, identifier_of};
+pub use policy::{Mode, Security, SecurityOptions, SecurityStats};
+pub use users::{InvalidUsers, User, UserName, Users, hash_password};

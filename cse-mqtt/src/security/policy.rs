@@ -1,0 +1,284 @@
+//! Clause 8 of TS-0010 as the broker asks for it: one object that authenticates, authorizes, and tells the binding what
+//! is known of whoever sent a message.
+
+use std::sync::{Arc, OnceLock};
+
+use cse_core::id::{CseIdentity, Originator};
+use cse_core::registrations::{Ended, Registrations};
+use cse_core::settings::CredentialRules;
+use cse_core::value::Text;
+
+use super::client_id;
+use super::identity::{self, Entity, Who};
+use super::logins::{Login, LoginLimits, Logins};
+use super::naming::{self, CertificateIdentity};
+use super::quiet::Quiet;
+use super::rights::{Nobody, Registered, Rights};
+use super::users::Users;
+use crate::broker::{Broker, Client, ConnectInfo, ConnectRefusal, Counter, Identity, Policy, PolicyFuture};
+use crate::link::Vouched;
+
+/// Whether topics are restricted by identity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// They are not, and client identifiers are free: whoever is let in may speak for everybody.
+    Open,
+    /// As TS-0010 clause 8 says.
+    Strict,
+}
+
+/// What the operator decides about clients of the embedded broker.
+#[derive(Debug)]
+pub struct SecurityOptions {
+    /// Whether topics are restricted by identity.
+    pub mode: Mode,
+    /// Which name of a client certificate counts.
+    pub certificate_identity: CertificateIdentity,
+    /// Whether clients without credential are let in.
+    pub anonymous: bool,
+    /// Users with passwords.
+    pub users: Option<Arc<Users>>,
+    /// Bounds of logins with password.
+    pub logins: LoginLimits,
+    /// What may be registered under which credential; the same as in the settings of the CSE.
+    pub credentials: CredentialRules,
+}
+
+/// Counters of what clients of the embedded broker were let in and refused for.
+#[derive(Debug, Default)]
+pub struct SecurityStats {
+    /// Clients let in by certificate.
+    pub certificates_accepted: Counter,
+    /// Clients refused because their certificate has no usable name.
+    pub certificates_refused: Counter,
+    /// Logins with the right password.
+    pub logins_accepted: Counter,
+    /// Logins with a wrong name or password.
+    pub logins_failed: Counter,
+    /// Logins refused without looking at them: too many at once, or too many failures of the address.
+    pub logins_deferred: Counter,
+    /// Clients let in without credential.
+    pub anonymous_accepted: Counter,
+    /// Clients refused because they have no credential.
+    pub anonymous_refused: Counter,
+    /// Clients refused because their client identifier is not theirs.
+    pub client_ids_refused: Counter,
+}
+
+/// The security of one embedded broker.
+pub struct Security {
+    rights: Rights,
+    options: SecurityOptions,
+    logins: Option<Logins>,
+    registrations: OnceLock<Arc<Registrations>>,
+    stats: SecurityStats,
+    denials: Quiet,
+    refusals: Quiet,
+}
+
+impl std::fmt::Debug for Security {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Security").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What is known of the sender of a message, for the CSE.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sender {
+    /// Its Credential-ID; none for those who have no credential.
+    pub(crate) credential: Option<Text>,
+    /// The identifier that the credential stands for.
+    pub(crate) identifier: Option<Text>,
+    /// Whether what the topic says of the sender was proven.
+    pub(crate) proven: bool,
+    /// What it is, if the topic is its own; `None` in open mode, where that does not matter.
+    pub(crate) vouched: Option<Vouched>,
+}
+
+impl Security {
+    /// For the CSE of that identity and administrator, with the topic prefix of its binding.
+    pub fn new(identity: CseIdentity, admin: Originator, topic_prefix: &str, options: SecurityOptions) -> Self {
+        Self {
+            rights: Rights::new(identity, admin, topic_prefix),
+            logins: options.users.as_ref().map(|users| Logins::new(Arc::clone(users), options.logins)),
+            options,
+            registrations: OnceLock::new(),
+            stats: SecurityStats::default(),
+            denials: Quiet::default(),
+            refusals: Quiet::default(),
+        }
+    }
+
+    /// Tells who is registered. Until then, nobody is.
+    pub fn attach(&self, registrations: Arc<Registrations>) {
+        // Only the first counts; there is one CSE.
+        let _ = self.registrations.set(registrations);
+    }
+
+    /// Whether topics are restricted.
+    pub fn mode(&self) -> Mode {
+        self.options.mode
+    }
+
+    /// How many users have passwords.
+    pub fn users(&self) -> usize {
+        self.options.users.as_ref().map_or(0, |users| users.count())
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &SecurityStats {
+        &self.stats
+    }
+
+    /// Withdraws subscriptions from clients whose registration ends, for as long as it is polled.
+    pub async fn withdraw(&self, broker: &Broker) {
+        let Some(registrations) = self.registrations.get() else {
+            return std::future::pending().await;
+        };
+        if self.options.mode == Mode::Open {
+            return std::future::pending().await;
+        }
+        // Sessions that were kept over a restart may be from other times.
+        broker.review(|_| true);
+        loop {
+            let ended = registrations.ended().await;
+            broker.review(|client| match &ended {
+                Ended::Many => true,
+                Ended::These(ended) => {
+                    let who = Who::of(&client.identity);
+                    ended.iter().any(|(identifier, credential)| {
+                        who.identifier() == Some(identifier) || credential.as_deref() == Some(who.credential)
+                    })
+                }
+            });
+        }
+    }
+
+    /// What is known of the sender of a message on that topic.
+    pub(crate) fn sender(&self, client: &Client, topic: &str) -> Sender {
+        let who = Who::of(&client.identity);
+        if !who.proven && self.options.mode == Mode::Open {
+            return Sender::default();
+        }
+        // In strict mode the broker has let nothing else through, but what is registered may have changed since.
+        let is_own_topic = self.decide(|rights, registered| rights.may_publish(&who, registered, topic));
+        Sender {
+            credential: Some(who.credential.into()),
+            identifier: who.identifier().map(Text::from),
+            proven: who.proven && is_own_topic,
+            vouched: (self.options.mode == Mode::Strict).then_some(match (is_own_topic, who.cse) {
+                (false, _) => Vouched::Not,
+                (true, None) => Vouched::Ae,
+                (true, Some(_)) => Vouched::Cse,
+            }),
+        }
+    }
+
+    fn decide(&self, decision: impl FnOnce(&Rights, &dyn Registered) -> bool) -> bool {
+        match self.registrations.get() {
+            Some(registrations) => decision(&self.rights, registrations.as_ref()),
+            None => decision(&self.rights, &Nobody),
+        }
+    }
+
+    async fn identify(&self, connect: &ConnectInfo) -> Result<Identity, ConnectRefusal> {
+        if let Some(certificate) = &connect.certificate {
+            let rule = self.options.certificate_identity;
+            let named = naming::of_certificate(self.rights.identity(), rule, certificate);
+            let own = &self.rights.identity().cse_id;
+            let Some(named) = named.filter(|named| named.entity != Some(Entity::Cse(own.clone()))) else {
+                self.stats.certificates_refused.increment();
+                return Err(ConnectRefusal::NotAuthorized);
+            };
+            self.stats.certificates_accepted.increment();
+            return Ok(identity::identity(named.entity.as_ref(), &named.credential));
+        }
+        if let Some(name) = &connect.username
+            && let Some(logins) = &self.logins
+        {
+            let password = connect.password.clone().unwrap_or_default();
+            return match logins.verify(connect.peer.ip(), name.clone(), password).await {
+                Login::Right(entity) => {
+                    self.stats.logins_accepted.increment();
+                    Ok(identity::identity(entity.as_ref(), name))
+                }
+                Login::Wrong => {
+                    self.stats.logins_failed.increment();
+                    Err(ConnectRefusal::BadCredentials)
+                }
+                Login::Refused => {
+                    self.stats.logins_deferred.increment();
+                    Err(ConnectRefusal::Unavailable)
+                }
+            };
+        }
+        if self.options.anonymous {
+            // A user name that nobody can check proves nothing.
+            self.stats.anonymous_accepted.increment();
+            return Ok(identity::anonymous());
+        }
+        self.stats.anonymous_refused.increment();
+        Err(if connect.username.is_some() { ConnectRefusal::BadCredentials } else { ConnectRefusal::NotAuthorized })
+    }
+
+    async fn admit(&self, connect: &ConnectInfo) -> Result<Identity, ConnectRefusal> {
+        let identity = self.identify(connect).await?;
+        if self.options.mode == Mode::Open {
+            return Ok(identity);
+        }
+        let fits = self.decide(|rights, registered| {
+            client_id::fits(&connect.client_id, &Who::of(&identity), rights, registered, &self.options.credentials)
+        });
+        if !fits {
+            self.stats.client_ids_refused.increment();
+            return Err(ConnectRefusal::ClientIdRejected);
+        }
+        Ok(identity)
+    }
+
+    fn note_denial(&self, client: &Client, what: &'static str, topic: &str) {
+        if let Some(suppressed) = self.denials.admit() {
+            let (client_id, identity) = (client.client_id.as_ref(), client.identity.name());
+            tracing::warn!(client_id, identity, topic, suppressed, "{what} denied: the topic is not the client's");
+        }
+    }
+}
+
+impl Policy for Security {
+    fn authenticate<'a>(&'a self, connect: &'a ConnectInfo) -> PolicyFuture<'a> {
+        Box::pin(async {
+            let outcome = self.admit(connect).await;
+            if let Err(refusal) = &outcome
+                && let Some(suppressed) = self.refusals.admit()
+            {
+                let (client_id, peer) = (connect.client_id.as_ref(), connect.peer);
+                tracing::warn!(client_id, %peer, ?refusal, suppressed, "client refused");
+            }
+            outcome
+        })
+    }
+
+    fn may_subscribe(&self, client: &Client, filter: &str) -> bool {
+        if self.options.mode == Mode::Open {
+            return true;
+        }
+        let who = Who::of(&client.identity);
+        let may = self.decide(|rights, registered| rights.may_subscribe(&who, registered, filter));
+        if !may {
+            self.note_denial(client, "subscription", filter);
+        }
+        may
+    }
+
+    fn may_publish(&self, client: &Client, topic: &str) -> bool {
+        if self.options.mode == Mode::Open {
+            return true;
+        }
+        let who = Who::of(&client.identity);
+        let may = self.decide(|rights, registered| rights.may_publish(&who, registered, topic));
+        if !may {
+            self.note_denial(client, "message", topic);
+        }
+        may
+    }
+}

@@ -1,0 +1,76 @@
+//! The security of the embedded broker: made of the configuration, told who is registered, watched over.
+
+use std::sync::Arc;
+
+use cse_core::id::CseIdentity;
+use cse_core::registrations::Registrations;
+use cse_mqtt::broker::Broker;
+use cse_mqtt::security::{InvalidUsers, Mode, Security, SecurityOptions, Users};
+use prometheus_client::registry::Registry;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::lifecycle::{Lifecycle, Stage, stopped};
+use crate::metrics;
+
+/// What the configuration says of clients of the embedded broker.
+///
+/// # Errors
+/// If the list of users cannot be used.
+pub(super) fn security(config: &Config, identity: &CseIdentity) -> Result<Arc<Security>, InvalidUsers> {
+    let wanted = &config.mqtt.security;
+    let users = match &wanted.users_file {
+        Some(path) => Some(Arc::new(Users::load(path, identity)?)),
+        None => None,
+    };
+    let options = SecurityOptions {
+        mode: wanted.mode,
+        certificate_identity: wanted.certificate_identity,
+        anonymous: wanted.anonymous,
+        users,
+        logins: wanted.logins,
+        credentials: wanted.credentials.clone(),
+    };
+    let admin = config.cse.admin_of(identity);
+    Ok(Arc::new(Security::new(identity.clone(), admin, &config.mqtt.topic_prefix, options)))
+}
+
+/// Keeps the rights of connected clients in step with what is registered.
+pub(super) fn start(
+    config: &Config,
+    security: Arc<Security>,
+    registrations: Arc<Registrations>,
+    broker: Broker,
+    lifecycle: &mut Lifecycle,
+    registry: &mut Registry,
+) {
+    announce(config, security.users());
+    security.attach(registrations);
+    let counted = Arc::clone(&security);
+    metrics::register(registry, move || metrics::security_samples(counted.stats()));
+    let stop = lifecycle.stop_of(Stage::Bindings);
+    lifecycle.spawn(Stage::Bindings, "mqtt-security", async move {
+        tokio::select! {
+            () = security.withdraw(&broker) => {}
+            () = stopped(stop) => {}
+        }
+    });
+}
+
+fn announce(config: &Config, users: usize) {
+    let security = &config.mqtt.security;
+    match security.mode {
+        Mode::Strict => info!(users, anonymous = security.anonymous, "MQTT policy: strict"),
+        Mode::Open if security.mode_is_chosen => {
+            warn!("MQTT policy: open, as configured: whoever connects may speak for every originator");
+        }
+        Mode::Open => info!(
+            "MQTT policy: open, since only this machine reaches the broker and no credential is configured: whoever \
+             connects may speak for every originator"
+        ),
+    }
+    if security.mode == Mode::Strict && security.credentials.rules.is_empty() && !security.credentials.any_without_rules
+    {
+        info!("no mqtt.credentials: each credential registers only the identifier that it stands for");
+    }
+}

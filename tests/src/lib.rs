@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod curl;
 pub mod device;
 pub mod form;
+pub mod guarded;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;

@@ -239,10 +239,41 @@ fn is_mqtt(scheme: &str) -> bool {
 fn authority(url: &Url) -> Option<Authority> {
     let (_, default_port, tls) = *SCHEMES.iter().find(|(scheme, ..)| url.scheme() == *scheme)?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let host = url.host_str().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+    // An IPv6 address stands in brackets in URLs, and nowhere else.
+    let host = url.host_str().map(|host| host.trim_matches(['[', ']'])).filter(|host| !host.is_empty())?;
+    let host = host.to_ascii_lowercase();
     let login = (!url.username().is_empty()).then(|| Login {
         username: decoded(url.username()),
         password: Password::new(decoded(url.password().unwrap_or_default())),
     });
     Some(Authority { host, port: url.port().unwrap_or(default_port), tls, login })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_of_access_name_a_broker() {
+        // TS-0010 §7.6: the ports are the registered ones.
+        for (text, expected) in [
+            ("mqtt://broker.example", Some(("broker.example", 1883, false))),
+            ("mqtts://broker.example", Some(("broker.example", 8883, true))),
+            ("mqtt://broker.example:8883/plant/7", Some(("broker.example", 8883, false))),
+            ("MQTTS://Broker.Example:1883", Some(("broker.example", 1883, true))),
+            ("mqtt://192.0.2.7", Some(("192.0.2.7", 1883, false))),
+            ("mqtt://[2001:db8::7]", Some(("2001:db8::7", 1883, false))),
+            ("mqtts://[::1]:9", Some(("::1", 9, true))),
+            ("mqtt:///topic", None),
+            ("http://broker.example", None),
+            ("ws://broker.example", None),
+        ] {
+            let found = authority(&Url::parse(text).expect("a URL"));
+            let found = found.as_ref().map(|found| (found.host.as_str(), found.port, found.tls));
+            assert_eq!(found, expected, "{text}");
+        }
+        let url = Url::parse("mqtt://us%40er:pass%20word@broker.example").expect("a URL");
+        let login = authority(&url).and_then(|found| found.login).expect("a login");
+        assert_eq!((login.username.as_str(), login.password.reveal()), ("us@er", "pass word"));
+    }
 }

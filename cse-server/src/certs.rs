@@ -118,7 +118,7 @@ impl DevCertificates {
             let names = if is_uri(client) { vec![SanType::URI(ia5(client)?)] } else { Vec::new() };
             self.issue(&authority, stem, client, names, ExtendedKeyUsagePurpose::ClientAuth, &mut files)?;
         }
-        Ok(self.explain(&files, stems.first()))
+        Ok(self.explain(&files, self.clients.first().zip(stems.first())))
     }
 
     /// The authority in the directory, or a new one.
@@ -171,7 +171,7 @@ impl DevCertificates {
         files.write(stem, &certificate.pem(), &pair)
     }
 
-    fn explain(&self, files: &Files<'_>, client: Option<&String>) -> String {
+    fn explain(&self, files: &Files<'_>, client: Option<(&String, &String)>) -> String {
         let directory = self.directory.display();
         let mut text = String::new();
         for path in &files.made {
@@ -192,10 +192,18 @@ impl DevCertificates {
         }
         let _ =
             write!(text, "\nConnect a client:\n\x20 mosquitto_sub -h localhost -p 8883 --cafile {directory}/ca.pem");
-        if let Some(stem) = client {
-            let _ = write!(text, " --cert {directory}/{stem}.pem --key {directory}/{stem}.key");
+        match client {
+            // Under the identity of its certificate, which the broker insists on.
+            Some((name, stem)) => {
+                let level = name.trim_start_matches('/').replace('/', ":");
+                let _ = write!(
+                    text,
+                    " --cert {directory}/{stem}.pem --key {directory}/{stem}.key -i '{name}' -t '/oneM2M/reg_resp/{level}/#'"
+                );
+            }
+            None => text.push_str(" -t '/oneM2M/resp/CAdmin/#'"),
         }
-        text.push_str(" -t '/oneM2M/resp/CAdmin/#'\n");
+        text.push('\n');
         text
     }
 }

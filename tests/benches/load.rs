@@ -11,16 +11,22 @@
 
 mod load {
     pub(crate) mod bars;
+    pub(crate) mod clients;
     pub(crate) mod echo;
     pub(crate) mod http;
     pub(crate) mod machine;
     pub(crate) mod mqtt;
+    pub(crate) mod notify;
     pub(crate) mod options;
     pub(crate) mod report;
     pub(crate) mod sample;
     pub(crate) mod scenarios;
     pub(crate) mod server;
     pub(crate) mod sqlite;
+    pub(crate) mod stamp;
+    pub(crate) mod subscriber;
+    pub(crate) mod variants;
+    pub(crate) mod wire;
 }
 
 use std::error::Error;
@@ -71,11 +77,20 @@ async fn measure(options: Options) -> Result<ExitCode> {
     if options.includes(Section::Mqtt) {
         bench.mqtt().await?;
     }
+    if options.includes(Section::Variants) {
+        bench.variants().await?;
+    }
     if options.includes(Section::Http) {
         bench.http().await?;
     }
     if options.includes(Section::Discovery) {
         bench.discovery().await?;
+    }
+    if options.includes(Section::Clients) {
+        bench.clients().await?;
+    }
+    if options.includes(Section::Notify) {
+        bench.notify().await?;
     }
     if options.includes(Section::Memory) || options.includes(Section::Startup) {
         bench.growth().await?;

@@ -50,7 +50,7 @@ pub struct Who<'a> {
 }
 
 impl<'a> Who<'a> {
-    /// What [`identity`] has made a name of.
+    /// What a policy of this module has made a name of.
     pub fn of(identity: &'a Identity) -> Self {
         let mut parts = identity.name().splitn(3, ' ');
         let nobody = Who { credential: ANONYMOUS, proven: false, ae: None, cse: None };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::{OUTSTANDING, Report, What, mebibytes};
+use super::report::{OUTSTANDING, Report, Variant, What, mebibytes};
 
 /// Creates per second of the fastest other CSE known (C, SQLite) on this kind of machine.
 const OTHER_CREATES_MQTT: f64 = 600.0;
@@ -13,6 +13,13 @@ const GROWTH_BYTES_MAX: u64 = 2 << 20;
 const GROWN: u64 = 1_000_000;
 const IDLE_BYTES_MAX: u64 = 40_000_000;
 const START_UP_MAX: Duration = Duration::from_secs(1);
+
+/// What 1,000 clients that do nothing may add.
+const CROWD_BYTES_MAX: u64 = 30_000_000;
+const NOTIFIED_MIN: f64 = 5_000.0;
+/// Part of the throughput with JSON over TCP. That of CBOR is to be no less; this much is noise.
+const CBOR_MIN: f64 = 0.97;
+const XML_MIN: f64 = 0.5;
 
 /// Requests outstanding that the bars are about.
 const AT: usize = OUTSTANDING[OUTSTANDING.len() - 1];
@@ -44,6 +51,32 @@ pub(crate) fn print(report: &Report) -> bool {
         if let Some(found) = rate(what) {
             judge.at_least(name, found, bar);
         }
+    }
+    for (what, ratio) in &report.ratios {
+        let (operation, variant) = match what {
+            What::VariantCreate(variant) => ("creates", variant),
+            What::VariantLatest(variant) => ("latest", variant),
+            _ => continue,
+        };
+        let name = format!("{operation}, {} / {}", variant.name(), Variant::Plain.name());
+        match variant {
+            Variant::Plain => {}
+            Variant::Cbor => judge.at_least(&name, *ratio, CBOR_MIN),
+            Variant::Xml => judge.at_least(&name, *ratio, XML_MIN),
+            Variant::Tls | Variant::Kept => println!("  --  {name:<52} {ratio:.2}"),
+        }
+    }
+    for notified in &report.notified {
+        let found = report.any_rate(What::Notified(notified.manner, notified.subscribers)).unwrap_or_default();
+        let passed = found >= NOTIFIED_MIN && notified.lost == 0 && notified.out_of_order == 0;
+        let what = format!("notified per s: {} {}", notified.subscribers, notified.manner.name());
+        let wrong = format!("{} lost, {} out of order", notified.lost, notified.out_of_order);
+        judge.say(&what, passed, &format!("{found:.0} (>= {NOTIFIED_MIN:.0}), {wrong} (none)"));
+    }
+    if let Some(crowd) = report.crowd {
+        let added = crowd.idle.saturating_sub(crowd.before);
+        let what = format!("memory that {} idle clients add", crowd.clients);
+        judge.say(&what, added < CROWD_BYTES_MAX, &format!("{} MiB (< 30 MB)", mebibytes(added)));
     }
     if let Some(bytes) = report.idle_bytes {
         judge.say("resident memory idle", bytes < IDLE_BYTES_MAX, &format!("{} MiB (< 40 MB)", mebibytes(bytes)));

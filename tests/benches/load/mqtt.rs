@@ -3,27 +3,25 @@
 //! Packets that come for each request are read and written here, byte by byte, since the generator must cost less
 //! than what it measures; the few at the beginning go through the library.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use cse_tests::form::Form;
 use rumqttc::QoS;
-use rumqttc::mqttbytes::v4::{Connect, Packet, Publish, Subscribe};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use rumqttc::mqttbytes::v4::Publish;
+use serde_json::{Value, json};
+use tokio::time::sleep_until;
 
 use super::http::write_digits;
 use super::sample::Latencies;
+use super::stamp;
+use super::wire::{Door, PUBACK, PUBLISH, Wire, packet_id_at, packet_length};
 use crate::Result;
 
 /// Digits of the request identifier, which are written over for each request.
 const IDENTIFIER: &str = "0000000000";
 const RQI: &[u8] = b"\"rqi\":\"";
-/// More than can be outstanding on one connection.
-const SLOTS: usize = 4096;
-
-const PUBLISH: u8 = 3;
-const PUBACK: u8 = 4;
 
 /// A request, ready to be sent again and again.
 pub(crate) struct MqttRequest {
@@ -31,6 +29,10 @@ pub(crate) struct MqttRequest {
     bytes: Vec<u8>,
     packet_id_at: usize,
     identifier_at: usize,
+    /// Where the content has a [`stamp`] of its own, written for each request.
+    stamp_at: Option<usize>,
+    /// What stands before the request identifier.
+    before_identifier: &'static [u8],
     /// What each answer must contain.
     expected: &'static [u8],
 }
@@ -39,15 +41,56 @@ impl MqttRequest {
     /// A request primitive, made of the members that are not the same for all; `expected` is the response status code
     /// as it stands in the answer.
     pub(crate) fn new(originator: &str, members: &str, expected: &'static [u8]) -> Result<Self> {
-        let topic = format!("/oneM2M/req/{originator}/id-in/json");
         let payload = format!(r#"{{"fr":"{originator}","rqi":"{IDENTIFIER}","rvi":"3",{members}}}"#);
-        let mut publish = Publish::new(&topic, QoS::AtLeastOnce, payload.as_bytes());
+        Self::of(Form::Json, originator, payload.as_bytes(), expected)
+    }
+
+    fn of(form: Form, originator: &str, payload: &[u8], expected: &'static [u8]) -> Result<Self> {
+        let topic = format!("/oneM2M/req/{originator}/id-in/{}", form.name());
+        let mut publish = Publish::new(&topic, QoS::AtLeastOnce, payload);
         publish.pkid = 1;
         let mut bytes = BytesMut::new();
         publish.write(&mut bytes)?;
         let packet_id_at = bytes.len() - payload.len() - 2;
-        let identifier_at = identifier(&bytes).ok_or("a request without identifier")?;
-        Ok(Self { bytes: bytes.to_vec(), packet_id_at, identifier_at, expected })
+        let before_identifier = match form {
+            Form::Json => RQI,
+            Form::Xml => b"<rqi>",
+            // A text of three bytes, then the beginning of one of ten.
+            Form::Cbor => b"\x63rqi\x6a",
+        };
+        let identifier_at = behind(&bytes, before_identifier).ok_or("a request without identifier")?;
+        let stamp_at = stamp::find(&bytes);
+        Ok(Self { bytes: bytes.to_vec(), packet_id_at, identifier_at, stamp_at, before_identifier, expected })
+    }
+
+    /// A request in any serialization; `more` has what [`MqttRequest::new`] has as members.
+    fn in_form(form: Form, originator: &str, more: Value, expected: &'static [u8]) -> Result<Self> {
+        let mut primitive = json!({ "fr": originator, "rqi": IDENTIFIER, "rvi": "3" });
+        if let (Value::Object(primitive), Value::Object(more)) = (&mut primitive, more) {
+            primitive.extend(more);
+        }
+        Self::of(form, originator, &form.write_primitive("m2m:rqp", &primitive), expected)
+    }
+
+    /// A create of a resource type below `to`, in any serialization.
+    pub(crate) fn create_in(form: Form, to: &str, originator: &str, ty: u32, body: &str) -> Result<Self> {
+        let body: Value = serde_json::from_str(body)?;
+        let expected: &[u8] = match form {
+            Form::Json => b"\"rsc\":2001",
+            Form::Xml => b"<rsc>2001</rsc>",
+            Form::Cbor => b"\x63rsc\x19\x07\xd1",
+        };
+        Self::in_form(form, originator, json!({ "op": 1, "to": to, "ty": ty, "pc": body }), expected)
+    }
+
+    /// A retrieve, in any serialization.
+    pub(crate) fn retrieve_in(form: Form, to: &str, originator: &str) -> Result<Self> {
+        let expected: &[u8] = match form {
+            Form::Json => b"\"rsc\":2000",
+            Form::Xml => b"<rsc>2000</rsc>",
+            Form::Cbor => b"\x63rsc\x19\x07\xd0",
+        };
+        Self::in_form(form, originator, json!({ "op": 2, "to": to }), expected)
     }
 
     /// A create of a resource type below `to`.
@@ -67,59 +110,39 @@ impl MqttRequest {
     }
 }
 
-/// Where the digits of the request identifier begin.
-fn identifier(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(RQI.len()).position(|window| window == RQI).map(|at| at + RQI.len())
+/// Where that ends for the first time.
+fn behind(bytes: &[u8], before: &[u8]) -> Option<usize> {
+    bytes.windows(before.len()).position(|window| window == before).map(|at| at + before.len())
 }
 
 /// A connection.
 pub(crate) struct MqttClient {
-    stream: TcpStream,
-    input: BytesMut,
-    output: BytesMut,
+    wire: Wire,
     packet_id: u16,
     number: u64,
-    /// When requests were sent, by the last digits of their number.
-    sent: Vec<(u64, Instant)>,
+    /// When the requests without an answer were sent, in order.
+    sent: VecDeque<(u64, Instant)>,
+    unacknowledged: usize,
 }
 
 impl MqttClient {
-    /// Connects and subscribes to the answers for an originator; `kept` says whether the session outlives the
-    /// connection.
-    pub(crate) async fn connect(address: SocketAddr, originator: &str, kept: bool) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let mut client = Self {
-            stream,
-            input: BytesMut::with_capacity(65_536),
-            output: BytesMut::with_capacity(65_536),
-            packet_id: 0,
-            number: 0,
-            sent: vec![(0, Instant::now()); SLOTS],
-        };
-        let mut subscribe = Subscribe::new(format!("/oneM2M/resp/{originator}/id-in/json"), QoS::AtLeastOnce);
-        subscribe.pkid = 1;
-        let mut connect = Connect::new(originator);
-        connect.clean_session = !kept;
-        Packet::Connect(connect).write(&mut client.output, usize::MAX)?;
-        Packet::Subscribe(subscribe).write(&mut client.output, usize::MAX)?;
-        client.stream.write_all_buf(&mut client.output).await?;
-        loop {
-            match Packet::read(&mut client.input, usize::MAX) {
-                Ok(Packet::SubAck(_)) => return Ok(client),
-                Ok(_) => {}
-                Err(rumqttc::mqttbytes::Error::InsufficientBytes(_)) => client.read().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
+    /// Connects under a client identifier, and subscribes to the answers for an originator in a serialization. `kept`
+    /// says whether the session outlives the connection.
+    pub(crate) async fn connect(
+        door: &Door,
+        client_id: &str,
+        originator: &str,
+        form: Form,
+        kept: bool,
+    ) -> Result<Self> {
+        let filter = format!("/oneM2M/resp/{originator}/id-in/{}", form.name());
+        let wire = Wire::connect(door, client_id, &[filter], kept).await?;
+        Ok(Self { wire, packet_id: 0, number: 0, sent: VecDeque::new(), unacknowledged: 0 })
     }
 
-    async fn read(&mut self) -> Result<()> {
-        self.input.reserve(16_384);
-        match self.stream.read_buf(&mut self.input).await? {
-            0 => Err("the broker closed a connection".into()),
-            _ => Ok(()),
-        }
+    /// Requests that were sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.number
     }
 
     /// Keeps so many requests outstanding until that time, then waits for the last answers.
@@ -130,59 +153,98 @@ impl MqttClient {
         until: Until,
     ) -> Result<Latencies> {
         let mut latencies = Latencies::default();
-        let (mut open, mut unacknowledged, mut begun) = (0, 0, 0);
+        let mut begun = 0;
         loop {
-            while open < outstanding && until.goes_on(begun) {
-                self.send(request);
-                (open, unacknowledged, begun) = (open + 1, unacknowledged + 1, begun + 1);
+            while self.sent.len() < outstanding && until.goes_on(begun) {
+                self.send(request, Instant::now());
+                begun += 1;
             }
-            if !self.output.is_empty() {
-                self.stream.write_all_buf(&mut self.output).await?;
-            }
-            if open == 0 && unacknowledged == 0 {
+            self.wire.flush().await?;
+            if self.is_quiet() {
                 return Ok(latencies);
             }
-            self.read().await?;
-            while let Some(length) = packet_length(&self.input)? {
-                let packet = self.input.split_to(length);
-                match packet[0] >> 4 {
-                    PUBACK => unacknowledged -= 1,
-                    PUBLISH => {
-                        self.take_answer(&packet, request, &mut latencies)?;
-                        open -= 1;
-                    }
-                    kind => return Err(format!("unexpected MQTT packet of type {kind}").into()),
+            self.wire.read().await?;
+            self.take_input(request, &mut latencies)?;
+        }
+    }
+
+    /// Sends a request at each of these times, whether the ones before are answered or not, until the end; then waits
+    /// for the last answers. Latencies count from when a request was to be sent.
+    pub(crate) async fn run_steadily(
+        &mut self,
+        request: &mut MqttRequest,
+        first: Instant,
+        interval: Duration,
+        end: Instant,
+    ) -> Result<Latencies> {
+        let mut latencies = Latencies::default();
+        let mut next = first;
+        loop {
+            let now = Instant::now();
+            while next < end && next <= now {
+                self.send(request, next);
+                next += interval;
+            }
+            self.wire.flush().await?;
+            if next >= end && self.is_quiet() {
+                return Ok(latencies);
+            }
+            tokio::select! {
+                read = self.wire.read() => {
+                    read?;
+                    self.take_input(request, &mut latencies)?;
                 }
+                () = sleep_until(next.into()), if next < end => {}
             }
         }
     }
 
-    fn send(&mut self, request: &mut MqttRequest) {
+    fn is_quiet(&self) -> bool {
+        self.sent.is_empty() && self.unacknowledged == 0
+    }
+
+    fn take_input(&mut self, request: &MqttRequest, latencies: &mut Latencies) -> Result<()> {
+        while let Some(length) = packet_length(&self.wire.input)? {
+            let packet = self.wire.input.split_to(length);
+            match packet[0] >> 4 {
+                PUBACK => self.unacknowledged -= 1,
+                PUBLISH => self.take_answer(&packet, request, latencies)?,
+                kind => return Err(format!("unexpected MQTT packet of type {kind}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, request: &mut MqttRequest, at: Instant) {
         self.number += 1;
+        self.unacknowledged += 1;
         self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
         request.bytes[request.packet_id_at..][..2].copy_from_slice(&self.packet_id.to_be_bytes());
         write_digits(&mut request.bytes[request.identifier_at..][..IDENTIFIER.len()], self.number);
-        self.sent[self.number as usize % SLOTS] = (self.number, Instant::now());
-        self.output.extend_from_slice(&request.bytes);
+        if let Some(stamp_at) = request.stamp_at {
+            stamp::write(&mut request.bytes[stamp_at..], self.number, at);
+        }
+        self.sent.push_back((self.number, at));
+        self.wire.output.extend_from_slice(&request.bytes);
     }
 
     /// Checks an answer, acknowledges it and notes how long it took.
     fn take_answer(&mut self, packet: &[u8], request: &MqttRequest, latencies: &mut Latencies) -> Result<()> {
         let unexpected = || format!("unexpected answer: {}", String::from_utf8_lossy(packet));
-        let digits = identifier(packet).and_then(|at| packet.get(at..at + IDENTIFIER.len())).ok_or_else(unexpected)?;
+        let digits = behind(packet, request.before_identifier);
+        let digits = digits.and_then(|at| packet.get(at..at + IDENTIFIER.len())).ok_or_else(unexpected)?;
         let number: u64 = std::str::from_utf8(digits)?.parse().map_err(|_| unexpected())?;
         let expected = request.expected;
-        let (sent, began) = self.sent[number as usize % SLOTS];
-        if sent != number || !packet.windows(expected.len()).any(|window| window == expected) {
+        let place = self.sent.iter().position(|(sent, _)| *sent == number);
+        let (_, began) = place.and_then(|place| self.sent.remove(place)).ok_or_else(unexpected)?;
+        if !packet.windows(expected.len()).any(|window| window == expected) {
             return Err(unexpected().into());
         }
         latencies.add(began);
-        // Behind the fixed header and the topic; the broker gave QoS 1, as subscribed.
-        let header = 1 + packet[1..].iter().position(|byte| byte & 0x80 == 0).map_or(1, |at| at + 1);
-        let topic = usize::from(u16::from_be_bytes([packet[header], packet[header + 1]]));
-        let packet_id = packet.get(header + 2 + topic..header + 4 + topic).ok_or_else(unexpected)?;
-        self.output.extend_from_slice(&[PUBACK << 4, 2]);
-        self.output.extend_from_slice(packet_id);
+        // The broker gave QoS 1, as subscribed.
+        let at = packet_id_at(packet);
+        let packet_id = packet.get(at..at + 2).ok_or_else(unexpected)?;
+        self.wire.acknowledge(packet_id);
         Ok(())
     }
 }
@@ -201,20 +263,4 @@ impl Until {
             Self::Count(count) => begun < count,
         }
     }
-}
-
-/// The length of the first packet, when it is there as a whole.
-fn packet_length(bytes: &[u8]) -> Result<Option<usize>> {
-    let mut length = 0_usize;
-    for index in 0..4 {
-        let Some(byte) = bytes.get(1 + index) else {
-            return Ok(None);
-        };
-        length |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            let whole = 2 + index + length;
-            return Ok((bytes.len() >= whole).then_some(whole));
-        }
-    }
-    Err("an MQTT packet with a malformed length".into())
 }

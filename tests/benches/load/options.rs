@@ -12,7 +12,7 @@ Measures the server and the ceilings of this machine.
 usage: cargo bench -p cse-tests --bench load -- [options]
 
   --quick            half a second per line, 100,000 instances instead of 1,000,000
-  --only SECTION     mqtt, http, discovery, memory or startup; may be given several times
+  --only SECTION     mqtt, variants, http, discovery, clients, notify, memory or startup; may be given several times
   --seconds N        seconds per line (default 4)
   --connections N    MQTT connections that the outstanding requests are spread over (default 16)
   --kept-sessions    MQTT clients have sessions that the broker keeps, and stores if it must
@@ -26,8 +26,11 @@ usage: cargo bench -p cse-tests --bench load -- [options]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Section {
     Mqtt,
+    Variants,
     Http,
     Discovery,
+    Clients,
+    Notify,
     Memory,
     Startup,
 }
@@ -85,8 +88,11 @@ impl Options {
                 }
                 "--only" => options.only.push(match value()?.as_str() {
                     "mqtt" => Section::Mqtt,
+                    "variants" => Section::Variants,
                     "http" => Section::Http,
                     "discovery" => Section::Discovery,
+                    "clients" => Section::Clients,
+                    "notify" => Section::Notify,
                     "memory" => Section::Memory,
                     "startup" => Section::Startup,
                     other => return Err(format!("there is no section {other}").into()),

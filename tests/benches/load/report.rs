@@ -1,8 +1,10 @@
 //! The table, and what the bars are decided from.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::sample::Sample;
+use super::subscriber::Manner;
 
 /// Requests outstanding in turn.
 pub(crate) const OUTSTANDING: [usize; 3] = [1, 16, 64];
@@ -23,11 +25,48 @@ pub(crate) enum What {
     SqliteOfMqtt,
     /// The same of creates over HTTP, without.
     SqliteOfHttp,
+    VariantCreate(Variant),
+    VariantLatest(Variant),
+    /// Creates of many AEs, each at its own slow pace.
+    Steady,
+    /// Notifications that arrived at so many subscribers.
+    Notified(Manner, usize),
+}
+
+/// How a client speaks to the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Variant {
+    /// JSON over TCP, with a session that ends with its connection: what the others are compared with.
+    Plain,
+    Xml,
+    Cbor,
+    Tls,
+    /// With a session that the broker keeps.
+    Kept,
+}
+
+impl Variant {
+    pub(crate) const ALL: [Self; 5] = [Self::Plain, Self::Xml, Self::Cbor, Self::Tls, Self::Kept];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "JSON, TCP, clean session",
+            Self::Xml => "XML",
+            Self::Cbor => "CBOR",
+            Self::Tls => "TLS",
+            Self::Kept => "kept session",
+        }
+    }
 }
 
 impl What {
-    fn name(self) -> &'static str {
-        match self {
+    fn name(self) -> Cow<'static, str> {
+        let name = match self {
+            Self::VariantCreate(variant) => return format!("create, {}", variant.name()).into(),
+            Self::VariantLatest(variant) => return format!("latest, {}", variant.name()).into(),
+            Self::Notified(manner, 1) => return format!("1 {}", manner.name()).into(),
+            Self::Notified(manner, count) => return format!("{count} {}", manner.name()).into(),
+            Self::Steady => "create, steadily",
             Self::MqttCreate => "create, MQTT QoS 1",
             Self::MqttLatest => "latest, MQTT QoS 1",
             Self::MqttEntity => "AE, MQTT QoS 1",
@@ -39,7 +78,8 @@ impl What {
             Self::HttpDiscovery => "discovery by label, HTTP",
             Self::SqliteOfMqtt => "ceiling: SQLite, MQTT's rows",
             Self::SqliteOfHttp => "ceiling: SQLite, HTTP's rows",
-        }
+        };
+        name.into()
     }
 }
 
@@ -53,12 +93,34 @@ pub(crate) struct Growth {
     pub(crate) start_up: Option<(Duration, Duration)>,
 }
 
+/// What the section about many clients found, in resident bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    pub(crate) clients: usize,
+    pub(crate) before: u64,
+    /// With all of them connected, subscribed and registered, doing nothing.
+    pub(crate) idle: u64,
+}
+
+/// What was wrong with the notifications of a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notified {
+    pub(crate) manner: Manner,
+    pub(crate) subscribers: usize,
+    pub(crate) lost: u64,
+    pub(crate) out_of_order: u64,
+}
+
 /// All that was measured.
 #[derive(Default)]
 pub(crate) struct Report {
     lines: Vec<(What, usize, Sample)>,
     pub(crate) idle_bytes: Option<u64>,
     pub(crate) growth: Growth,
+    /// Of creates and of retrieves: throughput of a variant as a part of the plain one's, the median of rounds.
+    pub(crate) ratios: Vec<(What, f64)>,
+    pub(crate) crowd: Option<Crowd>,
+    pub(crate) notified: Vec<Notified>,
 }
 
 impl Report {
@@ -84,6 +146,12 @@ impl Report {
             millis(sample.p99),
         );
         self.lines.push((what, outstanding, sample));
+    }
+
+    /// The rate of a line, however many requests were outstanding.
+    pub(crate) fn any_rate(&self, what: What) -> Option<f64> {
+        let found = self.lines.iter().find(|(line, ..)| *line == what);
+        found.map(|(_, _, sample)| sample.per_second)
     }
 
     /// The rate of a line, if it was measured.

@@ -24,9 +24,9 @@ impl Latencies {
         self.0.extend(other.0);
     }
 
-    /// The latency that `percent` of the requests did not exceed; of sorted ones.
-    fn percentile(&self, percent: usize) -> Duration {
-        let at = (self.0.len() * percent / 100).min(self.0.len().saturating_sub(1));
+    /// The latency that so many of 1,000 requests did not exceed; of sorted ones.
+    fn per_mille(&self, share: usize) -> Duration {
+        let at = (self.0.len() * share / 1_000).min(self.0.len().saturating_sub(1));
         self.0.get(at).map_or(Duration::ZERO, |micros| Duration::from_micros(u64::from(*micros)))
     }
 }
@@ -37,6 +37,8 @@ pub(crate) struct Sample {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    pub(crate) p999: Duration,
+    pub(crate) longest: Duration,
     /// CPU time of the process that serves for one request, user and system.
     pub(crate) cpu_per_request: Option<Duration>,
     /// Its resident memory at the end.
@@ -65,8 +67,10 @@ impl Tally {
         self.latencies.0.sort_unstable();
         Sample {
             per_second: self.count as f64 / self.elapsed.as_secs_f64(),
-            p50: self.latencies.percentile(50),
-            p99: self.latencies.percentile(99),
+            p50: self.latencies.per_mille(500),
+            p99: self.latencies.per_mille(990),
+            p999: self.latencies.per_mille(999),
+            longest: self.latencies.per_mille(1_000),
             cpu_per_request: self.cpu.map(|cpu| cpu.div_f64(self.count.max(1) as f64)),
             resident_bytes: self.resident_bytes,
         }

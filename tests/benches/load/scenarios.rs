@@ -1,10 +1,11 @@
 //! What is measured, in order.
 
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cse_tests::form::Form;
 use futures_util::future::try_join_all;
 
 use super::http::{HttpClient, HttpRequest};
@@ -14,10 +15,11 @@ use super::report::{OUTSTANDING, Report, What, mebibytes};
 use super::sample::{Latencies, Stopwatch, Tally};
 use super::server::{Cse, Serving};
 use super::sqlite::{GroupCommits, Rows};
+use super::wire::Door;
 use crate::Result;
 
 /// AEs with a container each, which the requests go to in turn.
-const ENTITIES: usize = 16;
+pub(super) const ENTITIES: usize = 16;
 /// Containers that are searched, and how many of them have the label.
 const CONTAINERS: usize = 10_000;
 const LABELLED_EVERY: usize = 100;
@@ -26,11 +28,11 @@ const FILLING: usize = 256;
 /// Creates and their ceilings take turns, because disks and neighbours change their minds.
 const SLICES: u32 = 8;
 /// 50 bytes of content.
-const INSTANCE: &str = r#"{"m2m:cin":{"con":"21.5;48.25;1013.2;0.0.4.2;ok;battery=97;rssi=-61.."}}"#;
+pub(super) const INSTANCE: &str = r#"{"m2m:cin":{"con":"21.5;48.25;1013.2;0.0.4.2;ok;battery=97;rssi=-61.."}}"#;
 /// Instances that are created before the server is killed.
 const KILLED_AFTER: u64 = 10_000;
 /// How long a server is left alone before its idle memory is read.
-const SETTLING: Duration = Duration::from_secs(1);
+pub(super) const SETTLING: Duration = Duration::from_secs(1);
 
 /// A run.
 pub(crate) struct Bench<'a> {
@@ -46,15 +48,14 @@ impl Bench<'_> {
     pub(crate) async fn mqtt(&mut self) -> Result<()> {
         self.report.section("MQTT");
         let cse = self.start("mqtt").await?;
-        fill_entities(&cse).await?;
+        fill_entities(&cse, 0..ENTITIES).await?;
         let echo = Serving::start(Command::new(std::env::current_exe()?).arg("echo-broker"), "mqtt://")?;
-        let echo_address = echo.address("mqtt://")?;
+        let echo_door = Door::tcp(echo.address("mqtt://")?);
         let mut created = 0;
         for outstanding in OUTSTANDING {
-            let mut creates = self.mqtt_load(&cse.serving, cse.mqtt, outstanding, create_over_mqtt).await?;
-            let mut echoes = self
-                .mqtt_load(&echo, echo_address, outstanding, |entity| Ok(create_over_mqtt(entity)?.echoed()))
-                .await?;
+            let mut creates = self.mqtt_load(&cse.serving, &cse.door(), outstanding, create_over_mqtt).await?;
+            let mut echoes =
+                self.mqtt_load(&echo, &echo_door, outstanding, |entity| Ok(create_over_mqtt(entity)?.echoed())).await?;
             created += creates.run(self.options.warm_up).await?;
             echoes.run(self.options.warm_up).await?;
             let mut commits = self.group_commits("mqtt", outstanding).await?;
@@ -71,7 +72,7 @@ impl Bench<'_> {
             self.report.add(What::MqttEcho, outstanding, echoes.tally.into_sample());
         }
         drop(echo);
-        check_instances(&cse, created).await?;
+        check_instances(&cse, 0..ENTITIES, created).await?;
         for outstanding in OUTSTANDING {
             self.mqtt_line(What::MqttLatest, outstanding, &cse, |entity| {
                 MqttRequest::retrieve(&format!("cse-in/load{entity}/data/la"), &originator(entity), "")
@@ -92,7 +93,7 @@ impl Bench<'_> {
     pub(crate) async fn http(&mut self) -> Result<()> {
         self.report.section("HTTP");
         let cse = self.start("http").await?;
-        fill_entities(&cse).await?;
+        fill_entities(&cse, 0..ENTITIES).await?;
         let mut created = 0;
         for outstanding in OUTSTANDING {
             let mut creates = self.http_load(&cse, outstanding, create_over_http).await?;
@@ -108,7 +109,7 @@ impl Bench<'_> {
             self.report.add(What::HttpCreate, outstanding, creates.tally.into_sample());
             self.report.add(What::SqliteOfHttp, outstanding, committed.into_sample());
         }
-        check_instances(&cse, created).await?;
+        check_instances(&cse, 0..ENTITIES, created).await?;
         for outstanding in OUTSTANDING {
             self.http_line(What::HttpLatest, outstanding, &cse, |entity| {
                 HttpRequest::retrieve(&format!("/cse-in/load{entity}/data/la"), &originator(entity))
@@ -129,7 +130,7 @@ impl Bench<'_> {
     pub(crate) async fn discovery(&mut self) -> Result<()> {
         self.report.section(&format!("Discovery by label: {} of {CONTAINERS} containers", CONTAINERS / LABELLED_EVERY));
         let cse = self.start("discovery").await?;
-        fill_entities(&cse).await?;
+        fill_entities(&cse, 0..ENTITIES).await?;
         fill_containers(&cse).await?;
         // One look at the answer: a wrong one would be fast, too.
         let mut client = HttpClient::connect(cse.http).await?;
@@ -156,8 +157,8 @@ impl Bench<'_> {
         let instances = self.options.instances;
         println!("\nGrowth to {instances} instances in {ENTITIES} containers, over MQTT with {FILLING} outstanding");
         let cse = self.start("growth").await?;
-        fill_entities(&cse).await?;
-        let mut clients = mqtt_clients(cse.mqtt, ENTITIES, false).await?;
+        fill_entities(&cse, 0..ENTITIES).await?;
+        let mut clients = mqtt_clients(&cse.door(), 0..ENTITIES, Form::Json, false).await?;
         let mut requests = (0..ENTITIES).map(create_over_mqtt).collect::<Result<Vec<_>>>()?;
         let mut early = None;
         for tenth in 1..=10 {
@@ -181,13 +182,14 @@ impl Bench<'_> {
             println!("           polite end: {:.0} ms", cse.serving.stop("TERM")?.as_secs_f64() * 1e3);
             let (cse, polite) = self.time_start().await?;
             // Something in the write-ahead log, so that there is something to recover.
-            let mut client = MqttClient::connect(cse.mqtt, &originator(0), false).await?;
+            let mut client =
+                MqttClient::connect(&cse.door(), &originator(0), &originator(0), Form::Json, false).await?;
             client.run(&mut create_over_mqtt(0)?, 64, Until::Count(KILLED_AFTER)).await?;
             cse.serving.stop("KILL")?;
             let (cse, killed) = self.time_start().await?;
             // Every create that was answered before the kill is there.
             let each = instances / 10 / ENTITIES as u64 * 10;
-            check_instances(&cse, (each * ENTITIES as u64 + KILLED_AFTER) as usize).await?;
+            check_instances(&cse, 0..ENTITIES, (each * ENTITIES as u64 + KILLED_AFTER) as usize).await?;
             println!("           resident after start: {} MiB", mebibytes(super::machine::resident_bytes(cse.id())?));
             self.report.growth.start_up = Some((polite, killed));
             cse.serving.stop("TERM")?;
@@ -205,10 +207,15 @@ impl Bench<'_> {
     }
 
     /// A server on a new directory; the first one is asked for its idle memory.
-    async fn start(&mut self, name: &str) -> Result<Cse> {
+    pub(super) async fn start(&mut self, name: &str) -> Result<Cse> {
+        self.start_with(name, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(super) async fn start_with(&mut self, name: &str, arguments: &[String]) -> Result<Cse> {
         let directory: PathBuf = self.data.join(name);
         std::fs::create_dir(&directory)?;
-        let cse = Cse::start(self.binary, &directory)?;
+        let cse = Cse::start_with(self.binary, &directory, arguments)?;
         if self.report.idle_bytes.is_none() {
             tokio::time::sleep(SETTLING).await;
             let idle = super::machine::resident_bytes(cse.id())?;
@@ -225,7 +232,7 @@ impl Bench<'_> {
         cse: &Cse,
         request: impl Fn(usize) -> Result<MqttRequest>,
     ) -> Result<()> {
-        let mut load = self.mqtt_load(&cse.serving, cse.mqtt, outstanding, request).await?;
+        let mut load = self.mqtt_load(&cse.serving, &cse.door(), outstanding, request).await?;
         load.run(self.options.warm_up).await?;
         load.tally = Tally::default();
         load.run(self.options.time).await?;
@@ -251,15 +258,14 @@ impl Bench<'_> {
     async fn mqtt_load(
         &self,
         serving: &Serving,
-        address: SocketAddr,
+        door: &Door,
         outstanding: usize,
         request: impl Fn(usize) -> Result<MqttRequest>,
     ) -> Result<MqttLoad> {
         let connections = outstanding.min(self.options.connections).min(ENTITIES);
-        let clients = mqtt_clients(address, connections, self.options.kept_sessions).await?;
+        let clients = mqtt_clients(door, 0..connections, Form::Json, self.options.kept_sessions).await?;
         let requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
-        let lanes = clients.into_iter().zip(requests).collect();
-        Ok(MqttLoad { lanes, outstanding, process: serving.id(), tally: Tally::default() })
+        Ok(MqttLoad::new(clients, requests, outstanding, serving.id()))
     }
 
     async fn http_load(
@@ -283,16 +289,25 @@ impl Bench<'_> {
 }
 
 /// Requests outstanding over MQTT.
-struct MqttLoad {
+pub(super) struct MqttLoad {
     lanes: Vec<(MqttClient, MqttRequest)>,
     outstanding: usize,
     process: u32,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 impl MqttLoad {
+    pub(super) fn new(clients: Vec<MqttClient>, requests: Vec<MqttRequest>, outstanding: usize, process: u32) -> Self {
+        let lanes = clients.into_iter().zip(requests).collect();
+        Self { lanes, outstanding, process, tally: Tally::default() }
+    }
+
+    pub(super) fn into_clients(self) -> Vec<MqttClient> {
+        self.lanes.into_iter().map(|(client, _)| client).collect()
+    }
+
     /// Runs for a time; gives the number of requests that were answered.
-    async fn run(&mut self, time: Duration) -> Result<usize> {
+    pub(super) async fn run(&mut self, time: Duration) -> Result<usize> {
         let stopwatch = Stopwatch::start(self.process)?;
         let until = Until::Time(Instant::now() + time);
         let (outstanding, connections) = (self.outstanding, self.lanes.len());
@@ -327,26 +342,33 @@ impl HttpLoad {
     }
 }
 
-async fn mqtt_clients(address: SocketAddr, count: usize, kept: bool) -> Result<Vec<MqttClient>> {
-    let mut clients = Vec::with_capacity(count);
-    for entity in 0..count {
-        clients.push(MqttClient::connect(address, &originator(entity), kept).await?);
+/// Connects as these entities.
+pub(super) async fn mqtt_clients(
+    door: &Door,
+    entities: Range<usize>,
+    form: Form,
+    kept: bool,
+) -> Result<Vec<MqttClient>> {
+    let mut clients = Vec::with_capacity(entities.len());
+    for entity in entities {
+        let originator = originator(entity);
+        clients.push(MqttClient::connect(door, &originator, &originator, form, kept).await?);
     }
     Ok(clients)
 }
 
-fn merged(each: Vec<Latencies>) -> Latencies {
+pub(super) fn merged(each: Vec<Latencies>) -> Latencies {
     each.into_iter().fold(Latencies::default(), |mut all, one| {
         all.merge(one);
         all
     })
 }
 
-fn originator(entity: usize) -> String {
+pub(super) fn originator(entity: usize) -> String {
     format!("Cload{entity}")
 }
 
-fn create_over_mqtt(entity: usize) -> Result<MqttRequest> {
+pub(super) fn create_over_mqtt(entity: usize) -> Result<MqttRequest> {
     MqttRequest::create(&format!("cse-in/load{entity}/data"), &originator(entity), 4, INSTANCE)
 }
 
@@ -358,10 +380,10 @@ fn discovery_over_http(entity: usize) -> HttpRequest {
     HttpRequest::retrieve("/cse-in?fu=1&ty=3&lbl=wanted", &originator(entity))
 }
 
-/// Registers the AEs and makes their containers, each with an instance.
-async fn fill_entities(cse: &Cse) -> Result<()> {
+/// Registers AEs and makes their containers, each with an instance.
+pub(super) async fn fill_entities(cse: &Cse, entities: Range<usize>) -> Result<()> {
     let mut client = HttpClient::connect(cse.http).await?;
-    for entity in 0..ENTITIES {
+    for entity in entities {
         let originator = originator(entity);
         let body = format!(r#"{{"m2m:ae":{{"rn":"load{entity}","api":"Nload","rr":false,"srv":["3"]}}}}"#);
         client.ask(&mut HttpRequest::create("/cse-in", &originator, 2, &body)).await?;
@@ -374,15 +396,15 @@ async fn fill_entities(cse: &Cse) -> Result<()> {
 }
 
 /// Whether the containers count as many instances as creates were answered, and those of [`fill_entities`].
-async fn check_instances(cse: &Cse, created: usize) -> Result<()> {
+pub(super) async fn check_instances(cse: &Cse, entities: Range<usize>, created: usize) -> Result<()> {
     let mut client = HttpClient::connect(cse.http).await?;
-    let mut found = 0;
-    for entity in 0..ENTITIES {
+    let (mut found, filled) = (0, entities.len());
+    for entity in entities {
         let mut request = HttpRequest::retrieve(&format!("/cse-in/load{entity}/data"), &originator(entity));
         let container: serde_json::Value = serde_json::from_slice(client.ask(&mut request).await?)?;
         found += container["m2m:cnt"]["cni"].as_u64().ok_or("a container without cni")? as usize;
     }
-    if found != created + ENTITIES {
+    if found != created + filled {
         return Err(format!("{created} creates were answered, but there are {found} instances").into());
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::options::Options;
+use super::wire::Door;
 use crate::Result;
 
 /// Longest wait for a polite end.
@@ -107,16 +108,26 @@ pub(crate) struct Cse {
 impl Cse {
     /// Starts the binary on a data directory.
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self> {
+        Self::start_with(binary, data, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with(binary: &Path, data: &Path, arguments: &[String]) -> Result<Self> {
         let mut command = Command::new(binary);
-        command.env_clear().arg("--data-dir").arg(data);
+        command.env_clear().arg("--data-dir").arg(data).args(arguments);
         command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--log", "warn"]);
-        // The banner comes in one piece, and the last line is the one to try MQTT with.
-        let serving = Serving::start(&mut command, "mosquitto_sub")?;
+        // The banner comes in one piece, and its last line is the one to try MQTT with.
+        let serving = Serving::start(&mut command, "mosquitto_rr")?;
         let (http, mqtt) = (serving.address("HTTP     http://")?, serving.address("mqtt://")?);
         Ok(Self { serving, http, mqtt })
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.serving.id()
+    }
+
+    /// To the embedded broker over TCP.
+    pub(crate) fn door(&self) -> Door {
+        Door::tcp(self.mqtt)
     }
 }

@@ -9,6 +9,7 @@ pub mod curl;
 pub mod device;
 mod environment;
 pub mod form;
+pub mod guarded;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;

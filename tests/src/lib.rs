@@ -21,4 +21,5 @@ pub mod receiver;
 pub mod scenarios;
 pub mod secured;
 pub mod server;
+pub mod spoofing;
 pub mod wait;

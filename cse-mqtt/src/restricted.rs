@@ -19,7 +19,9 @@ impl RestrictedBroker {
     /// What the sender with that topic level is. `None` if it could be an AE and a CSE as well: then `fr` decides.
     pub(crate) fn vouch(&self, level: &str) -> Option<Vouched> {
         let cse = cse_of(level);
-        let is_cse = self.cses.iter().any(|pattern| matches_wildcard(pattern, &cse));
+        // `*` stands for slashes, too, and what is behind a CSE-ID is an AE.
+        let has_form = cse.trim_start_matches('/').split('/').count() == if cse.starts_with("//") { 2 } else { 1 };
+        let is_cse = has_form && self.cses.iter().any(|pattern| matches_wildcard(pattern, &cse));
         match (is_cse, level.starts_with(['C', 'S'])) {
             (true, true) => None,
             (true, false) => Some(Vouched::Cse),
@@ -68,6 +70,9 @@ mod tests {
             (":other.example:id-x", Some(Vouched::Cse)),
             (":third.example:id-x", Some(Vouched::Ae)),
             ("lamp-7", Some(Vouched::Ae)),
+            ("id-in:Clamp", Some(Vouched::Ae)),
+            ("id-mn:Cx", Some(Vouched::Ae)),
+            (":other.example:id-x:Cx", Some(Vouched::Ae)),
             ("Cloud", None),
             ("", Some(Vouched::Ae)),
         ] {

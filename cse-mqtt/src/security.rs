@@ -9,6 +9,8 @@
 //! - `policy`: all of it together, as the broker asks for it.
 
 mod client_id;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod logins;
 mod naming;

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod certificates;
 pub mod curl;
 pub mod device;
+mod environment;
 pub mod form;
 pub mod guarded;
 pub mod http;

@@ -103,7 +103,8 @@ impl CseIdentity {
     /// slash, everything else SP-relative or, for other service providers, absolute.
     pub fn canonical_originator(&self, text: &str) -> Originator {
         let sp_relative = match text.strip_prefix(self.sp_id.as_str()) {
-            Some(rest) if rest.starts_with('/') => rest,
+            // What is absolute once more behind it is no identifier; taken off, it would look like one.
+            Some(rest) if rest.starts_with('/') && !rest.starts_with("//") => rest,
             _ => text,
         };
         if sp_relative.starts_with("//") {
@@ -261,8 +262,10 @@ mod tests {
             ("/id-mn", "/id-mn"),
             ("//cse.example/id-mn", "/id-mn"),
             ("//other.example/id-in/Cmeter", "//other.example/id-in/Cmeter"),
+            ("//cse.example//cse.example/id-in/Cmeter", "//cse.example//cse.example/id-in/Cmeter"),
         ] {
             assert_eq!(identity().canonical_originator(given).as_str(), canonical, "{given}");
+            assert_eq!(identity().canonical_originator(canonical).as_str(), canonical, "{canonical} once more");
         }
     }
 

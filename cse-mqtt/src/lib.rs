@@ -10,6 +10,9 @@ mod embedded;
 mod expiry;
 mod external;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hop;
 mod lanes;
 mod legacy;
@@ -18,6 +21,7 @@ mod options;
 mod outbound;
 mod pool;
 mod redelivery;
+mod restricted;
 mod salvage;
 pub mod security;
 mod service;
@@ -29,5 +33,6 @@ pub use external::{LeaveError, leave};
 pub use link::LinkStatus;
 pub use options::{BindingOptions, EarlyDraft, ExternalOptions, Login, Password, ProtocolVersion, Transport};
 pub use outbound::MqttOutbound;
+pub use restricted::RestrictedBroker;
 pub use service::MqttBinding;
 pub use stats::MqttStats;

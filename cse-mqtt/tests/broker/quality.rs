@@ -57,6 +57,22 @@ async fn a_link_that_decides_late_still_gets_an_exactly_once_message_once() {
 }
 
 #[tokio::test]
+async fn a_pubrel_before_its_pubrec_holds_nothing_back() {
+    let broker = TestBroker::start().await;
+    let (_link, mut receiver) = broker.broker.link("cse", &["t"]).expect("a filter");
+    let mut sender = broker.client("sender").await;
+    sender.publish("t", "x", QoS::ExactlyOnce, 5).await;
+    let message = receive_one(&mut receiver).await;
+    sender.pubrel(5).await;
+    assert_eq!(sender.next().await, Some(Packet::PubComp(PubComp::new(5))));
+    sender.publish("other", "y", QoS::AtLeastOnce, 6).await;
+    sender.expect_nothing().await;
+    message.ack.accept();
+    sender.expect_pubrec(5).await;
+    sender.expect_puback(6).await;
+}
+
+#[tokio::test]
 async fn an_exactly_once_message_accepted_while_its_client_is_away_is_not_delivered_again() {
     let broker = TestBroker::start().await;
     let (_link, mut receiver) = broker.broker.link("cse", &["t"]).expect("a filter");

@@ -116,13 +116,19 @@ impl Session {
         }
     }
 
-    /// PUBREL: the packet identifier is free again. `false` if it was not in use.
+    /// PUBREL: the packet identifier is free again. `false` if there is nothing to release.
+    ///
+    /// A PUBREL that comes before its PUBREC releases nothing: the decision has to find where PUBREC goes, which would
+    /// otherwise hold back every later acknowledgement of its connection.
     pub(crate) fn exact_release(&self, packet_id: u16) -> bool {
         let mut state = self.state.lock();
-        let existed = state.exact.remove(&packet_id).is_some();
-        if existed && let Some(kept) = &mut state.kept {
-            kept.packet_id_changed(packet_id);
+        let accepted = matches!(state.exact.get(&packet_id), Some(Exact::Accepted));
+        if accepted {
+            state.exact.remove(&packet_id);
+            if let Some(kept) = &mut state.kept {
+                kept.packet_id_changed(packet_id);
+            }
         }
-        existed
+        accepted
     }
 }

@@ -219,7 +219,7 @@ impl<D: Dispatch> Receiver<D> {
                 }
             }
             Addressed::Answer(topic) => {
-                correlation.on_response(&topic, &inbound.payload);
+                correlation.on_response(None, &topic, &inbound.payload);
                 acknowledge(inbound.acknowledgement);
             }
             Addressed::Draft(DraftMessage::Answer) => {
@@ -285,12 +285,18 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Reads a request and gives it to the CSE.
     fn start(&mut self, inbound: Inbound) {
+        let options = Arc::clone(&self.common.options);
+        let restricted = options.restricted.as_ref();
         let vouched = inbound.vouched;
         let (read, claimed) = match self.addressed(&inbound.topic) {
             Addressed::Request(topic) => {
+                let level = self.common.topics.relative_level(topic.originator);
+                let vouched = vouched.or_else(|| restricted?.vouch(level));
                 (self.read(&topic, vouched, &inbound.payload), hop::claimed_credential(&topic))
             }
             Addressed::Draft(DraftMessage::Request(topic)) => {
+                // These topics do not say who speaks, so they are nobody's.
+                let vouched = vouched.or(restricted.map(|_| Vouched::Not));
                 (self.read_draft(&topic, vouched, &inbound.payload), None)
             }
             _ => return,
@@ -311,6 +317,10 @@ impl<D: Dispatch> Receiver<D> {
             self.common.stats.possible_redeliveries.increment();
         }
         let peer = hop::with_credential(claimed, inbound.peer);
+        let peer = match restricted {
+            Some(broker) => broker.bind(&self.common.identity, peer),
+            None => peer,
+        };
         request.context = Context { binding: Binding::Mqtt, peer, redelivery, registrant };
         let class = Class::of(&request);
         let originator = self.originator(&reply, &request);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cse_core::value::Text;
 
+use crate::restricted::RestrictedBroker;
 use crate::security::Security;
 use crate::transport::ClientTls;
 
@@ -32,6 +33,9 @@ pub struct BindingOptions {
     pub followed_answers_max: usize,
     /// The policy of the embedded broker, which knows who its clients are. Default: none, and nothing is known.
     pub security: Option<Arc<Security>>,
+    /// The external broker keeps its users to the topics of [`StaticRules`](crate::security::StaticRules). Default:
+    /// not that we know; then the levels of a topic are believed as far as they agree with `fr`.
+    pub restricted: Option<RestrictedBroker>,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
     /// Default `None`: never.
     ///
@@ -74,6 +78,7 @@ impl Default for BindingOptions {
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,
             security: None,
+            restricted: None,
             acknowledge_after: None,
             pending_requests_max: 10_000,
             other_brokers_max: 64,

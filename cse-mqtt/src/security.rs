@@ -6,9 +6,11 @@
 //! - `client_id`: the client identifiers that fit (§8.2).
 //! - `rights`: the topics (§8.4), as pure functions of identity, registrations and topic.
 //! - `users`, `logins`: user names and passwords, and what keeps a flood of logins from starving the server.
+//! - `export`: the same topics as rules for an external broker.
 //! - `policy`: all of it together, as the broker asks for it.
 
 mod client_id;
+mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod identity;
@@ -19,6 +21,7 @@ mod quiet;
 mod rights;
 mod users;
 
+pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};
 pub use identity::{Entity, Who};
 pub use logins::LoginLimits;
 pub use naming::{CertificateIdentity, identifier_of};

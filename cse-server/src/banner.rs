@@ -47,7 +47,14 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
     if let Some(address) = embedded.tcp {
         let near = local(address);
         line("MQTT", format!("mqtt://{address} (embedded broker)"));
-        line("  try", topics.request_response(&near.ip().to_string(), near.port()));
+        let at = format!("-h {} -p {}", near.ip(), near.port());
+        if embedded.strict {
+            // The list of users, if there is one, need not have the administrator.
+            let as_admin = topics.request_response(&format!("{at} -u NAME -P PASSWORD -i A::{admin}"));
+            line("  try", format!("{as_admin}  # after: cse-server passwd NAME --identifier {admin} --file USERS"));
+        } else {
+            line("  try", topics.request_response(&at));
+        }
     }
     let path = &embedded.websocket_path;
     for (scheme, address, path) in
@@ -92,10 +99,10 @@ struct Topics<'a> {
 
 impl Topics<'_> {
     /// With a tool that speaks MQTT 5 only, as the embedded broker does.
-    fn request_response(&self, host: &str, port: u16) -> String {
+    fn request_response(&self, at: &str) -> String {
         let (prefix, between, request) = (self.prefix, self.between(), self.request());
         format!(
-            "mosquitto_rr -h {host} -p {port} -q 1 -t {prefix}/oneM2M/req/{between} \
+            "mosquitto_rr {at} -q 1 -t {prefix}/oneM2M/req/{between} \
              -e {prefix}/oneM2M/resp/{between} -W 10 -m '{request}'"
         )
     }
@@ -153,6 +160,19 @@ mod tests {
             "wss://127.0.0.1:9002/mqtt (embedded broker)\n",
             "mosquitto_rr -h 127.0.0.1 -p 1883 -q 1 -t /oneM2M/req/CAdmin/id-in/json -e /oneM2M/resp/CAdmin/id-in/json",
         ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn who_needs_a_credential_is_told_so() {
+        let tcp = Some(([127, 0, 0, 1], 1883).into());
+        let embedded_broker = EmbeddedBroker { tcp, strict: true, ..EmbeddedBroker::default() };
+        let listening = Listening { embedded_broker, ..Listening::default() };
+        let text = text(&identity(), "CAdmin", &listening, "./cse-data");
+        for part in
+            ["-p 1883 -u NAME -P PASSWORD -i A::CAdmin -q 1 -t", "cse-server passwd NAME --identifier CAdmin --file"]
+        {
             assert!(text.contains(part), "{part}\n{text}");
         }
     }

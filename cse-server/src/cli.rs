@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::acl::{self, AclExport};
 use crate::certs::{self, DevCertificates};
 use crate::config::{Config, Given, Override, Source};
 use crate::passwd::{self, Passwd};
@@ -159,6 +160,8 @@ pub(crate) enum Task {
     CheckConfig,
     /// Have the external broker forget the session of this CSE.
     LeaveMqtt,
+    /// Write rules for an external broker.
+    ExportAcl(AclExport),
     /// Make certificates to try TLS with; needs no configuration.
     MakeCertificates(DevCertificates),
     /// Make a line for the list of users; needs no configuration.
@@ -193,6 +196,10 @@ pub(crate) fn parse(
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
         Some((MQTT, inner)) => (Task::LeaveMqtt, inner.subcommand_matches(MQTT_LEAVE).unwrap_or(inner)),
+        Some(("acl", inner)) => {
+            let inner = inner.subcommand_matches(acl::EXPORT).unwrap_or(inner);
+            (Task::ExportAcl(AclExport::from_matches(inner)), inner)
+        }
         Some(("certs", inner)) => (Task::MakeCertificates(DevCertificates::from_matches(inner)), inner),
         Some(("passwd", inner)) => (Task::Passwd(Passwd::from_matches(inner)), inner),
         _ => (Task::Run, &matches),
@@ -262,6 +269,7 @@ fn command() -> Command {
                     "Have the broker forget the session of this CSE with all that waits there; the server must not run",
                 )),
         )
+        .subcommand(acl::command())
         .subcommand(certs::command())
         .subcommand(passwd::command())
         .disable_help_subcommand(true)

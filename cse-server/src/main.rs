@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 after a polite end, 1 if it could not start or had to stop, 2 if the configuration is wrong.
 
+mod acl;
 mod banner;
 mod certs;
 mod cli;
@@ -42,18 +43,19 @@ fn main() -> ExitCode {
     match &invocation.task {
         Task::MakeCertificates(wanted) => return print(wanted.make()),
         Task::Passwd(wanted) => return print(wanted.run()),
-        Task::Run | Task::CheckConfig | Task::LeaveMqtt => {}
+        Task::Run | Task::CheckConfig | Task::LeaveMqtt | Task::ExportAcl(_) => {}
     }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    match invocation.task {
+    match &invocation.task {
         Task::CheckConfig => {
             let _ = io::stdout().write_all(b"the configuration has no problems\n");
             ExitCode::SUCCESS
         }
         Task::LeaveMqtt => print(leave::leave(&config)),
+        Task::ExportAcl(wanted) => print(wanted.run(&config)),
         Task::Run | Task::MakeCertificates(_) | Task::Passwd(_) => run(config),
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct EmbeddedBroker {
     pub(crate) websocket_tls: Option<SocketAddr>,
     /// Path that WebSocket clients ask for.
     pub(crate) websocket_path: String,
+    /// Whether its clients need credentials for what they do.
+    pub(crate) strict: bool,
 }
 
 impl Listening {

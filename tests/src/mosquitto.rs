@@ -17,6 +17,8 @@ pub struct Mosquitto {
     directory: TempDir,
     /// A second listener: its port, and what the configuration says of it.
     second: Option<(ReservedPort, String)>,
+    /// What its configuration is instead of the usual.
+    configuration: Option<String>,
     running: Option<(Child, Lines)>,
 }
 
@@ -27,7 +29,7 @@ impl Mosquitto {
     /// If there is no port for it.
     pub fn reserve() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        Self { port: ReservedPort::take(), directory, second: None, running: None }
+        Self { port: ReservedPort::take(), directory, second: None, configuration: None, running: None }
     }
 
     /// With a second listener, of which the configuration says this.
@@ -37,6 +39,13 @@ impl Mosquitto {
     #[must_use]
     pub fn with_listener(mut self, lines: &str) -> Self {
         self.second = Some((ReservedPort::take(), lines.to_owned()));
+        self
+    }
+
+    /// With that configuration, made for its port and a directory of its own.
+    #[must_use]
+    pub fn with_configuration(mut self, make: impl FnOnce(u16, &Path) -> String) -> Self {
+        self.configuration = Some(make(self.port(), self.directory.path()));
         self
     }
 
@@ -78,10 +87,13 @@ impl Mosquitto {
         // `user` counts only for root, whose mosquitto would otherwise become one that cannot read the directory.
         let mut text = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n\
-             persistence true\npersistence_location {directory}/\nlog_dest stderr\n"
+             set_tcp_nodelay true\npersistence true\npersistence_location {directory}/\nlog_dest stderr\n"
         );
         if let Some((second, lines)) = &self.second {
             text.push_str(&format!("listener {} 127.0.0.1\n{lines}\n", second.number()));
+        }
+        if let Some(configuration) = &self.configuration {
+            text = configuration.clone();
         }
         let file = self.directory.path().join("mosquitto.conf");
         std::fs::write(&file, text).expect("written");

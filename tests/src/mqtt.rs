@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::form::{Form, text};
 use crate::wait::in_time;
+use crate::way::Way;
 
 /// Most messages that wait to be looked at.
 const WAITING_MAX: usize = 10_000;
@@ -34,6 +35,8 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Entity {
     originator: String,
+    /// Whom it asks, as a topic level.
+    cse: String,
     form: Form,
     client: AsyncClient,
     task: JoinHandle<()>,
@@ -59,7 +62,16 @@ impl Entity {
     /// # Panics
     /// If the broker does not let it.
     pub async fn connect_with(port: u16, originator: &str, filters: &[String]) -> Self {
-        let mut options = MqttOptions::new(format!("A::{originator}"), "127.0.0.1", port);
+        Self::connect_over(&Way::plain(port), &format!("A::{originator}"), originator, filters).await
+    }
+
+    /// Connects to a broker in that way, with that client identifier, subscribed to these filters.
+    ///
+    /// # Panics
+    /// If the broker does not let it.
+    pub async fn connect_over(way: &Way, client_id: &str, originator: &str, filters: &[String]) -> Self {
+        let mut options = MqttOptions::new(client_id, way.host(), way.port());
+        options.set_transport(way.transport());
         options.set_clean_session(false);
         options.set_max_packet_size(1 << 20, 1 << 20);
         let (client, mut events) = AsyncClient::new(options, 1000);
@@ -109,7 +121,15 @@ impl Entity {
             }
         });
         in_time("the broker takes the subscriptions", ready.recv()).await.expect("the client runs");
-        Self { originator: originator.into(), form: Form::Json, client, task, answers, requests, others, numbered: 0 }
+        let (originator, cse) = (originator.into(), CSE.into());
+        Self { originator, cse, form: Form::Json, client, task, answers, requests, others, numbered: 0 }
+    }
+
+    /// Has all further requests go to that CSE, named as a topic level.
+    #[must_use]
+    pub fn asking(mut self, cse: &str) -> Self {
+        self.cse = cse.into();
+        self
     }
 
     /// Connects as that AE and registers it below the CSEBase under the name `name`, with further attributes.
@@ -122,6 +142,22 @@ impl Entity {
         merge(&mut ae, attributes);
         entity.create("cse-in", 2, json!({"m2m:ae": ae})).await.expect(2001);
         entity
+    }
+
+    /// Registers as an AE with the CSE of that name under a Credential-ID that is its AE-ID stem (TS-0010 §7.4.4), and
+    /// comes back as what it is then. A broker that knows its clients grants the topics of an AE only then.
+    ///
+    /// # Panics
+    /// If the broker does not let it, or the CSE refuses.
+    pub async fn registered_over(way: &Way, cse: &str, originator: &str, name: &str) -> Self {
+        let filters = [format!("/oneM2M/reg_resp/{originator}/{cse}/#")];
+        let mut registrant = Self::connect_over(way, originator, originator, &filters).await;
+        let ae = json!({"m2m:ae": {"rn": name, "api": "N.test", "rr": true, "srv": ["3"]}});
+        let request = registrant.complete(json!({"op": 1, "to": format!("/{cse}"), "ty": 2, "pc": ae}));
+        registrant.publish(&format!("/oneM2M/reg_req/{originator}/{cse}/json"), request.to_string()).await;
+        Answer(registrant.next_answer().await.primitive).expect(2001);
+        let filters = [format!("/oneM2M/resp/{originator}/{cse}/#"), format!("/oneM2M/req/+/{originator}/#")];
+        Self::connect_over(way, &format!("A::{originator}"), originator, &filters).await.asking(cse)
     }
 
     /// Has all further requests written in that form.
@@ -152,7 +188,7 @@ impl Entity {
     /// Sends a request on the usual topic; its request identifier.
     pub async fn send(&mut self, primitive: Value) -> String {
         let primitive = self.complete(primitive);
-        let topic = format!("/oneM2M/req/{}/{CSE}/{}", self.originator, self.form.name());
+        let topic = format!("/oneM2M/req/{}/{}/{}", self.originator, self.cse, self.form.name());
         self.publish(&topic, self.form.write_primitive("m2m:rqp", &primitive)).await;
         primitive["rqi"].as_str().unwrap_or_default().to_owned()
     }

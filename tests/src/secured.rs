@@ -22,6 +22,8 @@ pub struct Connecting {
     pub login: Option<(String, String)>,
     /// Authority, certificate and key, for TLS.
     pub certificate: Option<[PathBuf; 3]>,
+    /// Authority of the broker, for TLS without a certificate of the client.
+    pub authority: Option<PathBuf>,
     /// Whether the session ends with the connection.
     pub clean: bool,
 }
@@ -29,7 +31,7 @@ pub struct Connecting {
 impl Connecting {
     /// Without credential.
     pub fn new(port: u16, client_id: &str) -> Self {
-        Self { port, client_id: client_id.into(), login: None, certificate: None, clean: true }
+        Self { port, client_id: client_id.into(), login: None, certificate: None, authority: None, clean: true }
     }
 
     /// With user name and password.
@@ -43,6 +45,13 @@ impl Connecting {
     #[must_use]
     pub fn certificate(mut self, authority: PathBuf, certificate: PathBuf, key: PathBuf) -> Self {
         self.certificate = Some([authority, certificate, key]);
+        self
+    }
+
+    /// With TLS, without a certificate of its own.
+    #[must_use]
+    pub fn trusting(mut self, authority: PathBuf) -> Self {
+        self.authority = Some(authority);
         self
     }
 
@@ -61,7 +70,8 @@ impl Connecting {
     /// # Panics
     /// If the connection fails otherwise.
     pub async fn connect(&self) -> Result<Secured, ConnectReturnCode> {
-        let host = if self.certificate.is_some() { "localhost" } else { "127.0.0.1" };
+        let is_secure = self.certificate.is_some() || self.authority.is_some();
+        let host = if is_secure { "localhost" } else { "127.0.0.1" };
         let mut options = MqttOptions::new(&self.client_id, host, self.port);
         options.set_clean_session(self.clean);
         if let Some((name, password)) = &self.login {
@@ -73,6 +83,11 @@ impl Connecting {
             let [ca, certificate, key] = files.clone().map(|path| std::fs::read(path).expect("readable"));
             let client_auth = Some((certificate, key));
             options.set_transport(Transport::Tls(TlsConfiguration::Simple { ca, alpn: None, client_auth }));
+        }
+        if let Some(authority) = &self.authority {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let ca = std::fs::read(authority).expect("readable");
+            options.set_transport(Transport::Tls(TlsConfiguration::Simple { ca, alpn: None, client_auth: None }));
         }
         let (client, events) = AsyncClient::new(options, 100);
         let mut secured = Secured { client, events, inbox: VecDeque::new(), numbered: 0 };

@@ -1,52 +1,16 @@
 //! Clause 8 of TS-0010 with the real binary: who gets in, under which client identifier, and on which topics.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use cse_tests::binary;
 use cse_tests::certificates::Certificates;
+use cse_tests::guarded::{Guarded, USERS, launch, passwd, registration, retrieve, sample};
 use cse_tests::http::Http;
 use cse_tests::secured::{Connecting, Secured};
 use cse_tests::server::{Launch, Server};
+use cse_tests::spoofing;
 use cse_tests::wait::until_some;
 use rumqttc::ConnectReturnCode;
-use serde_json::{Value, json};
-
-/// Name, password and identifier of each user.
-const USERS: [(&str, &str, &str); 6] = [
-    ("lamp-7", "seven", ""),
-    ("lamp-8", "eight", ""),
-    ("lamp-9", "nine", ""),
-    ("door", "open sesame", "Sdoor"),
-    ("middle", "three", "/id-mn"),
-    ("operator", "all of it", "CAdmin"),
-];
-
-/// Runs `cse-server passwd`.
-fn passwd(arguments: &[&str], password: &str) -> (bool, String) {
-    let mut command = Command::new(binary::cse_server());
-    command.env_clear().arg("passwd").args(arguments);
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().expect("the binary runs");
-    // It may refuse before it reads.
-    let _ = writeln!(child.stdin.take().expect("piped"), "{password}");
-    let output = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
-    (output.status.success(), text.into_owned())
-}
-
-/// A server with users, and what else the file says.
-fn launch(file: &str) -> Launch {
-    let launch = Launch::default();
-    let users = launch.directory().join("users").display().to_string();
-    for (name, password, identifier) in USERS {
-        let bound = if identifier.is_empty() { Vec::new() } else { vec!["--identifier", identifier] };
-        let (done, text) = passwd(&[&[name, "--file", &users][..], &bound].concat(), password);
-        assert!(done, "{text}");
-    }
-    launch.with(&["--mqtt-users", &users]).with_file(file)
-}
+use serde_json::json;
 
 fn user(server: &Server, name: &str, client_id: &str) -> Connecting {
     let (_, password, _) = USERS.iter().find(|(known, ..)| *known == name).expect("a user");
@@ -57,14 +21,6 @@ async fn connected(server: &Server, name: &str, client_id: &str) -> Secured {
     user(server, name, client_id).connect().await.unwrap_or_else(|code| panic!("{name} as {client_id}: {code:?}"))
 }
 
-fn registration(from: &str) -> Value {
-    json!({"op": 1, "to": "cse-in", "fr": from, "ty": 2, "pc": {"m2m:ae": {"api": "N.test", "rr": true, "srv": ["3"]}}})
-}
-
-fn retrieve(from: &str, to: &str) -> Value {
-    json!({"op": 2, "to": to, "fr": from})
-}
-
 /// Registers an AE under a credential; the client, subscribed to the answers of both.
 async fn registered(server: &Server, name: &str, client_id: &str, stem: &str) -> Secured {
     let mut client = connected(server, name, client_id).await;
@@ -73,12 +29,6 @@ async fn registered(server: &Server, name: &str, client_id: &str, stem: &str) ->
     assert_eq!(answer["rsc"], 2001, "{answer}");
     assert!(client.subscribe(&format!("/oneM2M/resp/{stem}/#")).await);
     client
-}
-
-async fn sample(server: &Server, name: &str) -> u64 {
-    let page = Http::new(server.http(), "").get("/metrics").await.body;
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    value.unwrap_or_else(|| panic!("{name}\n{page}"))
 }
 
 #[tokio::test]
@@ -129,135 +79,14 @@ async fn a_device_registers_under_its_credential_and_then_has_its_identifier() {
     assert_eq!(lamp.request(own, retrieve("Clamp", "Clamp")).await["rsc"], 2000);
 }
 
-/// What becomes of an attempt.
-enum Fate {
-    /// The broker drops it.
-    Dropped,
-    /// The CSE refuses it: with that status, and a text that contains this.
-    Refused(u16, &'static str),
-}
-
-use Fate::{Dropped, Refused};
-
-/// Has a client try all of it; after each attempt, what is its own still works.
-async fn try_all(
-    server: &Server,
-    who: &str,
-    client: &mut Secured,
-    own: &str,
-    from: &str,
-    attempts: &[(&str, &str, Fate)],
-) {
-    for (topic, claimed, fate) in attempts {
-        let denied = sample(server, "cse_broker_publishes_denied_total").await;
-        let name = format!("spoof-{who}");
-        let attempt = match topic.split('/').nth(2) {
-            Some("reg_req") if matches!(fate, Refused(4126 | 4117, _)) => registration(claimed),
-            _ => json!({"op": 1, "to": "Cother", "fr": claimed, "ty": 3, "pc": {"m2m:cnt": {"rn": name}}}),
-        };
-        match fate {
-            Dropped => {
-                let mut attempt = attempt;
-                attempt["rqi"] = json!("attempt");
-                attempt["rvi"] = json!("3");
-                attempt["rsc"] = json!(2000);
-                client.publish(topic, &attempt.to_string()).await;
-                assert_eq!(sample(server, "cse_broker_publishes_denied_total").await, denied + 1, "{who}: {topic}");
-            }
-            Refused(status, text) => {
-                let answer = client.request(topic, attempt).await;
-                let found = answer["pc"]["m2m:dbg"].as_str().unwrap_or_default();
-                assert!(answer["rsc"] == *status && found.contains(text), "{who}: {topic} as {claimed}: {answer}");
-            }
-        }
-        // No answer to the attempt has come before this one.
-        let answer = client.request(own, retrieve(from, "cse-in/no-such")).await;
-        assert!(answer["rsc"].is_number(), "{who}: {answer}");
-    }
-    let admin = Http::new(server.http(), "CAdmin");
-    assert_eq!(admin.get(&format!("/Cother/spoof-{who}")).await.rsc(), 4004, "{who}");
+#[tokio::test]
+async fn nobody_speaks_for_another() {
+    spoofing::nobody_speaks_for_another(Guarded::embedded()).await;
 }
 
 #[tokio::test]
-async fn nobody_speaks_for_another() {
-    let server = launch("[broker]\ndenied-publishes-max = 0\n").start();
-    let mut victim = registered(&server, "lamp-8", "A::Cother", "Cother").await;
-    assert!(victim.subscribe("/oneM2M/req/+/Cother/#").await);
-    let mut lamp = registered(&server, "lamp-7", "A::Clamp", "Clamp").await;
-    let own = "/oneM2M/req/Clamp/id-in/json";
-    const NOT: &str = "may not speak for";
-    let attempts = [
-        // Under the level of another.
-        ("/oneM2M/req/Cother/id-in/json", "Cother", Dropped),
-        ("/oneM2M/req/id-in:Cother/id-in/json", "Cother", Dropped),
-        ("/oneM2M/req/:cse.example:id-in:Cother/id-in/json", "Cother", Dropped),
-        ("/oneM2M/req/Cother/id-in", "Cother", Dropped),
-        ("/oneM2M/req/Cother/id-in/json", "Clamp", Dropped),
-        ("/oneM2M/req/Sdoor/id-in/json", "Sdoor", Dropped),
-        ("/oneM2M/req/CAdmin/id-in/json", "CAdmin", Dropped),
-        ("/oneM2M/req/id-in/id-in/json", "/id-in", Dropped),
-        ("/oneM2M/req/id-mn/id-in/json", "/id-mn", Dropped),
-        // To another AE, as itself and as the CSE.
-        ("/oneM2M/req/Clamp/Cother/json", "Clamp", Dropped),
-        ("/oneM2M/req/id-in/Cother/json", "/id-in", Dropped),
-        // Answers: of the CSE to another and to itself, of another to the CSE.
-        ("/oneM2M/resp/Cother/id-in/json", "", Dropped),
-        ("/oneM2M/resp/Clamp/id-in/json", "", Dropped),
-        ("/oneM2M/resp/id-in/Cother/json", "", Dropped),
-        // Registrations under the credential of another, and answers to them.
-        ("/oneM2M/reg_req/lamp-8/id-in/json", "Cnew", Dropped),
-        ("/oneM2M/reg_req/door/id-in/json", "Sdoor", Dropped),
-        ("/oneM2M/reg_req/33-Sdoor/id-in/json", "Sdoor", Dropped),
-        ("/oneM2M/reg_resp/lamp-8/id-in/json", "", Dropped),
-        ("/oneM2M/reg_resp/lamp-7/id-in/json", "", Dropped),
-        // Past the CSE.
-        ("alarms", "", Dropped),
-        // Under its own level, in the name of another.
-        (own, "Cother", Refused(4103, NOT)),
-        (own, "/id-in/Cother", Refused(4103, NOT)),
-        (own, "//cse.example/id-in/Cother", Refused(4103, NOT)),
-        (own, "CAdmin", Refused(4103, NOT)),
-        (own, "Sdoor", Refused(4103, NOT)),
-        (own, "/id-in", Refused(4103, NOT)),
-        (own, "/id-mn", Refused(4103, NOT)),
-        (own, "/id-mn/Cx", Refused(4103, NOT)),
-        // As a CSE that has its own name.
-        (own, "/Clamp", Refused(4103, NOT)),
-        (own, "/Clamp/Cx", Refused(4103, NOT)),
-        // Under its own credential, something else than a registration, or that of another.
-        ("/oneM2M/reg_req/lamp-7/id-in/json", "Clamp", Refused(4103, "registrations only")),
-        ("/oneM2M/reg_req/lamp-7/id-in/json", "Cother", Refused(4117, "Cother")),
-        ("/oneM2M/reg_req/lamp-7/id-in/json", "CAdmin", Refused(4126, "lamp-7")),
-    ];
-    try_all(&server, "lamp", &mut lamp, own, "Clamp", &attempts).await;
-
-    let mut middle = connected(&server, "middle", "C::/id-mn").await;
-    let own = "/oneM2M/req/id-mn/id-in/json";
-    assert!(middle.subscribe("/oneM2M/resp/id-mn/id-in/#").await);
-    assert!(middle.subscribe("/oneM2M/reg_resp/middle/#").await);
-    let attempts = [
-        ("/oneM2M/req/Cother/id-in/json", "Cother", Dropped),
-        ("/oneM2M/req/id-in:Cother/id-in/json", "Cother", Dropped),
-        ("/oneM2M/req/id-mn:Cx/id-in/json", "/id-mn/Cx", Dropped),
-        ("/oneM2M/req/id-mn/Cother/json", "/id-mn", Dropped),
-        ("/oneM2M/req/id-in/Cother/json", "/id-in", Dropped),
-        ("/oneM2M/resp/id-in/Cother/json", "", Dropped),
-        ("/oneM2M/resp/Cother/id-in/json", "", Dropped),
-        ("/oneM2M/reg_req/lamp-8/id-in/json", "Cnew", Dropped),
-        // A CSE passes on requests of its own, and never of those that are registered here.
-        (own, "Cother", Refused(4103, NOT)),
-        (own, "/id-in/Cother", Refused(4103, NOT)),
-        (own, "CAdmin", Refused(4103, NOT)),
-        (own, "/id-in", Refused(4103, NOT)),
-        (own, "id-mn", Refused(4103, NOT)),
-        ("/oneM2M/reg_req/middle/id-in/json", "Cmine", Refused(4126, "middle")),
-    ];
-    try_all(&server, "middle", &mut middle, own, "/id-mn", &attempts).await;
-
-    // All the while nothing has reached the one they spoke for or to.
-    let answer = victim.request("/oneM2M/req/Cother/id-in/json", retrieve("Cother", "Cother")).await;
-    assert_eq!(answer["rsc"], 2000, "{answer}");
-    assert!(sample(&server, "cse_mqtt_originator_mismatches_total").await > 0);
+async fn topic_originator_and_credential_agree() {
+    spoofing::topic_originator_and_credential_agree(Guarded::embedded()).await;
 }
 
 #[tokio::test]

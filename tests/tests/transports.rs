@@ -1,4 +1,5 @@
-//! The listeners of the embedded broker: TCP, TLS, WebSocket and WebSocket over TLS, with clients that are not ours.
+//! The listeners of the embedded broker: TCP, TLS, WebSocket and WebSocket over TLS. What programs of others do with
+//! them is in `interop/`.
 
 use std::process::{Command, Output};
 
@@ -6,9 +7,9 @@ use cse_tests::certificates::Certificates;
 use cse_tests::curl::run;
 use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
+use cse_tests::process;
 use cse_tests::server::{Launch, Server};
 use cse_tests::wait::{in_time, until};
-use cse_tests::{paho, process};
 use rumqttc::mqttbytes::v4::Packet;
 use rumqttc::{AsyncClient, Event, MqttOptions, QoS, Transport};
 use serde_json::{Value, json};
@@ -118,55 +119,6 @@ fn a_server_without_usable_certificate_does_not_start() {
     let (code, text) = launch.with_all(certificates.server_arguments()).with(&asking).refused();
     assert!(code == Some(2) && text.contains("mqtt.tls-client-ca"), "{text}");
     assert!(!text.contains("PRIVATE"), "{text}");
-}
-
-/// Registers an AE over one transport and in one version of MQTT; prints the answer.
-const PAHO_CLIENT: &str = r#"
-import json, queue, sys
-import paho.mqtt.client as mqtt
-
-transport, tls, version, port, ca, originator = sys.argv[1:]
-answers, subscribed = queue.Queue(), queue.Queue()
-client = mqtt.Client(
-    mqtt.CallbackAPIVersion.VERSION2,
-    client_id="A::" + originator,
-    transport=transport,
-    protocol=mqtt.MQTTv5 if version == "5" else mqtt.MQTTv311,
-)
-if tls == "tls":
-    client.tls_set(ca_certs=ca)
-client.on_connect = lambda c, *rest: c.subscribe(f"/oneM2M/resp/{originator}/id-in/#", qos=1)
-client.on_subscribe = lambda *rest: subscribed.put(True)
-client.on_message = lambda c, data, message: answers.put(json.loads(message.payload))
-client.connect("localhost", int(port))
-client.loop_start()
-subscribed.get(timeout=60)
-ae = {"m2m:ae": {"rn": originator, "api": "N.p", "rr": False, "srv": ["3"], "lbl": [c * 1000 for c in "abcdefghi"]}}
-request = {"op": 1, "to": "cse-in", "ty": 2, "pc": ae, "fr": originator, "rqi": "1", "rvi": "3"}
-client.publish(f"/oneM2M/req/{originator}/id-in/json", json.dumps(request), qos=1).wait_for_publish(60)
-print(json.dumps(answers.get(timeout=60)), flush=True)
-client.disconnect()
-client.loop_stop()
-"#;
-
-#[test]
-fn paho_connects_over_every_transport() {
-    let certificates = Certificates::with_clients(&[]);
-    let server = all_listeners(&certificates).start();
-    let python = paho::python().display().to_string();
-    for (transport, tls, port) in [
-        ("tcp", "plain", server.mqtt_port()),
-        ("tcp", "tls", server.broker_port("mqtts")),
-        ("websockets", "plain", server.broker_port("ws")),
-        ("websockets", "tls", server.broker_port("wss")),
-    ] {
-        for version in ["3", "5"] {
-            let originator = format!("C{transport}-{tls}-{version}");
-            let (port, ca) = (port.to_string(), certificates.text("ca.pem"));
-            let output = run(&python, &["-c", PAHO_CLIENT, transport, tls, version, &port, &ca, &originator]);
-            assert!(output.contains("\"rsc\": 2001"), "{originator}: {output}");
-        }
-    }
 }
 
 #[tokio::test]

@@ -4,10 +4,13 @@
 //! One principle decides: whoever publishes on a topic states by it who speaks, so only that one may; and a filter is
 //! granted if all it can match is meant for the client.
 
+pub(crate) mod rules;
+
 use cse_core::id::{CseIdentity, Originator};
 use cse_core::registrations::Registrations;
 use cse_core::value::Text;
 
+use self::rules::{Access, RULES, Slot};
 use super::identity::{Who, spells_credential, spells_cse};
 use crate::topic::{TopicKind, entity_of};
 
@@ -73,46 +76,39 @@ impl Rights {
 
     /// Whether a client may publish to a topic.
     pub(crate) fn may_publish(&self, who: &Who<'_>, registered: &dyn Registered, topic: &str) -> bool {
-        let Some(Levels { kind, originator, receiver }) = self.levels(topic) else { return false };
-        let own = self.identity.base_id();
-        match kind {
-            TopicKind::Request if receiver == own => {
-                self.is_ae(who, registered, originator) || self.is_cse(who, originator)
-            }
-            TopicKind::Request => {
-                self.is_distant_ae(who, originator, receiver)
-                    || (self.is_cse(who, originator) && self.is_for_cse_to_ask(who, registered, receiver))
-            }
-            TopicKind::Response => {
-                let answers_us = originator == own && self.is_ae(who, registered, receiver);
-                // An answer to whoever asked, and by the letter of §8.4 1 c) ii its own level first.
-                let as_cse = self.is_cse(who, receiver) || (self.is_cse(who, originator) && receiver == own);
-                answers_us || as_cse || self.is_distant_ae(who, receiver, originator)
-            }
-            TopicKind::RegistrationRequest => self.is_credential(who, originator),
-            // An answer to a registration with that CSE.
-            TopicKind::RegistrationResponse => self.is_cse(who, receiver),
-        }
+        self.may(Access::Publish, who, registered, topic)
     }
 
     /// Whether a client may subscribe to a filter: all that the filter can match must be the client's to read.
     pub(crate) fn may_subscribe(&self, who: &Who<'_>, registered: &dyn Registered, filter: &str) -> bool {
-        // What stands for several topics is `+` or, at the end, `#`; the level that says for whom the messages
-        // are is neither.
-        let Some(Levels { kind, originator, receiver }) = self.levels(filter) else { return false };
-        let is_literal = |level: &str| !matches!(level, "+" | "#");
-        match kind {
-            TopicKind::Request => is_literal(receiver) && self.is_anyone(who, registered, receiver),
-            TopicKind::Response => {
-                let to_itself = is_literal(originator) && self.is_anyone(who, registered, originator);
-                // §8.4 1 b): the answers that it gives to those registered with it.
-                let to_registrees = is_literal(originator)
-                    && self.is_cse(who, receiver)
-                    && who.cse.is_some_and(|cse| self.belongs_to(originator, cse));
-                to_itself || to_registrees
-            }
-            TopicKind::RegistrationRequest => is_literal(receiver) && self.is_cse(who, receiver),
-            TopicKind::RegistrationResponse => is_literal(originator) && self.is_credential(who, originator),
+        self.may(Access::Subscribe, who, registered, filter)
+    }
+
+    fn may(&self, access: Access, who: &Who<'_>, registered: &dyn Registered, topic: &str) -> bool {
+        let Some(Levels { kind, originator, receiver }) = self.levels(topic) else { return false };
+        RULES.iter().any(|rule| {
+            rule.access == access
+                && rule.kind == kind
+                && self.fits(rule.originator, who, registered, originator)
+                && self.fits(rule.receiver, who, registered, receiver)
+        })
+    }
+
+    /// Whether a level is what a rule wants there.
+    fn fits(&self, slot: Slot, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
+        // What stands for several entities is `+` or, at the end, `#`: never where one is named.
+        let is_literal = !matches!(level, "+" | "#");
+        match slot {
+            Slot::Any => true,
+            _ if !is_literal => false,
+            Slot::OwnCse => level == self.identity.base_id(),
+            Slot::Ae => self.is_ae(who, registered, level),
+            Slot::Cse => self.is_cse(who, level),
+            Slot::DistantAe => self.is_distant_ae(who, level),
+            Slot::DistantCse => self.is_cse_of_distant_ae(who, level),
+            Slot::Registree => who.cse.is_some_and(|cse| self.belongs_to(level, cse)),
+            Slot::Asked => self.is_for_cse_to_ask(who, registered, level),
+            Slot::Credential => self.is_credential(who, level),
         }
     }
 
@@ -141,21 +137,15 @@ impl Rights {
         who.cse.is_some_and(|cse| spells_cse(&self.identity, level, cse))
     }
 
-    /// Whether a level names an AE of another CSE that the client is, and another that CSE. Its registration is
-    /// that CSE's affair.
-    fn is_distant_ae(&self, who: &Who<'_>, level: &str, cse_level: &str) -> bool {
-        let Some((cse, _)) = who.ae.and_then(|ae| ae.rsplit_once('/')) else { return false };
-        spells_cse(&self.identity, cse_level, cse) && self.is_own_distant_level(who, level)
-    }
-
-    fn is_own_distant_level(&self, who: &Who<'_>, level: &str) -> bool {
+    /// Whether a level names the AE of another CSE that the client is. Its registration is that CSE's affair.
+    fn is_distant_ae(&self, who: &Who<'_>, level: &str) -> bool {
         level.contains(':')
             && who.ae.is_some_and(|ae| ae.contains('/') && entity_of(&self.identity, level).as_str() == ae)
     }
 
-    /// Whether a level is one under which the client receives messages.
-    fn is_anyone(&self, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
-        self.is_ae(who, registered, level) || self.is_cse(who, level) || self.is_own_distant_level(who, level)
+    fn is_cse_of_distant_ae(&self, who: &Who<'_>, level: &str) -> bool {
+        let cse = who.ae.and_then(|ae| ae.rsplit_once('/')).map(|(cse, _)| cse);
+        cse.is_some_and(|cse| spells_cse(&self.identity, level, cse))
     }
 
     /// Whether another CSE may ask that receiver directly: CSEs and its own registrees, but no AE of this CSE,

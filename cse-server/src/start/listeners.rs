@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use cse_mqtt::security::Mode;
 use cse_mqtt::transport::{ClientIdentity, Listener, ServerTls};
 use tokio::net::TcpListener;
 
@@ -63,6 +64,7 @@ impl Listeners {
                 websocket: address(self.mqtt.websocket.as_ref()),
                 websocket_tls: address(self.mqtt.websocket_tls.as_ref()),
                 websocket_path,
+                strict: config.mqtt.security.mode == Mode::Strict,
             },
             external_broker,
             topic_prefix: config.mqtt.topic_prefix.trim_matches('/').into(),

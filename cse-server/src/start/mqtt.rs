@@ -50,6 +50,7 @@ impl Mqtt {
             redelivery_window: mqtt.redelivery_window,
             followed_answers_max: mqtt.followed_answers_max,
             security: None,
+            restricted: security::restricted(config),
             acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use cse_core::id::CseIdentity;
 use cse_core::registrations::Registrations;
+use cse_mqtt::RestrictedBroker;
 use cse_mqtt::broker::Broker;
 use cse_mqtt::security::{InvalidUsers, Mode, Security, SecurityOptions, Users};
 use prometheus_client::registry::Registry;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, MqttVia};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
 use crate::metrics;
 
@@ -55,6 +56,17 @@ pub(super) fn start(
             () = stopped(stop) => {}
         }
     });
+}
+
+/// What the configuration says of an external broker: whether it has the rules of `cse-server acl export`.
+pub(super) fn restricted(config: &Config) -> Option<RestrictedBroker> {
+    let security = &config.mqtt.security;
+    let MqttVia::External(_) = &config.mqtt.via else { return None };
+    if !security.mode_is_chosen || security.mode == Mode::Open {
+        return None;
+    }
+    info!("MQTT policy: strict, on a broker that is expected to have the rules of `cse-server acl export`");
+    Some(RestrictedBroker { cses: config.registration.cse_originators.clone() })
 }
 
 fn announce(config: &Config, users: usize) {

@@ -44,7 +44,7 @@ fn tree() -> Tree {
 
 const KINDS: [&str; 4] = ["req", "resp", "reg_req", "reg_resp"];
 
-const LEVELS: [&str; 27] = [
+pub(in crate::security) const LEVELS: [&str; 27] = [
     "Clamp",
     "id-in:Clamp",
     ":cse.example:id-in:Clamp",
@@ -74,7 +74,7 @@ const LEVELS: [&str; 27] = [
     "anonymous",
 ];
 
-const fn client(credential: &'static str) -> Who<'static> {
+pub(in crate::security) const fn client(credential: &'static str) -> Who<'static> {
     Who { credential, proven: true, ae: None, cse: None }
 }
 
@@ -113,7 +113,12 @@ fn expanded(patterns: &[&str]) -> BTreeSet<String> {
 }
 
 /// What is granted of all combinations, as `kind originator receiver`. The serialization must not matter.
-fn granted(first: &[&str], second: &[&str], formats: &[&str], may: impl Fn(&str) -> bool) -> BTreeSet<String> {
+pub(in crate::security) fn granted(
+    first: &[&str],
+    second: &[&str],
+    formats: &[&str],
+    may: impl Fn(&str) -> bool,
+) -> BTreeSet<String> {
     let mut granted = BTreeSet::new();
     for kind in KINDS {
         for originator in first {
@@ -149,7 +154,7 @@ fn all_levels() -> String {
 }
 
 /// `*` stands for every level.
-fn with_all(patterns: &[&str]) -> BTreeSet<String> {
+pub(in crate::security) fn with_all(patterns: &[&str]) -> BTreeSet<String> {
     let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.replace('*', &all_levels())).collect();
     expanded(&patterns.iter().map(String::as_str).collect::<Vec<_>>())
 }

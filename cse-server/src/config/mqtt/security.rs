@@ -105,7 +105,8 @@ impl MqttSecurity {
             Anonymous::No => false,
             Anonymous::Auto => mode == Mode::Open,
         };
-        let credentials = CredentialRules { rules, any_without_rules: mode == Mode::Open || !is_exposed };
+        let is_shared = is_exposed || policy == Policy::Strict && matches!(via, MqttVia::External(_));
+        let credentials = CredentialRules { rules, any_without_rules: mode == Mode::Open || !is_shared };
         Self {
             mode,
             mode_is_chosen: policy != Policy::Auto,

@@ -1,0 +1,76 @@
+//! How a client gets to a broker of this machine: the port, and what TLS needs.
+
+use rumqttc::Transport;
+
+use crate::certificates::Certificates;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Way {
+    port: u16,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug)]
+struct Tls {
+    /// Files: the authority that is believed, and the client's certificate and key.
+    authority: String,
+    identity: Option<[String; 2]>,
+    /// The same as they are, since the files may be gone when a client comes back.
+    authority_pem: Vec<u8>,
+    identity_pem: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Way {
+    /// Without TLS.
+    pub fn plain(port: u16) -> Self {
+        Self { port, tls: None }
+    }
+
+    /// With TLS, where these certificates are believed.
+    pub fn tls(port: u16, certificates: &Certificates) -> Self {
+        let (authority, authority_pem) = (certificates.text("ca.pem"), certificates.read("ca.pem"));
+        Self { port, tls: Some(Tls { authority, identity: None, authority_pem, identity_pem: None }) }
+    }
+
+    /// With TLS and the client certificate `stem.pem`.
+    pub fn mutual(port: u16, certificates: &Certificates, stem: &str) -> Self {
+        let mut way = Self::tls(port, certificates);
+        if let Some(tls) = &mut way.tls {
+            let files = [format!("{stem}.pem"), format!("{stem}.key")];
+            tls.identity_pem = Some((certificates.read(&files[0]), certificates.read(&files[1])));
+            tls.identity = Some(files.map(|file| certificates.text(&file)));
+        }
+        way
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host, by a name that certificates have.
+    pub fn host(&self) -> &'static str {
+        if self.tls.is_some() { "localhost" } else { "127.0.0.1" }
+    }
+
+    /// The same for the library of [`crate::mqtt::Entity`].
+    pub fn transport(&self) -> Transport {
+        match &self.tls {
+            None => Transport::Tcp,
+            Some(tls) => Transport::tls(tls.authority_pem.clone(), tls.identity_pem.clone(), None),
+        }
+    }
+
+    /// The same for the mosquitto tools.
+    pub fn mosquitto_arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["-h".to_owned(), self.host().into(), "-p".into(), self.port.to_string()];
+        if let Some(tls) = &self.tls {
+            arguments.extend(["--cafile".into(), tls.authority.clone()]);
+            if let Some([certificate, key]) = &tls.identity {
+                arguments.extend(["--cert".into(), certificate.clone(), "--key".into(), key.clone()]);
+            }
+        }
+        arguments
+    }
+}

@@ -1,0 +1,76 @@
+//! The guides to brokers and to devices with credentials, typed as they stand there.
+
+use cse_tests::typed::Typed;
+
+const BROKERS: &str = include_str!("../../docs/brokers.md");
+const DEVICES: &str = include_str!("../../docs/devices.md");
+const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
+
+/// How often that text occurs.
+fn count(text: &str, part: &str) -> usize {
+    text.matches(part).count()
+}
+
+#[test]
+fn the_guide_to_an_external_broker_works_as_typed() {
+    let until_ready =
+        "until curl -sS http://127.0.0.1:8080/readyz | grep '\"ready\"'; do sleep 0.05; done\ncurl -sS http";
+    let typed = Typed::new(BROKERS, &["An external broker"])
+        // Root's mosquitto would otherwise become a user who cannot read the directory.
+        .instead("persistence true", "persistence true\nuser root")
+        .instead("cse-server --mqtt-broker", "cse-server --http 127.0.0.1:8080 --mqtt-broker")
+        .instead("curl -sS http", until_ready)
+        .port("1884")
+        .port("8080")
+        .pauses(&[&[0, 1]]);
+    let (output, errors) = typed.run();
+    assert!(output.contains("\"mqtt\":{\"state\":\"up\"}"), "{output}\n{errors}");
+    assert!(output.contains("\"rsc\":2000") && output.contains("m2m:cb"), "{output}\n{errors}");
+}
+
+#[test]
+fn passwords_for_devices_work_as_typed() {
+    let typed = Typed::new(DEVICES, &["Passwords"])
+        .instead("mosquitto_rr ", "mosquitto_rr -p 1883 ")
+        .instead("mosquitto_sub ", "mosquitto_sub -p 1883 ")
+        .instead("cse-server --config", "cse-server --http off --mqtt 127.0.0.1:1883 --config")
+        .port("1883")
+        .pauses(&[&[0]]);
+    let (output, errors) = typed.run();
+    // The lamp, its container and the door; the lamp as a pump, and as the door.
+    assert_eq!(count(&output, "\"rsc\":2001"), 3, "{output}\n{errors}");
+    assert_eq!(count(&output, "\"aei\":\"Sdoor\""), 1, "{output}");
+    for refused in ["\"rsc\":4126", "\"rsc\":4103"] {
+        assert_eq!(count(&output, refused), 1, "{output}\n{errors}");
+    }
+    let said = format!("{output}{errors}");
+    assert!(said.contains("All subscription requests were denied."), "{said}");
+    assert!(said.contains("MQTT policy: strict") && said.contains("subscription denied"), "{said}");
+    for secret in ["wrong bulb", "open sesame"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn certificates_for_devices_work_as_typed() {
+    let typed = Typed::new(DEVICES, &["Certificates"]).port("8883").pauses(&[&[0]]);
+    let (output, errors) = typed.run();
+    assert_eq!(count(&output, "\"rsc\":2001"), 2, "{output}\n{errors}");
+    for given in ["\"aei\":\"Cgate\"", "\"aei\":\"Csensor17\""] {
+        assert_eq!(count(&output, given), 1, "{output}");
+    }
+}
+
+#[tokio::test]
+async fn the_places_to_look_at_are_there() {
+    let server = cse_tests::server::Launch::default().start();
+    let port = server.http().port().to_string();
+    let typed = Typed::new(TROUBLESHOOTING, &["Where to look"]).instead("8080", &port);
+    let (output, errors) = tokio::task::spawn_blocking(move || typed.run()).await.expect("typed");
+    assert!(output.contains("\"status\":\"ready\""), "{output}\n{errors}");
+    for counter in
+        ["cse_mqtt_unknown_topics_total", "cse_mqtt_answers_unheard_total", "cse_broker_publishes_denied_total"]
+    {
+        assert!(output.contains(counter), "{output}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::primitive::{Request, Response};
 use crate::value::{Map, Value};
 
 const ALL: [Serialization; 3] = [Serialization::Json, Serialization::Xml, Serialization::Cbor];
+const ROOTS: [Root; 2] = [Root::Request, Root::Response];
 
 /// Reads bytes as primitive and as content. What is read must be the same tree in every serialization, and what is a
 /// request or a response must stay the same one.
@@ -15,26 +16,34 @@ const ALL: [Serialization; 3] = [Serialization::Json, Serialization::Xml, Serial
 /// # Panics
 /// If it is not so.
 pub fn decoder(serialization: Serialization, bytes: &[u8]) {
-    let content = serialization.decode_content(bytes);
     let primitive = serialization.decode_primitive(bytes);
-    assert_eq!(content.is_ok(), primitive.is_ok(), "content {content:?}, primitive {primitive:?}");
-    let (Ok(content), Ok(primitive)) = (content, primitive) else { return };
+    let Ok(content) = serialization.decode_content(bytes) else {
+        assert!(primitive.is_err(), "{primitive:?}");
+        return;
+    };
     assert!(depth(&content) <= DEPTH_MAX, "{content:?}");
     for other in ALL {
         let written = other.encode_content(&content);
         same(other, &written, &content, other.decode_content(&written).ok());
+    }
+    let has_root = content.only().is_some_and(|(name, _)| ROOTS.iter().any(|root| root.name() == name));
+    let Ok(primitive) = primitive else {
+        assert!(is_one_object(&content) && !has_root, "{content:?} is refused as a primitive");
+        return;
+    };
+    assert_eq!(primitive.wrapped, is_one_object(&content), "{content:?}");
+    for other in ALL {
         for wrapped in [false, true] {
             let has_root = wrapped || other == Serialization::Xml;
-            if has_root && depth(&primitive.parameters) == DEPTH_MAX {
+            let is_too_deep = has_root && depth(&primitive.parameters) == DEPTH_MAX;
+            // Without a root name, the name of an only object is taken for one.
+            if is_too_deep || (!has_root && is_one_object(&primitive.parameters)) {
                 continue;
             }
             let written = other.encode_primitive(Root::Request, primitive.parameters.clone(), wrapped);
             let read = other.decode_primitive(&written).ok();
-            // Without a root name, what looks like one is taken for it.
-            if has_root || !is_wrapper(&primitive.parameters) {
-                assert_eq!(read.as_ref().map(|read| read.wrapped), Some(has_root));
-                same(other, &written, &primitive.parameters, read.map(|read| read.parameters));
-            }
+            assert_eq!(read.as_ref().map(|read| read.wrapped), Some(has_root));
+            same(other, &written, &primitive.parameters, read.map(|read| read.parameters));
         }
     }
     if let Ok(request) = Request::from_map(primitive.parameters.clone()) {
@@ -61,10 +70,8 @@ fn depth(map: &Map) -> usize {
     1 + map.iter().map(|(_, value)| value.depth()).max().unwrap_or(0)
 }
 
-fn is_wrapper(map: &Map) -> bool {
-    map.only().is_some_and(|(name, value)| {
-        matches!(value, Value::Map(_)) && [Root::Request, Root::Response].iter().any(|root| root.name() == name)
-    })
+fn is_one_object(map: &Map) -> bool {
+    map.only().is_some_and(|(_, value)| matches!(value, Value::Map(_)))
 }
 
 #[cfg(test)]

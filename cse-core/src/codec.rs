@@ -48,13 +48,18 @@ impl Serialization {
     /// Decodes a primitive, bare or below its root name (`m2m:rqp`, `m2m:rsp`).
     ///
     /// # Errors
-    /// [`Error::NotAPrimitive`] for bytes that are no object of the serialization, with what is wrong.
+    /// [`Error::NotAPrimitive`] for bytes that are no object of the serialization or have another root name, with what is
+    /// wrong.
     pub fn decode_primitive(self, bytes: &[u8]) -> Result<Primitive, Error> {
         let map = self.decode_content(bytes)?;
         let is_wrapped = map.only().is_some_and(|(name, value)| {
             value.as_map().is_some() && Root::ALL.iter().any(|root| root.name() == name.as_str())
         });
         if !is_wrapped {
+            // No primitive has one parameter that is an object.
+            if let Some((name, Value::Map(_))) = map.only() {
+                return Err(not_a_root(name));
+            }
             return Ok(Primitive { parameters: map, wrapped: false });
         }
         let parameters =
@@ -112,6 +117,11 @@ impl Root {
             Self::Response => "m2m:rsp",
         }
     }
+}
+
+fn not_a_root(name: &str) -> Error {
+    let name: String = name.chars().take(64).collect();
+    Error::NotAPrimitive(format!("'{name}' is the root, not '{}'", Root::Request.name()))
 }
 
 /// A primitive as it was decoded.

@@ -13,6 +13,9 @@ pub mod cse;
 mod digest;
 pub mod error;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod memory;
 pub mod metrics;

@@ -26,7 +26,7 @@ pub(crate) struct Formats<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) media_type: MediaType,
-    /// Neither the body nor `Accept` names a serialization, so that of `media_type` may be replaced by the one that the
+    /// Neither `Content-Type` nor `Accept` names a serialization, so that of `media_type` may be replaced by the one that the
     /// originator prefers.
     pub(crate) is_open: bool,
 }
@@ -39,7 +39,15 @@ impl<'a> Formats<'a> {
         };
         let body = content_type.as_ref().map_err(Error::clone);
         let body = body.and_then(|content_type| content_type.as_ref().map(ContentType::readable).transpose());
-        let from_body = body.as_ref().ok().copied().flatten().map(answer_to);
+        // Some clients send a `Content-Type` with every request; without body it still says what they speak.
+        let spoken = || match method_has_body(&parts.method) {
+            Some(true) => None,
+            Some(false) | None => {
+                let content_type = ContentType::of(&parts.headers).ok().flatten();
+                content_type.and_then(|content_type| content_type.readable().ok())
+            }
+        };
+        let from_body = body.as_ref().ok().copied().flatten().or_else(spoken).map(answer_to);
         let answer = negotiate(&parts.headers, from_body);
         let (answer, problem) = match (answer, body.as_ref().err()) {
             (Ok(answer), problem) => (answer, problem.cloned()),
@@ -91,7 +99,7 @@ impl Quality {
 
 /// The format of the answer.
 ///
-/// Without `Accept` it follows the request's body, `from_body`, and without body it is open. A range (`*/*`,
+/// Without `Accept` it follows the request's `Content-Type`, `from_body`, and without that it is open. A range (`*/*`,
 /// `application/*`) leaves the choice to the CSE, which chooses as if there were no `Accept`.
 ///
 /// # Errors
@@ -250,6 +258,29 @@ mod tests {
                 let media = MediaType { payload, serialization };
                 assert_eq!(negotiate(&HeaderMap::new(), Some(media)), Ok(Answer::named(media)));
                 assert_eq!(negotiate(&anything, Some(media)), Ok(Answer::named(media)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_type_without_body_says_what_the_client_speaks() {
+        for method in [Method::GET, Method::DELETE] {
+            for (content_type, accept, format, is_open) in [
+                ("application/xml", None, "application/xml", false),
+                ("application/vnd.onem2m-res+cbor", Some("*/*"), "application/cbor", false),
+                ("application/xml", Some("application/cbor"), "application/cbor", false),
+                ("application/x-www-form-urlencoded", None, "application/json", true),
+            ] {
+                let mut request =
+                    http::Request::builder().method(&method).uri("/").header("content-type", content_type);
+                if let Some(accept) = accept {
+                    request = request.header(ACCEPT, accept);
+                }
+                let (parts, ()) = request.body(()).expect("a request").into_parts();
+                let formats = Formats::of(&parts);
+                assert!(formats.problem.is_none() && formats.body.is_none() && formats.content_type.is_none());
+                assert_eq!(formats.answer.media_type.to_string(), format, "{method} {content_type}");
+                assert_eq!(formats.answer.is_open, is_open, "{method} {content_type}");
             }
         }
     }

@@ -219,7 +219,7 @@ impl<D: Dispatch> Receiver<D> {
                 }
             }
             Addressed::Answer(topic) => {
-                correlation.on_response(&topic, &inbound.payload);
+                correlation.on_response(None, &topic, &inbound.payload);
                 acknowledge(inbound.acknowledgement);
             }
             Addressed::Draft(DraftMessage::Answer) => {

@@ -57,6 +57,8 @@ mod connect;
 mod connection;
 mod delivery;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handle;
 mod hold;
 mod limits;

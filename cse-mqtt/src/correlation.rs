@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::form::appearance;
 use crate::legacy::Names;
+use crate::pool::Authority;
 use crate::stats::MqttStats;
 use crate::topic::{Format, Topic, same_entity};
 
@@ -23,10 +24,13 @@ pub(crate) struct Answers {
     pub(crate) prefix: String,
     /// Level of the entity that has to answer; `None` where topics do not say (early draft).
     pub(crate) entity: Option<String>,
+    /// The broker that brings the answer; `None` for our own. Another one knows our request identifiers, too, and may
+    /// not answer for those who are asked elsewhere.
+    pub(crate) broker: Option<Authority>,
 }
 
 struct Waiter {
-    /// Who has to answer; `None` where the topic of the request was freely chosen.
+    /// Who has to answer; `None` if nobody, since the topic of the request was freely chosen.
     answers: Option<Answers>,
     answer: oneshot::Sender<Response>,
 }
@@ -85,11 +89,12 @@ impl Correlation {
         Ok(Waiting { correlation: Arc::clone(self), request_identifier, answer })
     }
 
-    /// Takes a message from a response topic to whoever waits for it.
-    pub(crate) fn on_response(&self, topic: &Topic<'_>, payload: &[u8]) {
+    /// Takes a message from a response topic to whoever waits for it. `broker` has brought it, if that is not our own.
+    pub(crate) fn on_response(&self, broker: Option<&Authority>, topic: &Topic<'_>, payload: &[u8]) {
         self.take(topic.receiver, read(topic.format, payload), |answers| {
             let from = answers.entity.as_ref();
-            answers.prefix == topic.prefix
+            answers.broker.as_ref() == broker
+                && answers.prefix == topic.prefix
                 && from.is_some_and(|entity| same_entity(&self.identity, entity, topic.receiver))
         });
     }
@@ -113,7 +118,7 @@ impl Correlation {
         };
         let mut waiting = self.waiting.lock();
         let waiter = waiting.get(&response.request_identifier);
-        let expected = waiter.is_some_and(|waiter| waiter.answers.as_ref().is_none_or(&is_from));
+        let expected = waiter.is_some_and(|waiter| waiter.answers.as_ref().is_some_and(&is_from));
         let waiter = if expected { waiting.remove(&response.request_identifier) } else { None };
         drop(waiting);
         match waiter {
@@ -159,7 +164,7 @@ mod tests {
     }
 
     fn from(entity: &str) -> Option<Answers> {
-        Some(Answers { prefix: String::new(), entity: Some(entity.into()) })
+        Some(Answers { prefix: String::new(), entity: Some(entity.into()), broker: None })
     }
 
     fn answer(correlation: &Correlation, entity: &str, payload: &str) {
@@ -174,7 +179,7 @@ mod tests {
             receiver: entity,
             format: Format::Named(Serialization::Json),
         };
-        correlation.on_response(&topic, payload.as_bytes());
+        correlation.on_response(None, &topic, payload.as_bytes());
     }
 
     #[test]
@@ -195,6 +200,36 @@ mod tests {
     }
 
     #[test]
+    fn another_broker_does_not_answer_for_ours_nor_anybody_to_a_free_topic() {
+        let host = |host: &str| Authority { host: host.to_owned(), port: 1883, tls: false, login: None };
+        let correlation = correlation(10);
+        let mut here = correlation.wait("1".into(), from("Cx")).expect("room");
+        let there = from("Cx").map(|answers| Answers { broker: Some(host("b.example")), ..answers });
+        let mut there = correlation.wait("2".into(), there).expect("room");
+        let mut free = correlation.wait("3".into(), None).expect("room");
+        let topic = Topic {
+            prefix: "",
+            kind: TopicKind::Response,
+            originator: "id-in",
+            receiver: "Cx",
+            format: Format::Named(Serialization::Json),
+        };
+        let answers = [1, 2, 3].map(|rqi| format!(r#"{{"rsc":2000,"rqi":"{rqi}"}}"#));
+        for answer in &answers {
+            correlation.on_response(Some(&host("evil.example")), &topic, answer.as_bytes());
+        }
+        correlation.on_response(Some(&host("b.example")), &topic, answers[0].as_bytes());
+        correlation.on_response(None, &topic, answers[1].as_bytes());
+        correlation.on_response(None, &topic, answers[2].as_bytes());
+        for waiting in [&mut here, &mut there, &mut free] {
+            assert!(waiting.answer.try_recv().is_err());
+        }
+        correlation.on_response(None, &topic, answers[0].as_bytes());
+        correlation.on_response(Some(&host("b.example")), &topic, answers[1].as_bytes());
+        assert!(here.answer.try_recv().is_ok() && there.answer.try_recv().is_ok());
+    }
+
+    #[test]
     fn answers_may_be_written_in_any_way() {
         for (format, payload) in [
             (Format::Named(Serialization::Json), &br#"{"rsc":2000,"rqi":"1"}"#[..]),
@@ -211,7 +246,7 @@ mod tests {
             let correlation = correlation(1);
             let mut waiting = correlation.wait("1".into(), from("Cx")).expect("room");
             let topic = Topic { prefix: "", kind: TopicKind::Response, originator: "id-in", receiver: "Cx", format };
-            correlation.on_response(&topic, payload);
+            correlation.on_response(None, &topic, payload);
             assert_eq!(waiting.answer.try_recv().expect("answered").status, Rsc::Ok, "{}", payload.escape_ascii());
         }
     }

@@ -7,6 +7,8 @@
 mod connection;
 mod dial;
 mod driver;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod leave;
 mod outbox;
 mod subscriptions;

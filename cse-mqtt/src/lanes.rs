@@ -5,12 +5,11 @@
 //! go together; any other waits until those before it are done, and those behind it wait for it. Lanes do not
 //! wait for one another.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
 use cse_core::value::Text;
-use rustc_hash::FxHashMap;
 
 /// How a request gets along with those next to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,13 +48,14 @@ struct Lane<T> {
 
 /// See the module. `T` is what waits.
 pub(crate) struct Lanes<T> {
-    lanes: FxHashMap<Text, Lane<T>>,
+    /// Keys come from clients, hence the keyed default hasher.
+    lanes: HashMap<Text, Lane<T>>,
     waiting: usize,
 }
 
 impl<T> Lanes<T> {
     pub(crate) fn new() -> Self {
-        Self { lanes: FxHashMap::default(), waiting: 0 }
+        Self { lanes: HashMap::new(), waiting: 0 }
     }
 
     /// How many wait in all lanes.

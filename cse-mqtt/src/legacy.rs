@@ -6,11 +6,12 @@
 
 mod names;
 
+use std::collections::{HashMap, HashSet};
+
 use cse_core::codec::Serialization;
 use cse_core::id::{CseIdentity, Originator, matches_wildcard};
 use cse_core::value::Text;
 use parking_lot::Mutex;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use names::Names;
 
@@ -76,8 +77,9 @@ pub(crate) struct Drafts {
     /// `<prefix>/oneM2M/`
     lead: String,
     options: EarlyDraft,
-    speakers: Mutex<FxHashMap<Originator, Manner>>,
-    noticed: Mutex<FxHashSet<Text>>,
+    /// Keys come from clients, hence the keyed default hasher; below likewise.
+    speakers: Mutex<HashMap<Originator, Manner>>,
+    noticed: Mutex<HashSet<Text>>,
 }
 
 impl Drafts {

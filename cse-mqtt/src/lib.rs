@@ -10,6 +10,9 @@ mod embedded;
 mod expiry;
 mod external;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hop;
 mod lanes;
 mod legacy;

@@ -163,7 +163,7 @@ impl Inner {
                 if !is_publishable(&topic) {
                     return Err(unsupported("without a topic in its path", url));
                 }
-                let (written_as, answers) = self.read_freely_chosen(&topic, written_as);
+                let (written_as, answers) = self.read_freely_chosen(broker.as_ref(), &topic, written_as);
                 Ok(Route { broker, topic, form: Form::bare(written_as), answers })
             }
         }
@@ -196,7 +196,7 @@ impl Inner {
                 return Err(unsupported("no identifier of an entity", identifier.as_str()));
             }
             let form = Form { names: manner.names, ..Form::bare(legacy::serialization(written_as)) };
-            let answers = Some(Answers { prefix: prefix_owned, entity: None });
+            let answers = Some(Answers { prefix: prefix_owned, entity: None, broker: broker.clone() });
             return Ok(Route { broker, topic, form, answers });
         }
         let level = level_of(identifier.as_str());
@@ -205,13 +205,18 @@ impl Inner {
         if !is_publishable(&topic) {
             return Err(unsupported("no prefix of a topic", prefix));
         }
-        let answers = Some(Answers { prefix: prefix_owned, entity: Some(level) });
+        let answers = Some(Answers { prefix: prefix_owned, entity: Some(level), broker: broker.clone() });
         Ok(Route { broker, topic, form: Form::bare(written_as), answers })
     }
 
     /// What a freely chosen topic says: if it is one of TS-0010, how the payload is written, whatever else was said;
     /// and if it is that of a request of this CSE, whose answer to expect.
-    fn read_freely_chosen(&self, topic: &str, written_as: Serialization) -> (Serialization, Option<Answers>) {
+    fn read_freely_chosen(
+        &self,
+        broker: Option<&Authority>,
+        topic: &str,
+        written_as: Serialization,
+    ) -> (Serialization, Option<Answers>) {
         let topics = &self.common.topics;
         let Some(topic) = topics.parse_any(topic) else {
             return (written_as, None);
@@ -221,8 +226,11 @@ impl Inner {
             Format::Absent | Format::Unknown(_) => written_as,
         };
         let asked_by_us = topic.kind == TopicKind::Request && topics.is_own(topic.originator);
-        let answers =
-            asked_by_us.then(|| Answers { prefix: topic.prefix.to_owned(), entity: Some(topic.receiver.to_owned()) });
+        let answers = asked_by_us.then(|| Answers {
+            prefix: topic.prefix.to_owned(),
+            entity: Some(topic.receiver.to_owned()),
+            broker: broker.cloned(),
+        });
         (written_as, answers)
     }
 }

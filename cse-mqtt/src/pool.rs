@@ -112,13 +112,14 @@ impl Pool {
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
         // Which answers to listen for, the requests say.
         let closed = Arc::clone(&stats);
+        let broker = authority.clone();
         let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), stats);
         let connection = async move {
             let receive = async {
                 while let Some(inbound) = link.receive().await {
                     match topics.parse_any(&inbound.topic) {
                         Some(topic) if topic.kind == TopicKind::Response => {
-                            correlation.on_response(&topic, &inbound.payload);
+                            correlation.on_response(Some(&broker), &topic, &inbound.payload);
                         }
                         _ => tracing::warn!(topic = &*inbound.topic, "message that was not subscribed to"),
                     }

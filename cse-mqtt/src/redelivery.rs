@@ -4,12 +4,11 @@
 //! redelivery if it is marked so, or if the answer to its predecessor has not arrived yet. The embedded broker
 //! knows the latter exactly; with an external one a short time has to stand for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use cse_core::primitive::Redelivery;
 use cse_core::value::Text;
-use rustc_hash::FxHashMap;
 
 use crate::link::{Progress, Receipt};
 
@@ -66,7 +65,8 @@ impl Followed {
 
 /// The answers that have not arrived yet, and the requests that have none yet. Bounded.
 pub(crate) struct FollowedAnswers {
-    entries: FxHashMap<Key, Followed>,
+    /// Keys come from clients, hence the keyed default hasher.
+    entries: HashMap<Key, Followed>,
     /// Each key once, roughly by age.
     order: VecDeque<Key>,
     max: usize,
@@ -75,7 +75,7 @@ pub(crate) struct FollowedAnswers {
 
 impl FollowedAnswers {
     pub(crate) fn new(max: usize) -> Self {
-        Self { entries: FxHashMap::default(), order: VecDeque::new(), max: max.max(1), forgotten: 0 }
+        Self { entries: HashMap::new(), order: VecDeque::new(), max: max.max(1), forgotten: 0 }
     }
 
     /// How many entries were dropped for lack of room since the last call.

@@ -9,18 +9,21 @@ const SEARCHED_BYTES_MAX: usize = 16 * 1024;
 /// Longest identifier that is believed, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
 
-/// The request identifier of a broken or unreadable payload, if one can be found.
+/// The request identifier of a broken or unreadable payload, if one can be found: first as the topic says that it is written,
+/// then in the other ways, since the topic may be what is wrong.
 pub(crate) fn request_identifier(payload: &[u8], written_as: Option<Serialization>) -> Option<String> {
     let payload = &payload[..payload.len().min(SEARCHED_BYTES_MAX)];
-    let found = match written_as {
-        Some(Serialization::Json) => in_json(payload),
-        Some(Serialization::Xml) => in_xml(payload),
-        Some(Serialization::Cbor) => in_cbor(payload),
-        None => in_json(payload).or_else(|| in_xml(payload)).or_else(|| in_cbor(payload)),
-    }?;
-    let text = std::str::from_utf8(found).ok()?;
-    let plausible = !text.is_empty() && text.len() <= IDENTIFIER_BYTES_MAX && !text.contains(char::is_control);
-    plausible.then(|| text.to_owned())
+    let all = [Serialization::Json, Serialization::Xml, Serialization::Cbor];
+    written_as.into_iter().chain(all).find_map(|serialization| {
+        let found = match serialization {
+            Serialization::Json => in_json(payload),
+            Serialization::Xml => in_xml(payload),
+            Serialization::Cbor => in_cbor(payload),
+        }?;
+        let text = std::str::from_utf8(found).ok()?;
+        let plausible = !text.is_empty() && text.len() <= IDENTIFIER_BYTES_MAX && !text.contains(char::is_control);
+        plausible.then(|| text.to_owned())
+    })
 }
 
 /// Whether a broken payload begins as a primitive below its root name does.
@@ -60,7 +63,8 @@ fn in_json(payload: &[u8]) -> Option<&[u8]> {
 }
 
 fn in_xml(payload: &[u8]) -> Option<&[u8]> {
-    let rest = after(payload, b"<rqi>")?;
+    // With any prefix, which some clients write where none belongs.
+    let rest = after(payload, b"<rqi>").or_else(|| after(payload, b":rqi>"))?;
     let end = rest.iter().position(|byte| *byte == b'<')?;
     let text = rest[..end].trim_ascii();
     (!text.contains(&b'&')).then_some(text)
@@ -99,7 +103,10 @@ mod tests {
             (br#"{"rqi":""}"#, json, None),
             (br#"{"rqi":{}"#, json, None),
             (b"<m2m:rqp><op>1</op><rqi> 77 </rqi>", Some(Serialization::Xml), Some("77")),
+            (b"<m2m:rqi>77</m2m:rqi>", Some(Serialization::Xml), Some("77")),
             (b"<rqi>a&lt;b</rqi>", Some(Serialization::Xml), None),
+            (b"<rqi>9</rqi>", json, Some("9")),
+            (br#"{"rqi":"9"}"#, Some(Serialization::Cbor), Some("9")),
             (b"\xa2\x62op\x01\x63rqi\x63abc", Some(Serialization::Cbor), Some("abc")),
             (b"\xa1\x63rqi\x78\x03abc", Some(Serialization::Cbor), Some("abc")),
             (b"\xa1\x63rqi\x78\x09abc", Some(Serialization::Cbor), None),

@@ -11,6 +11,8 @@
 
 mod client_id;
 mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod logins;
 mod naming;

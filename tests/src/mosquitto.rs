@@ -87,7 +87,7 @@ impl Mosquitto {
         // `user` counts only for root, whose mosquitto would otherwise become one that cannot read the directory.
         let mut text = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n\
-             persistence true\npersistence_location {directory}/\nlog_dest stderr\n"
+             set_tcp_nodelay true\npersistence true\npersistence_location {directory}/\nlog_dest stderr\n"
         );
         if let Some((second, lines)) = &self.second {
             text.push_str(&format!("listener {} 127.0.0.1\n{lines}\n", second.number()));

@@ -91,7 +91,8 @@ fn is_test(source: &str, name: &str) -> bool {
     })
 }
 
-/// Whether `crate/file::name` is a test: below `src` or `tests` of its crate, or a scenario that both brokers are put to.
+/// Whether `crate/file::name` is a test: below `src` or `tests` of its crate, a scenario that both brokers are put to, or a
+/// configuration of nodes.
 fn exists(reference: &str) -> bool {
     let Some((place, name)) = reference.split_once("::") else { return false };
     let Some((package, file)) = place.split_once('/') else { return false };
@@ -99,6 +100,12 @@ fn exists(reference: &str) -> bool {
         let source = fs::read_to_string(root().join(format!("tests/src/{file}.rs"))).unwrap_or_default();
         let is_listed = SCENARIOS.lines().any(|line| line.trim() == name);
         return is_listed && source.contains(&format!("pub async fn {name}("));
+    }
+    if place == "tests/configurations/main" {
+        // Its tests are lines of a table, each run over several transports.
+        let source = fs::read_to_string(root().join("tests/tests/configurations/main.rs")).unwrap_or_default();
+        let (_, table) = source.split_once("\nconfigurations! {\n").unwrap_or_default();
+        return table.lines().any(|line| line.trim().starts_with(&format!("{name}: ")));
     }
     ["src", "tests"].into_iter().any(|directory| {
         let path = root().join(package).join(directory).join(format!("{file}.rs"));

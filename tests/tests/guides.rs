@@ -6,6 +6,10 @@ const BROKERS: &str = include_str!("../../docs/brokers.md");
 const DEVICES: &str = include_str!("../../docs/devices.md");
 const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
 
+/// Where HTTP is up, too, a server is ready before it has found its broker.
+const UNTIL_CONNECTED: &str =
+    "until curl -sS http://127.0.0.1:8080/readyz | grep -q '\"mqtt\":{\"state\":\"up\"}'; do sleep 0.05; done";
+
 /// How often that text occurs.
 fn count(text: &str, part: &str) -> usize {
     text.matches(part).count()
@@ -13,19 +17,37 @@ fn count(text: &str, part: &str) -> usize {
 
 #[test]
 fn the_guide_to_an_external_broker_works_as_typed() {
-    let until_ready =
-        "until curl -sS http://127.0.0.1:8080/readyz | grep '\"ready\"'; do sleep 0.05; done\ncurl -sS http";
+    let connected = format!("{UNTIL_CONNECTED}\ncurl -sS http");
     let typed = Typed::new(BROKERS, &["An external broker"])
         // Root's mosquitto would otherwise become a user who cannot read the directory.
         .instead("persistence true", "persistence true\nuser root")
         .instead("cse-server --mqtt-broker", "cse-server --http 127.0.0.1:8080 --mqtt-broker")
-        .instead("curl -sS http", until_ready)
+        .instead("curl -sS http", &connected)
         .port("1884")
         .port("8080")
         .pauses(&[&[0, 1]]);
     let (output, errors) = typed.run();
     assert!(output.contains("\"mqtt\":{\"state\":\"up\"}"), "{output}\n{errors}");
     assert!(output.contains("\"rsc\":2000") && output.contains("m2m:cb"), "{output}\n{errors}");
+}
+
+#[test]
+fn users_and_rules_of_an_external_broker_work_as_typed() {
+    let connected = format!("sleep 2\n{UNTIL_CONNECTED}\n");
+    let typed = Typed::new(BROKERS, &["Users and rules in mosquitto"])
+        .instead("persistence true", "persistence true\nuser root")
+        .instead("cse-server --config cse.toml --data", "cse-server --http 127.0.0.1:8080 --config cse.toml --data")
+        .instead("sleep 2\n", &connected)
+        .port("1885")
+        .port("8080")
+        .pauses(&[&[0, 1]]);
+    let (output, errors) = typed.run();
+    assert_eq!(count(&output, "\"rsc\":2001"), 1, "{output}\n{errors}");
+    let said = format!("{output}{errors}");
+    assert!(said.contains("MQTT policy: strict"), "{said}");
+    for secret in ["wrong bulb", "secret of the CSE"] {
+        assert!(!said.contains(secret), "{said}");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!   is text in base64 everywhere in oneM2M; a byte string that asks for that conversion (tag 22) gets it.
 //! - Integers go from -2^63 to 2^64-1, also as bignums; beyond that they are refused. So are floats that are not
 //!   finite: neither JSON nor the data types of oneM2M have them.
-//! - Other tags say nothing that the attribute tables do not know better; they are skipped.
+//! - Other tags say nothing that the attribute tables do not know better; they are skipped. Only those below which the
+//!   value does not stand itself (references, fractions) are refused.
 //! - `undefined` is `null`; other simple values are refused.
 
 use super::DEPTH_MAX;
@@ -53,6 +54,9 @@ const BREAK: u8 = 0xff;
 const TAG_BIGNUM: u64 = 2;
 const TAG_NEGATIVE_BIGNUM: u64 = 3;
 const TAG_BASE64: u64 = 22;
+/// Tags below which something else than the value stands: decimal fractions, bigfloats and rationals as lists of two
+/// numbers, references to earlier strings and values as a number.
+const TAGS_NOT_THE_VALUE: [u64; 5] = [4, 5, 25, 29, 30];
 
 /// Most room that is made before the items are there, whatever the head of an array or a map promises.
 const RESERVED_ITEMS_MAX: u64 = 64;
@@ -70,6 +74,7 @@ enum Problem {
     NotFinite,
     SimpleValue,
     Chunk,
+    Tag(u64),
     Twice(String),
 }
 
@@ -86,6 +91,7 @@ impl Problem {
             Problem::NotFinite => "a number that is not finite",
             Problem::SimpleValue => "an unassigned simple value",
             Problem::Chunk => "a chunk that does not belong to its string",
+            Problem::Tag(number) => return format!("invalid CBOR: tag {number} is not understood here"),
             Problem::Twice(problem) => problem,
         };
         format!("invalid CBOR: {text}")
@@ -160,6 +166,7 @@ impl<'a> Reader<'a> {
         loop {
             let head = self.head()?;
             match (head.major, head.argument) {
+                (TAG, Some(number)) if TAGS_NOT_THE_VALUE.contains(&number) => return Err(Problem::Tag(number)),
                 (TAG, Some(number)) => tag = Some(number),
                 _ => return self.untagged(head, tag, level),
             }

@@ -114,11 +114,13 @@ fn a_root_name_around_a_primitive_is_noticed() {
     }
     let bytes = Serialization::Xml.encode_primitive(Root::Request, parameters, false);
     assert!(String::from_utf8_lossy(&bytes).contains("<m2m:rqp "));
-    // Content that is no primitive has no parameters below its root.
-    let content = Map::single("m2m:cnt", Map::single("rn", "x"));
-    for serialization in ALL {
-        let read = serialization.decode_primitive(&serialization.encode_content(&content)).expect("ours");
-        assert_eq!((read.parameters, read.wrapped), (content.clone(), false));
+    // Content, and a primitive below another name, are told from primitives.
+    for root in ["m2m:cnt", "rqp", "m2m:requestPrimitive"] {
+        let other = Map::single(root, request(Map::new()));
+        for serialization in ALL {
+            let error = serialization.decode_primitive(&serialization.encode_content(&other)).expect_err(root);
+            assert!(error.to_string().contains(&format!("'{root}' is the root, not 'm2m:rqp'")), "{error}");
+        }
     }
 }
 

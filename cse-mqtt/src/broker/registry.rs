@@ -75,6 +75,10 @@ impl Core {
     /// A connection has ended: keeps or ends its session, unless another connection has that by now.
     pub(crate) fn detach(&self, session: &Arc<Session>, connection: &Arc<ConnectionShared>) {
         let mut sessions = self.registry.0.lock();
+        if !sessions.has(session) {
+            // Whoever took it out of here ends it, and its client identifier may be another session's by now.
+            return;
+        }
         let mut ended = None;
         match session.detach(connection, Instant::now()) {
             Detached::NotMine => return,
@@ -161,6 +165,10 @@ impl Core {
 }
 
 impl Sessions {
+    fn has(&self, session: &Session) -> bool {
+        self.by_client_id.get(&session.client_id).is_some_and(|known| known.id == session.id)
+    }
+
     fn forget_offline(&mut self, session: &Session) {
         if let Some(until) = session.offline_until() {
             self.offline.remove(&(until, session.id));
@@ -171,5 +179,49 @@ impl Sessions {
         let (_, session) = self.offline.pop_first()?;
         self.by_client_id.remove(&session.client_id);
         Some(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::codec::{Connect, Version};
+    use crate::broker::policy::{Client, Identity};
+    use crate::broker::terms::Terms;
+    use crate::broker::{Limits, OpenPolicy};
+
+    fn connection(limits: &Limits) -> Arc<ConnectionShared> {
+        let connect = Connect {
+            version: Version::V311,
+            client_id: "c".to_owned(),
+            clean_start: true,
+            session_expiry: 0,
+            keep_alive: 0,
+            username: None,
+            password: None,
+            receive_max: u16::MAX,
+            packet_bytes_max: u32::MAX,
+        };
+        let client = Client { client_id: "c".into(), identity: Identity::new(""), peer: None };
+        Arc::new(ConnectionShared::new(Arc::new(client), Terms::of(&connect, limits)))
+    }
+
+    /// Between taking the place of a session and ending it, the connection of the old one may end by itself.
+    #[test]
+    fn a_displaced_session_does_not_take_its_successor_with_it() {
+        for expiry in [Duration::ZERO, Duration::from_secs(60)] {
+            let core = Core::new(Limits::default(), Arc::new(OpenPolicy), None);
+            let (first, second) = (connection(&core.limits), connection(&core.limits));
+            let (old, _) = core.attach(&first, Keeping { clean_start: true, expiry });
+            let new = Session::new(&core, expiry, Arc::clone(&second));
+            core.registry.0.lock().by_client_id.insert("c".into(), Arc::clone(&new));
+            core.detach(&old, &first);
+            core.expire_sessions(Instant::now() + Duration::from_secs(120));
+            assert!(core.registry.0.lock().has(&new));
+            core.router.remove_session(&old);
+            core.detach(&new, &second);
+            core.expire_sessions(Instant::now() + Duration::from_secs(120));
+            assert!(!core.is_known("c"));
+        }
     }
 }

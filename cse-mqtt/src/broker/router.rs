@@ -47,6 +47,12 @@ impl Router {
         Self { trie: RwLock::new(Trie::new()), total_max }
     }
 
+    /// Number of subscriptions.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.trie.read().len()
+    }
+
     /// Calls `deliver` with the subscribers of `topic`, each once with the highest QoS of its matching subscriptions.
     /// Those of `publisher` that want nothing local are left out.
     pub(crate) fn with_matching<T>(

@@ -5,7 +5,7 @@
 
 use cse_core::id::{CseIdentity, is_unreserved};
 
-use super::identity::Entity;
+use super::identity::{ANONYMOUS, Entity};
 use crate::broker::PeerCertificate;
 
 /// Longest Credential-ID, in bytes.
@@ -30,10 +30,11 @@ pub(crate) struct Named {
     pub(crate) entity: Option<Entity>,
 }
 
-/// Whether a text can be a Credential-ID: it has to fit into a topic level.
+/// Whether a text can be a Credential-ID: it has to fit into a topic level, and not to be that of everybody.
 pub(crate) fn is_credential(text: &str) -> bool {
     let is_refused = |c: char| c.is_control() || matches!(c, '+' | '#');
-    !text.is_empty() && text.len() <= CREDENTIAL_BYTES_MAX && text.trim() == text && !text.contains(is_refused)
+    let fits = !text.is_empty() && text.len() <= CREDENTIAL_BYTES_MAX && text.trim() == text;
+    fits && !text.contains(is_refused) && text != ANONYMOUS
 }
 
 /// What a certificate says by that rule. `None` if it says nothing, or contradicts itself.
@@ -176,7 +177,7 @@ mod tests {
             let named = Named { credential: credential.into(), entity };
             assert_eq!(of_name(&own(), name), Some(named), "{name}");
         }
-        for refused in ["", " ", "a+b", "#", "a\0", " x", &"x".repeat(257)] {
+        for refused in ["", " ", "a+b", "#", "a\0", " x", "anonymous", &"x".repeat(257)] {
             assert_eq!(of_name(&own(), refused), None, "{refused:?}");
         }
     }

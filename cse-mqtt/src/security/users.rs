@@ -70,7 +70,10 @@ impl UserName {
     /// A text that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !is_credential(text) {
-            return Err("a user name has 1 to 256 characters, no '+', '#' or control characters, no blanks around it");
+            return Err(
+                "a user name has 1 to 256 characters, no '+', '#' or control characters, no blanks around it, \
+                        and is not 'anonymous'",
+            );
         }
         if text.contains(':') || text.starts_with('#') {
             return Err("a user name has no ':' and does not begin with '#'");
@@ -346,6 +349,7 @@ mod tests {
             ("lamp:$argon2id$".to_owned(), "name:hash"),
             (format!(":{good}"), "user name"),
             (format!("a+b:{good}"), "user name"),
+            (format!("anonymous:{good}"), "user name"),
             (format!("33-Cx:{good}"), "certificates"),
             (format!("lamp:{good}:lamp"), "AE-ID"),
             (format!("lamp:{good}:/id-in"), "this CSE"),

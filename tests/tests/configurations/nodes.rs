@@ -4,7 +4,7 @@ use cse_tests::certificates::Certificates;
 use cse_tests::http::Http;
 use cse_tests::mosquitto::Mosquitto;
 use cse_tests::server::{Launch, Server};
-use cse_tests::wait::until_some;
+use cse_tests::wait::{until, until_some};
 use cse_tests::way::Way;
 use serde_json::{Value, json};
 
@@ -139,6 +139,8 @@ impl Site {
             Transport::Mutual => launch.with_all(self.certificates.client_arguments("required")).start(),
             Transport::Plain | Transport::Tls => launch.start(),
         };
+        let policy = if self.transport == Transport::Mutual { "MQTT policy: strict" } else { "MQTT policy: open" };
+        until(&format!("the log says '{policy}'"), || server.log().text().contains(policy));
         let port = server.broker_port("mqtts");
         (server, port)
     }

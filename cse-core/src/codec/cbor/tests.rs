@@ -99,6 +99,9 @@ fn what_the_tree_has_no_place_for_is_refused() {
         ("9b ffffffffffffffff", "too early"),
         ("bb ffffffffffffffff", "too early"),
         ("bf 6161 ff", "break"),
+        ("c4 82 20 18d7", "tag 4 "),
+        ("82 6161 d819 00", "tag 25 "),
+        ("d81d 00", "tag 29 "),
     ] {
         let problem = member(hex).expect_err(hex);
         assert!(problem.contains(hint), "{hex}: {problem}");

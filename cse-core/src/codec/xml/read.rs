@@ -38,7 +38,9 @@ pub(super) fn document(bytes: &[u8]) -> Result<Map, String> {
             Event::Comment(_) => {}
             Event::Text(text) if text.bytes().all(text::is_blank) => {}
             Event::Eof => break,
-            Event::PI(_) | Event::Decl(_) => return Err(invalid("processing instructions are not accepted")),
+            Event::Decl(_) => return Err(invalid("an XML declaration can only be the very beginning")),
+            Event::PI(_) => return Err(no_instructions()),
+            Event::DocType(_) => return Err(no_document_type()),
             _ => return Err(invalid("there must be one root element and nothing beside it")),
         }
         is_first = false;
@@ -66,6 +68,14 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
 fn invalid(problem: impl std::fmt::Display) -> String {
     const CHARACTERS_MAX: usize = 200;
     format!("invalid XML: {problem}").chars().take(CHARACTERS_MAX).collect()
+}
+
+fn no_instructions() -> String {
+    invalid("processing instructions are not accepted")
+}
+
+fn no_document_type() -> String {
+    invalid("document type declarations are not accepted")
 }
 
 fn too_deep() -> String {
@@ -172,6 +182,9 @@ impl<'a> Document<'a> {
                 _ => None,
             },
             Some((Namespace::Usual(prefix), local)) => {
+                if let Some(slot) = parent.member_without_prefix(&smol_str::format_smolstr!("{prefix}:{local}")) {
+                    return Ok((slot.name(local), slot));
+                }
                 let is_usual = raw.strip_suffix(local).and_then(|start| start.strip_suffix(':')) == Some(prefix);
                 (!is_usual).then(|| smol_str::format_smolstr!("{prefix}:{local}"))
             }
@@ -263,9 +276,15 @@ impl<'a> Document<'a> {
     ) -> Result<Content, String> {
         let mut members = Members::default();
         for (key, value) in tag.members {
-            let slot = slot.what.member(key);
-            let content = text_content(&slot, &value);
-            members.add(slot.name(key), slot.many, content)?;
+            let (name, slot) = match key.contains(':') {
+                true => self.member(&slot.what, key)?,
+                // A default namespace is for elements only.
+                false => {
+                    let slot = slot.what.member(key);
+                    (slot.name(key), slot)
+                }
+            };
+            members.add(name, slot.many, text_content(&slot, &value))?;
         }
         let mut body = Body { text: Cow::Borrowed(""), marked: false, has_elements: false, members };
         if !is_empty {
@@ -325,8 +344,8 @@ impl<'a> Document<'a> {
                     body.text.to_mut().push(character);
                 }
                 Event::Comment(_) => {}
-                Event::PI(_) | Event::Decl(_) => return Err(invalid("processing instructions are not accepted")),
-                Event::DocType(_) => return Err(invalid("document type declarations are not accepted")),
+                Event::PI(_) | Event::Decl(_) => return Err(no_instructions()),
+                Event::DocType(_) => return Err(no_document_type()),
                 Event::Eof => return Err(invalid("it ends too early")),
             }
         }

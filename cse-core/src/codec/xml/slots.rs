@@ -45,6 +45,8 @@ pub(super) struct Slot {
     pub(super) key: Option<&'static str>,
 }
 
+/// A resource stands before the members of the object that holds it (TS-0004 §6.3.5.25).
+const ORDER_GLOBAL: usize = 0;
 /// After the attributes of a resource come the references to children, then the children, then what is not known.
 const ORDER_REFERENCES: usize = usize::MAX - 2;
 const ORDER_CHILDREN: usize = usize::MAX - 1;
@@ -93,6 +95,16 @@ impl What {
             What::Value(Kind::SpecializationType) => member(&SPECIALIZATION_TYPE, name),
             What::Value(_) => global(name).unwrap_or(Slot::UNKNOWN),
         }
+    }
+
+    /// The place of a local member that is written with a prefix, as some clients do: no global element has the qualified
+    /// name, and the table has what stands behind the prefix.
+    pub(super) fn member_without_prefix(&self, name: &str) -> Option<Slot> {
+        let (_, local) = name.split_once(':')?;
+        if self.member(name).is_known() {
+            return None;
+        }
+        Some(self.member(local)).filter(Slot::is_known)
     }
 
     /// The row that stands for the text of the element, beside its attributes.
@@ -148,14 +160,14 @@ fn member(def: &'static ComplexDef, name: &str) -> Slot {
             what: What::Value(member.kind),
             many: member.items().into(),
             form: member.xml,
-            order,
+            order: ORDER_GLOBAL + 1 + order,
             key: Some(member.key),
         }
     });
     // A qualified name is that of a global element; the table has its cardinality.
     match (global(name), known) {
         (Some(global), Some(known)) => Slot { many: known.many, order: known.order, ..global },
-        (Some(global), None) => global,
+        (Some(global), None) => Slot { order: ORDER_GLOBAL, ..global },
         (None, Some(known)) => known,
         (None, None) => Slot::UNKNOWN,
     }

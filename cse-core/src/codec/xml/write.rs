@@ -91,7 +91,8 @@ fn form_of(name: &str, slot: &Slot, value: &Value) -> Form {
 fn is_plain(slot: &Slot, value: &Value) -> bool {
     match value {
         Value::Map(map) => {
-            let names = slot.what.may_be_object() && map.iter().all(|(name, _)| names::is_writable(name));
+            let is_name = |name: &str| names::is_writable(name) && slot.what.member_without_prefix(name).is_none();
+            let names = slot.what.may_be_object() && map.iter().all(|(name, _)| is_name(name));
             names && slot.what.content_member().is_none_or(|_| is_text_with_attributes(slot, map))
         }
         scalar => slot.what.content_member().is_none() && text::says(slot.kind().unwrap_or(&Kind::Object), scalar),

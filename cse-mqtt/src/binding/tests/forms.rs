@@ -69,6 +69,14 @@ async fn refusals_are_written_as_the_request() {
         ("/xml", xml("<op>2</op><to>a</to><fr>Cy</fr><rqi>1</rqi>"), "/xml 4103 1 wrapped"),
         ("/xml", xml("<op>2</op><fr>Cx</fr><rqi>1</rqi>"), "/xml 4000 1 wrapped"),
         ("/xml", b"<m2m:rqp><op>2</op><rqi>1</rqi>".to_vec(), "/xml 4000 1 wrapped"),
+        // Another serialization than the topic says.
+        ("/json", xml("<op>2</op><to>a</to><fr>Cx</fr><rqi>1</rqi>"), "/json 4000 1"),
+        ("", cbor(&foreign), " 4000 1"),
+        ("/xml", retrieve("Cx", "a", "1").into_bytes(), "/xml 4000 1 wrapped"),
+        ("/cbor", retrieve("Cx", "a", "1").into_bytes(), "/cbor 4000 1"),
+        // Another root name.
+        ("/xml", b"<rqp><op>2</op><to>a</to><fr>Cx</fr><rqi>1</rqi></rqp>".to_vec(), "/xml 4000 1 wrapped"),
+        ("/json", br#"{"rqp":{"op":2,"to":"a","fr":"Cx","rqi":"1"}}"#.to_vec(), "/json 4000 1"),
     ] {
         let log = log_of(&format!("/oneM2M/req/Cx/id-in{suffix}"), &payload).await;
         assert_eq!(log[0], format!("answer /oneM2M/resp/Cx/id-in{answer}"), "{}", payload.escape_ascii());

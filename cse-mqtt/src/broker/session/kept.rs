@@ -383,7 +383,8 @@ impl Session {
             while let Some((_, hold)) = kept.waiting.pop_front_if(|(revision, _)| *revision <= part.revision) {
                 free.push(hold);
             }
-            let mut wake = part.changed && std::mem::take(&mut kept.barred);
+            // What has changed since is of another connection, and comes with the next commit.
+            let mut wake = part.changed && !kept.changed && std::mem::take(&mut kept.barred);
             let sent = in_flight.iter_mut().filter_map(|entry| match &mut entry.stage {
                 Stage::Publish(queued) => Some(queued),
                 Stage::Release => None,

@@ -107,7 +107,7 @@ fn an_aggregated_response_holds_responses() {
     );
     assert_both(
         r#"{"m2m:rce":{"m2m:cin":{"ri":"c"},"uri":"cse/c"}}"#,
-        "<m2m:rce M2M><uri>cse/c</uri><m2m:cin><ri>c</ri></m2m:cin></m2m:rce>",
+        "<m2m:rce M2M><m2m:cin><ri>c</ri></m2m:cin><uri>cse/c</uri></m2m:rce>",
     );
 }
 
@@ -220,6 +220,19 @@ fn names_are_read_by_namespace() {
     ] {
         assert_eq!(read(&document), Ok(json(object)), "{document}");
     }
+    for document in [
+        "<m2m:rqp M2M><m2m:op>1</m2m:op><m2m:pc><m2m:cnt><m2m:mni>5</m2m:mni></m2m:cnt></m2m:pc></m2m:rqp>",
+        "<p:rqp xmlns:p=\"http://www.onem2m.org/xml/protocols\" p:op=\"1\"><p:pc><p:cnt p:mni=\"5\"/></p:pc></p:rqp>",
+    ] {
+        assert_read(document, object);
+    }
+    assert_read(
+        "<m2m:ae M2M m2m:rn=\"a\"><m2m:poa>http://x/ http://y/</m2m:poa><m2m:cnt/></m2m:ae>",
+        r#"{"m2m:ae":{"rn":"a","poa":["http://x/","http://y/"],"m2m:cnt":[{}]}}"#,
+    );
+    // What only JSON and CBOR tell apart is not mixed up.
+    let json_form = "xmlns:v=\"urn:cse-server:values\" v:type=\"json\"";
+    assert_both(r#"{"m2m:cnt":{"m2m:mni":5}}"#, &format!("<m2m:cnt M2M {json_form}>{{\"m2m:mni\":5}}</m2m:cnt>"));
     assert_read("<cnt><mni>5</mni></cnt>", r#"{"cnt":{"mni":"5"}}"#);
     assert_read("<x:thing xmlns:x=\"urn:x\"><a>1</a></x:thing>", r#"{"x:thing":{"a":"1"}}"#);
     for document in [

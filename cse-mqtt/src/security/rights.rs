@@ -1,5 +1,7 @@
 //! Which topics are a client's own (TS-0010 §8.4): pure functions of who it is, what is registered, and the topic.
 //!
+//! The rules are a table, [`rules`], which rules for external brokers are written from, too.
+//!
 //! Where §8.4 leaves out what the clauses on topics need (§7.4), it is granted, and `docs/mqtt-security.md` says why.
 //! One principle decides: whoever publishes on a topic states by it who speaks, so only that one may; and a filter is
 //! granted if all it can match is meant for the client.

@@ -184,6 +184,7 @@ fn the_policy_is_open_only_for_this_machine_without_credentials() {
         (&format!("policy = \"open\"\n{exposed}"), Open, true, true),
         (&format!("policy = \"open\"\n{users}"), Open, true, true),
         ("broker = \"mqtt://broker.example\"", Open, true, true),
+        ("broker = \"mqtt://broker.example\"\npolicy = \"strict\"", Strict, false, false),
     ] {
         let insecure = [("server.insecure", Source::Flag("insecure"), "true")];
         let (config, problems) = parsed(&format!("[mqtt]\n{text}"), &insecure);

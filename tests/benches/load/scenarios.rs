@@ -208,14 +208,7 @@ impl Bench<'_> {
 
     /// A server on a new directory; the first one is asked for its idle memory.
     pub(super) async fn start(&mut self, name: &str) -> Result<Cse> {
-        self.start_with(name, &[]).await
-    }
-
-    /// The same with further arguments.
-    pub(super) async fn start_with(&mut self, name: &str, arguments: &[String]) -> Result<Cse> {
-        let directory: PathBuf = self.data.join(name);
-        std::fs::create_dir(&directory)?;
-        let cse = Cse::start_with(self.binary, &directory, arguments)?;
+        let cse = Cse::start(self.binary, &self.new_directory(name)?)?;
         if self.report.idle_bytes.is_none() {
             tokio::time::sleep(SETTLING).await;
             let idle = super::machine::resident_bytes(cse.id())?;
@@ -223,6 +216,12 @@ impl Bench<'_> {
             self.report.idle_bytes = Some(idle);
         }
         Ok(cse)
+    }
+
+    pub(super) fn new_directory(&self, name: &str) -> Result<PathBuf> {
+        let directory = self.data.join(name);
+        std::fs::create_dir(&directory)?;
+        Ok(directory)
     }
 
     async fn mqtt_line(

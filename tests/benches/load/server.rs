@@ -108,16 +108,15 @@ pub(crate) struct Cse {
 impl Cse {
     /// Starts the binary on a data directory.
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self> {
-        Self::start_with(binary, data, &[])
+        Self::start_with(binary, data, &[], "mosquitto_rr")
     }
 
-    /// The same with further arguments.
-    pub(crate) fn start_with(binary: &Path, data: &Path, arguments: &[String]) -> Result<Self> {
+    /// The same with further arguments; `last` is in the last line that is to be read of what it prints.
+    pub(crate) fn start_with(binary: &Path, data: &Path, arguments: &[String], last: &str) -> Result<Self> {
         let mut command = Command::new(binary);
         command.env_clear().arg("--data-dir").arg(data).args(arguments);
         command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--log", "warn"]);
-        // The banner comes in one piece, and its last line is the one to try MQTT with.
-        let serving = Serving::start(&mut command, "mosquitto_rr")?;
+        let serving = Serving::start(&mut command, last)?;
         let (http, mqtt) = (serving.address("HTTP     http://")?, serving.address("mqtt://")?);
         Ok(Self { serving, http, mqtt })
     }

@@ -9,6 +9,7 @@ use super::mqtt::MqttRequest;
 use super::report::{OUTSTANDING, Variant, What};
 use super::sample::Tally;
 use super::scenarios::{Bench, ENTITIES, INSTANCE, MqttLoad, check_instances, fill_entities, mqtt_clients, originator};
+use super::server::Cse;
 use super::wire::Door;
 use crate::Result;
 
@@ -37,7 +38,7 @@ impl Bench<'_> {
         let path = |name: &str| certificates.join(name).display().to_string();
         let arguments = ["--mqtt-tls", "127.0.0.1:0", "--mqtt-tls-certificate", &path("server.pem"), "--mqtt-tls-key"];
         let arguments: Vec<String> = arguments.map(str::to_owned).into_iter().chain([path("server.key")]).collect();
-        let cse = self.start_with("variants", &arguments).await?;
+        let cse = Cse::start_with(self.binary, &self.new_directory("variants")?, &arguments, "mqtts://")?;
         // Each variant has AEs of its own, or it would get the answers of others, too.
         fill_entities(&cse, 0..ENTITIES * Variant::ALL.len()).await?;
         let outstanding = OUTSTANDING[OUTSTANDING.len() - 1];

@@ -256,14 +256,15 @@ impl<S: Store> Outbox<S> {
         }
         let window = lane.window(settings);
         while lane.under_way < window && self.under_way.len() < UNDER_WAY_MAX {
-            let Some(waiting) = lane.take_first() else { break };
+            let Some(mut waiting) = lane.take_first() else { break };
             self.loaded -= usize::from(waiting.content.is_some());
             lane.under_way += 1;
-            let timeout = lane.timeout(settings);
+            let patience = lane.patience(settings);
+            waiting.is_probe = patience.1;
             let cse = self.cse.clone();
             let target = target.clone();
             self.under_way.push(Box::pin(async move {
-                let attempt = deliver(&cse, &target, &waiting, timeout).await;
+                let attempt = deliver(&cse, &target, &waiting, patience.0).await;
                 (target, waiting, attempt)
             }));
         }
@@ -283,6 +284,7 @@ impl<S: Store> Outbox<S> {
             return;
         };
         lane.under_way -= 1;
+        lane.is_probed &= !waiting.is_probe;
         match attempt {
             Attempt::Made(Ok(sent)) => {
                 if lane.recovered() {

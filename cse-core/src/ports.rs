@@ -87,6 +87,20 @@ pub struct OutgoingRequest {
     pub serialization: Serialization,
     /// How long to wait for the answer.
     pub timeout: Duration,
+    /// Whether less than an answer will do.
+    pub patience: Patience,
+}
+
+/// How long an answer is awaited when the peer's side has taken the message over, where that is known (MQTT).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Patience {
+    /// For the whole timeout.
+    #[default]
+    UntilTimeout,
+    /// No longer than that.
+    AtMost(Duration),
+    /// No longer than that, and not once the receiver has acknowledged the message.
+    UntilReceived(Duration),
 }
 
 /// What became of a request that was sent.

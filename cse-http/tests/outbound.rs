@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cse_core::codec::Serialization;
-use cse_core::ports::{Destination, Outbound, OutgoingRequest, SendError, Sent};
+use cse_core::ports::{Destination, Outbound, OutgoingRequest, Patience, SendError, Sent};
 use cse_core::primitive::{Operation, Request, Response};
 use cse_core::schema::Ty;
 use cse_core::value::Map;
@@ -36,7 +36,8 @@ fn notification(url: String) -> OutgoingRequest {
 }
 
 fn outgoing(url: String, request: Request, timeout: Duration) -> OutgoingRequest {
-    OutgoingRequest { destination: Destination::Url(url.into()), request, serialization: Serialization::Json, timeout }
+    let (destination, serialization) = (Destination::Url(url.into()), Serialization::Json);
+    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default() }
 }
 
 async fn answered(sender: &HttpOutbound, request: OutgoingRequest) -> Response {

@@ -125,6 +125,13 @@ impl Receipt for EmbeddedReceipt {
         })
     }
 
+    fn received(&mut self) -> BoxFuture<'_, Progress> {
+        Box::pin(async {
+            self.handle.wait().await;
+            self.progress()
+        })
+    }
+
     fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {
         self.handle.when_safe(move || request.acknowledge());
     }

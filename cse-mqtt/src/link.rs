@@ -98,6 +98,10 @@ pub(crate) trait Receipt: Send {
     fn progress(&mut self) -> Progress;
     /// Waits for something else than [`Progress::Waiting`]. Cancel safe.
     fn settled(&mut self) -> BoxFuture<'_, Progress>;
+    /// Waits until as much is known as ever will be: with an external broker, that it has the message. Cancel safe.
+    fn received(&mut self) -> BoxFuture<'_, Progress> {
+        self.settled()
+    }
     /// Acknowledges the request that the message answers, when the answer can be lost no more. Without more to be
     /// known than the order of both on the way to the broker, that is now.
     fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cse_core::codec::Serialization;
-use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
+use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, Patience, SendError, Sent};
 use cse_core::primitive::ResponseType;
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout_at};
@@ -108,13 +108,27 @@ impl Inner {
             Progress::TakenOver | Progress::Received if !expects_answer => return Ok(Sent::Unanswerable),
             Progress::TakenOver | Progress::Received => {}
         }
-        match timeout_at(deadline, &mut waiting.answer).await {
+        let until = match outgoing.patience {
+            Patience::UntilTimeout => deadline,
+            Patience::AtMost(patience) | Patience::UntilReceived(patience) => deadline.min(Instant::now() + patience),
+        };
+        let receipt_suffices = matches!(outgoing.patience, Patience::UntilReceived(_));
+        let answered = tokio::select! {
+            biased;
+            answered = timeout_at(until, &mut waiting.answer) => answered,
+            _ = receipt.received(), if receipt_suffices => return Self::unanswered(receipt.progress()),
+        };
+        match answered {
             Ok(Ok(response)) => Ok(Sent::Answered(Box::new(response))),
-            _ if receipt.progress() == Progress::Lost => {
-                Err(SendError::Unreachable("the broker could not keep the message".into()))
-            }
-            _ => Ok(Sent::Unanswered),
+            _ => Self::unanswered(receipt.progress()),
         }
+    }
+
+    fn unanswered(progress: Progress) -> Result<Sent, SendError> {
+        if progress == Progress::Lost {
+            return Err(SendError::Unreachable("the broker could not keep the message".into()));
+        }
+        Ok(Sent::Unanswered)
     }
 
     fn publish(

@@ -13,7 +13,7 @@ use crate::error::{Error, Rsc};
 use crate::id::Originator;
 use crate::node::Node;
 use crate::notify::single;
-use crate::ports::{BoxFuture, Destination, OutgoingRequest, SendError, Sent, Store};
+use crate::ports::{BoxFuture, Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
@@ -48,7 +48,7 @@ impl<S: Store> Cse<S> {
         let timeout = cx.deadline.since(shared.clock.now());
         // Identifiers of different originators may be the same; towards the AE this CSE's are used.
         request.request_identifier = shared.new_request_identifier();
-        match self.send_along(route, request, timeout).await {
+        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) => Ok(*response),
             Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
             Err(error) => {
@@ -75,6 +75,7 @@ impl<S: Store> Cse<S> {
         route: Route,
         mut request: Request,
         timeout: std::time::Duration,
+        patience: Patience,
     ) -> Result<Sent, SendError> {
         request.to = route.to;
         let mut problem = SendError::Unreachable("no point of access".into());
@@ -84,7 +85,7 @@ impl<S: Store> Cse<S> {
                 continue;
             }
             let serialization = route.serialization;
-            let outgoing = OutgoingRequest { destination, request: request.clone(), serialization, timeout };
+            let outgoing = OutgoingRequest { destination, request: request.clone(), serialization, timeout, patience };
             match self.0.outbound.send(outgoing).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
@@ -140,7 +141,7 @@ impl<S: Store> Cse<S> {
         sgn.push(Name::new_static(keys::CREATOR), creator);
         let request = self.notify_request(single(sgn), None);
         let timeout = self.0.settings.verification_timeout;
-        match self.send_along(route, request, timeout).await {
+        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) => match response.status {
                 Rsc::SubscriptionCreatorHasNoPrivilege => {
                     Err(Error::SubscriptionCreatorHasNoPrivilege(target.to_string()))
@@ -161,7 +162,8 @@ impl<S: Store> Cse<S> {
         let unreachable = || Error::RemoteEntityNotReachable(target.to_string());
         let route = self.route(target).await?.ok_or_else(unreachable)?;
         let request = self.notify_request(single(notification), None);
-        match self.send_along(route, request, self.0.settings.verification_timeout).await {
+        let timeout = self.0.settings.verification_timeout;
+        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
             Ok(Sent::Answered(response)) if response.status == Rsc::TargetNotReachable => Err(unreachable()),
             Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),

@@ -1,12 +1,11 @@
 //! One attempt to deliver one notification.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::lane::Waiting;
 use crate::cse::Cse;
 use crate::id::Seq;
-use crate::ports::{SendError, Sent, Snapshot, Store, StoreError};
+use crate::ports::{Patience, SendError, Sent, Snapshot, Store, StoreError};
 use crate::value::{Map, Text};
 
 /// What became of an attempt.
@@ -17,7 +16,7 @@ pub(super) enum Attempt {
     Gone,
 }
 
-pub(super) async fn deliver<S: Store>(cse: &Cse<S>, target: &Text, waiting: &Waiting, timeout: Duration) -> Attempt {
+pub(super) async fn deliver<S: Store>(cse: &Cse<S>, target: &Text, waiting: &Waiting, patience: Patience) -> Attempt {
     let later = |problem: String| Attempt::Made(Err(SendError::Unreachable(problem)));
     let content = match &waiting.content {
         Some(content) => Arc::clone(content),
@@ -33,7 +32,8 @@ pub(super) async fn deliver<S: Store>(cse: &Cse<S>, target: &Text, waiting: &Wai
         Err(error) => return later(error.to_string()),
     };
     let request = cse.notify_request((*content).clone(), waiting.event_category);
-    Attempt::Made(cse.send_along(route, request, timeout).await)
+    let timeout = cse.0.settings.notification_timeout;
+    Attempt::Made(cse.send_along(route, request, timeout, patience).await)
 }
 
 async fn load<S: Store>(cse: &Cse<S>, seq: Seq) -> Result<Option<Arc<Map>>, StoreError> {

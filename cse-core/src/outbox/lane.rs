@@ -9,15 +9,15 @@ use rustc_hash::FxHashMap;
 
 use crate::id::Seq;
 use crate::notify::LATEST;
-use crate::ports::OutboxEntry;
+use crate::ports::{OutboxEntry, Patience};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
 
-/// How long an answer is awaited of a target that has not answered for long, while it is sent more.
-const SILENT_TIMEOUT: Duration = Duration::from_millis(500);
-/// Every so often a silent target gets the whole time to answer.
-const SILENT_PROBE: usize = 16;
+/// How long an answer is awaited of a target that has never answered, or not for long, while it is sent more.
+const SILENT_PATIENCE: Duration = Duration::from_millis(500);
+/// How many more notifications a silent target may be sent than others before it has received the first.
+const SILENT_WINDOW: usize = 8;
 
 /// A notification that is not delivered yet.
 pub(super) struct Waiting {
@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) event_category: Option<u32>,
     /// `None` when it is only in the store.
     pub(super) content: Option<Arc<Map>>,
+    /// Whether it finds out if a silent target answers again.
+    pub(super) is_probe: bool,
 }
 
 impl Waiting {
@@ -39,6 +41,7 @@ impl Waiting {
             attempts: entry.attempts,
             event_category: entry.event_category,
             content: Some(entry.content),
+            is_probe: false,
         }
     }
 }
@@ -58,6 +61,10 @@ pub(super) struct Lane {
     pub(super) was_unreachable: bool,
     /// Notifications in a row that were taken over but not answered.
     unanswered: usize,
+    /// Whether it has ever answered.
+    has_answered: bool,
+    /// Whether a probe is under way.
+    pub(super) is_probed: bool,
     /// Whether it is in the queue of ready lanes.
     pub(super) is_ready: bool,
     /// Whether the policies have to be applied before anything starts.
@@ -135,17 +142,33 @@ impl Lane {
 
     /// How many may be under way. After a failure one tries the way for all.
     pub(super) fn window(&self, settings: &Settings) -> usize {
-        if self.failures > 0 { 1 } else { settings.notification_window.max(1) }
+        let window = settings.notification_window.max(1);
+        match self.failures {
+            0 if self.is_silent(settings) => window.saturating_mul(SILENT_WINDOW),
+            0 => window,
+            _ => 1,
+        }
     }
 
-    /// How long the next one waits for its answer.
-    pub(super) fn timeout(&self, settings: &Settings) -> Duration {
-        let timeout = settings.notification_timeout;
-        let is_silent = self.unanswered >= settings.notification_window.max(1);
-        if is_silent && !self.unanswered.is_multiple_of(SILENT_PROBE) { timeout.min(SILENT_TIMEOUT) } else { timeout }
+    fn is_silent(&self, settings: &Settings) -> bool {
+        self.unanswered >= settings.notification_window.max(1)
+    }
+
+    /// How long the next one waits for its answer, and whether it is a probe. A silent target need not answer but for
+    /// one notification at a time: what it has received makes room for more.
+    pub(super) fn patience(&mut self, settings: &Settings) -> (Patience, bool) {
+        if self.is_silent(settings) {
+            if self.is_probed {
+                return (Patience::UntilReceived(SILENT_PATIENCE), false);
+            }
+            self.is_probed = true;
+            return (Patience::AtMost(SILENT_PATIENCE), true);
+        }
+        (if self.has_answered { Patience::UntilTimeout } else { Patience::AtMost(SILENT_PATIENCE) }, false)
     }
 
     pub(super) fn note_answer(&mut self, is_answered: bool) {
+        self.has_answered |= is_answered;
         self.unanswered = if is_answered { 0 } else { self.unanswered.saturating_add(1) };
     }
 
@@ -189,7 +212,15 @@ mod tests {
 
     fn waiting(seq: i64, subscription: i64, event_category: Option<u32>) -> Waiting {
         let created = Timestamp::from_micros(0);
-        Waiting { seq: Seq(seq), subscription: Seq(subscription), created, attempts: 0, event_category, content: None }
+        Waiting {
+            seq: Seq(seq),
+            subscription: Seq(subscription),
+            created,
+            attempts: 0,
+            event_category,
+            content: None,
+            is_probe: false,
+        }
     }
 
     fn settings() -> Settings {
@@ -242,17 +273,21 @@ mod tests {
     }
 
     #[test]
-    fn who_never_answers_is_waited_for_shortly_but_gets_another_chance() {
+    fn who_never_answers_need_not_but_is_probed() {
         let (mut lane, settings) = (Lane::default(), settings());
-        let mut long = Vec::new();
-        for number in 0..33 {
-            if lane.timeout(&settings) == settings.notification_timeout {
-                long.push(number);
-            }
+        for _ in 0..4 {
+            assert_eq!(
+                (lane.patience(&settings), lane.window(&settings)),
+                ((Patience::AtMost(SILENT_PATIENCE), false), 4)
+            );
             lane.note_answer(false);
         }
-        assert_eq!(long, [0, 1, 2, 3, 16, 32]);
+        assert_eq!(lane.window(&settings), 4 * SILENT_WINDOW);
+        assert_eq!(lane.patience(&settings), (Patience::AtMost(SILENT_PATIENCE), true));
+        assert_eq!(lane.patience(&settings), (Patience::UntilReceived(SILENT_PATIENCE), false));
+        lane.is_probed = false;
+        assert!(lane.patience(&settings).1, "the next probe");
         lane.note_answer(true);
-        assert_eq!(lane.timeout(&settings), settings.notification_timeout);
+        assert_eq!((lane.patience(&settings), lane.window(&settings)), ((Patience::UntilTimeout, false), 4));
     }
 }

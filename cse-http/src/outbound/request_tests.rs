@@ -18,6 +18,7 @@ fn outgoing(destination: &str, request: Request) -> OutgoingRequest {
         request,
         serialization: Serialization::Json,
         timeout: Duration::from_secs(1),
+        patience: cse_core::ports::Patience::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use cse_core::ports::{Destination, Outbound, SendError, Sent};
+use cse_core::ports::{Destination, Outbound, OutgoingRequest, Patience, SendError, Sent};
 use cse_core::primitive::{Binding, Redelivery};
 use cse_mqtt::broker::{Broker, Limits, OpenPolicy};
 use cse_mqtt::{BindingOptions, LinkStatus, MqttBinding};
@@ -160,6 +160,23 @@ async fn what_the_client_marks_as_sent_again_may_be_a_redelivery() {
     let redeliveries: Vec<_> = requests.iter().map(|request| request.context.redelivery).collect();
     assert_eq!(redeliveries, [Redelivery::New, Redelivery::Possible]);
     assert_eq!(node.running.stats.possible_redeliveries.get(), 1);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_receipt_of_a_notification_suffices_if_asked_for() {
+    let node = Node::start().await;
+    let mut client = Client::connect_silent(node.port, "A::Cx", &["/oneM2M/req/+/Cx/#"]).await;
+    let hour = Duration::from_secs(3600);
+    let entity = Destination::MqttEntity("Cx".into());
+    let patient = OutgoingRequest { patience: Patience::UntilReceived(hour), ..notification(entity, "Cx", "n1", hour) };
+    let sending = tokio::spawn(node.running.outbound.send(patient));
+    client.next().await;
+    // The broker has it and the receiver has not said so: only now is it received.
+    assert!(!sending.is_finished());
+    client.acknowledge().await;
+    let sent = tokio::time::timeout(DEADLINE, sending).await.expect("in time").unwrap();
+    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
     node.stop().await;
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cse_core::error::Rsc;
 use cse_core::id::{CseIdentity, CseType};
-use cse_core::ports::{Destination, Dispatch, OutgoingRequest};
+use cse_core::ports::{Destination, Dispatch, OutgoingRequest, Patience};
 use cse_core::primitive::{Operation, Request, Response};
 use cse_core::value::{Map, Value};
 use cse_mqtt::{LinkStatus, MqttBinding, MqttOutbound, MqttStats};
@@ -76,7 +76,8 @@ pub(crate) fn point_of_access(url: impl Into<cse_core::value::Text>, entity: &st
 pub(crate) fn notification(destination: Destination, to: &str, rqi: &str, timeout: Duration) -> OutgoingRequest {
     let mut request = Request::new(Operation::Notify, to, "/id-in", rqi);
     request.content = Some(Map::single("m2m:sgn", Value::Map(Map::single("sur", "/id-in/sub1"))));
-    OutgoingRequest { destination, request, serialization: cse_core::codec::Serialization::Json, timeout }
+    let serialization = cse_core::codec::Serialization::Json;
+    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default() }
 }
 
 /// A running binding.

@@ -8,7 +8,7 @@ use cse_tests::http::Http;
 use cse_tests::secured::{Connecting, Secured};
 use cse_tests::server::{Launch, Server};
 use cse_tests::spoofing;
-use cse_tests::wait::until_some;
+use cse_tests::wait::{until, until_some};
 use rumqttc::ConnectReturnCode;
 use serde_json::json;
 
@@ -208,7 +208,7 @@ async fn who_keeps_publishing_what_is_denied_is_disconnected() {
     assert_eq!(lamp.publish_until_closed("/oneM2M/req/Cother/id-in/json").await, 5);
     assert_eq!(sample(&server, "cse_broker_denied_disconnects_total").await, 1);
     assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, 6);
-    assert!(server.log().text().contains("message denied"), "{}", server.log().text());
+    until("the log says so", || server.log().text().contains("message denied"));
     // It may come back and do better.
     let mut lamp = registered(&server, "lamp-9", "lamp-9", "Clamp").await;
     let answer = lamp.request("/oneM2M/req/Clamp/id-in/json", retrieve("Clamp", "Clamp")).await;
@@ -300,13 +300,13 @@ async fn a_client_certificate_says_who_the_client_is() {
 #[tokio::test]
 async fn the_policy_is_open_for_this_machine_alone_and_says_so() {
     let server = Launch::default().start();
-    assert!(server.log().text().contains("MQTT policy: open"), "{}", server.log().text());
+    until("the log says so", || server.log().text().contains("MQTT policy: open"));
     let mut anybody = Connecting::new(server.mqtt_port(), "some tool").connect().await.expect("let in");
     assert!(anybody.subscribe("#").await);
     drop(server);
 
     let server = Launch::default().with(&["--mqtt-policy", "strict"]).start();
-    assert!(server.log().text().contains("MQTT policy: strict"), "{}", server.log().text());
+    until("the log says so", || server.log().text().contains("MQTT policy: strict"));
     let refused = Connecting::new(server.mqtt_port(), "some tool").connect().await.err();
     assert_eq!(refused, Some(ConnectReturnCode::NotAuthorized));
 }

@@ -114,11 +114,7 @@ pub(super) struct Opened {
 }
 
 pub(super) async fn open(options: &SqliteOptions, identity: &CseIdentity) -> Result<Opened, OpenError> {
-    let path = options.path.clone();
-    let (lock_file, is_new) =
-        tokio::task::spawn_blocking(move || prepare_files(&path)).await.unwrap_or_else(|error| {
-            Err(OpenError::Directory { path: options.path.clone(), error: io::Error::other(error) })
-        })?;
+    let (lock_file, is_new) = prepare(&options.path).await?;
     if !is_new {
         inspect(&options.path, identity).await?;
     }
@@ -147,7 +143,14 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Creates the directory, takes the lock and looks at the file from outside. Returns whether it is new.
-pub(super) fn prepare_files(path: &Path) -> Result<(File, bool), OpenError> {
+pub(super) async fn prepare(path: &Path) -> Result<(File, bool), OpenError> {
+    let own = path.to_owned();
+    tokio::task::spawn_blocking(move || prepare_files(&own))
+        .await
+        .unwrap_or_else(|error| Err(OpenError::Directory { path: path.into(), error: io::Error::other(error) }))
+}
+
+fn prepare_files(path: &Path) -> Result<(File, bool), OpenError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -214,20 +217,9 @@ fn check_file(path: &Path) -> Result<bool, OpenError> {
 /// Asks an existing database whose it is, on a connection that changes nothing.
 async fn inspect(path: &Path, identity: &CseIdentity) -> Result<(), OpenError> {
     let failed = |error| database_error(path, error);
-    let mut connection = connection::connect_to_inspect(path).await.map_err(failed)?;
-    let tables = migrate::pragma(&mut connection, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
-    let version = migrate::pragma(&mut connection, "PRAGMA user_version").await.map_err(failed)?;
-    let application = migrate::pragma(&mut connection, "PRAGMA application_id").await.map_err(failed)?;
-    if tables == 0 && version == 0 && application == 0 {
-        // Created, but a crash came before the first migration.
-        return connection.close().await.map_err(failed);
-    }
-    if application != migrate::APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.into() });
-    }
-    if version > migrate::VERSION {
-        return Err(OpenError::Newer { path: path.into(), found: version, known: migrate::VERSION });
-    }
+    let Some(mut connection) = migrate::RESOURCES.inspect(path).await? else {
+        return Ok(());
+    };
     let rows = sqlx::query("SELECT CAST(value AS TEXT) FROM meta WHERE key IN ('sp_id', 'cse_id') ORDER BY key DESC")
         .fetch_all(&mut connection)
         .await

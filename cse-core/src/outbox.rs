@@ -259,12 +259,12 @@ impl<S: Store> Outbox<S> {
             let Some(mut waiting) = lane.take_first() else { break };
             self.loaded -= usize::from(waiting.content.is_some());
             lane.under_way += 1;
-            let patience = lane.patience(settings);
-            waiting.is_probe = patience.1;
+            let (patience, is_probe) = lane.patience(settings);
+            waiting.is_probe = is_probe;
             let cse = self.cse.clone();
             let target = target.clone();
             self.under_way.push(Box::pin(async move {
-                let attempt = deliver(&cse, &target, &waiting, patience.0).await;
+                let attempt = deliver(&cse, &target, &waiting, patience).await;
                 (target, waiting, attempt)
             }));
         }

@@ -396,6 +396,13 @@ impl Response {
         response
     }
 
+    /// In the release of the request, if that is known.
+    #[must_use]
+    pub fn in_release(mut self, release_version: Option<ReleaseVersion>) -> Self {
+        self.release_version = release_version;
+        self
+    }
+
     /// Whether the request was carried out.
     pub fn is_success(&self) -> bool {
         self.status.is_success()

@@ -49,9 +49,8 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(form: AnswerForm, error: &Error) -> Self {
-        let mut response = Response::error(form.request_identifier.clone().unwrap_or_default(), error);
-        response.release_version = form.release_version;
-        Self { form, response, http_status: None }
+        let response = Response::error(form.request_identifier.clone().unwrap_or_default(), error);
+        Self { response: response.in_release(form.release_version), form, http_status: None }
     }
 
     /// For a primitive that the core refused: it may have found identifiers where the headers had none.

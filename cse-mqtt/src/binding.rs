@@ -10,12 +10,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cse_core::codec::Serialization;
 use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::ports::{BoxFuture, Dispatch};
 use cse_core::primitive::{Binding, Context, Redelivery, ReleaseVersion, Request, Response, ResponseType};
-use cse_core::value::{Name, Text};
+use cse_core::value::Text;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rustc_hash::FxHashMap;
@@ -24,16 +23,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
-use crate::form::{Form, appearance};
 use crate::hop::{self, Hop};
 use crate::lanes::{Class, Lanes};
-use crate::legacy::{DraftMessage, DraftTopic, Drafts, Names};
+use crate::legacy::{DraftMessage, Drafts};
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
-use crate::salvage;
 use crate::stats::MqttStats;
-use crate::topic::{Format, Topic, TopicKind, Topics, level_of};
+use crate::topic::{Topic, TopicKind, Topics};
+
+mod reading;
+
+use reading::{Accepted, Reply};
 
 /// How often slow requests are looked for, so an early acknowledgement comes up to this much later.
 const SLOW_CHECK: Duration = Duration::from_millis(500);
@@ -84,24 +85,6 @@ struct Running {
     /// The originator whose other requests wait for this one.
     lane: Option<Text>,
 }
-
-/// Where the answer to a request goes.
-struct Reply {
-    topic: String,
-    /// Who asked on this hop, in the spelling of the request.
-    originator: Text,
-    form: Form,
-}
-
-/// A request that is to be carried out.
-struct Accepted {
-    request: Request,
-    reply: Reply,
-    registrant: Option<Text>,
-}
-
-/// An answer that refuses a message, and where it goes.
-type Refusal = (Box<Response>, Reply);
 
 /// What a message is, by its topic.
 enum Addressed<'a> {
@@ -292,12 +275,13 @@ impl<D: Dispatch> Receiver<D> {
             Addressed::Request(topic) => {
                 let level = self.common.topics.relative_level(topic.originator);
                 let vouched = vouched.or_else(|| restricted?.vouch(level));
-                (self.read(&topic, vouched, &inbound.payload), hop::claimed_credential(&topic))
+                let hop = Hop { kind: topic.kind, level, vouched };
+                (self.common.read(&topic, hop, &inbound.payload), hop::claimed_credential(&topic))
             }
             Addressed::Draft(DraftMessage::Request(topic)) => {
                 // These topics do not say who speaks, so they are nobody's.
                 let vouched = vouched.or(restricted.map(|_| Vouched::Not));
-                (self.read_draft(&topic, vouched, &inbound.payload), None)
+                (self.common.read_draft(&topic, vouched, &inbound.payload), None)
             }
             _ => return,
         };
@@ -389,9 +373,7 @@ impl<D: Dispatch> Receiver<D> {
         let response = response.unwrap_or_else(|| {
             self.common.stats.panics.increment();
             tracing::error!(request_identifier = running.request_identifier.as_str(), "a request panicked");
-            let mut response = Response::error(running.request_identifier.clone(), &Error::Internal);
-            response.release_version = running.release_version;
-            response
+            Response::error(running.request_identifier.clone(), &Error::Internal).in_release(running.release_version)
         });
         if running.wants_answer {
             self.publish_followed(&running.reply, response, running.answer_expires, running.acknowledgement);
@@ -400,118 +382,6 @@ impl<D: Dispatch> Receiver<D> {
             self.recall.answered(&running.reply.originator, &running.request_identifier, None);
             acknowledge(running.acknowledgement);
         }
-    }
-
-    /// Reads the request of a message, or says what to answer, if anything.
-    fn read(&self, topic: &Topic<'_>, vouched: Option<Vouched>, payload: &[u8]) -> Result<Accepted, Option<Refusal>> {
-        let Common { identity, topics, drafts, stats, .. } = &self.common;
-        let (decoded, written_as) = match topic.format {
-            Format::Absent => (Serialization::Json.decode_primitive(payload), Some(Serialization::Json)),
-            Format::Named(serialization) => (serialization.decode_primitive(payload), Some(serialization)),
-            Format::Unknown(name) => (Err(Error::UnsupportedMediaType(name.chars().take(32).collect())), None),
-        };
-        let mut form = Form::bare(written_as.unwrap_or(Serialization::Json));
-        let reply = |form: Form| {
-            // Requests have answers, so there is a topic for it.
-            let name = topics.answer(topic, form.serialization).unwrap_or_default();
-            Reply { topic: name, originator: topic.originator.into(), form }
-        };
-        let decoded = decoded.map(|primitive| {
-            form.wrapped = primitive.wrapped;
-            Request::from_map(primitive.parameters)
-        });
-        let failure = match decoded {
-            Ok(Ok(mut request)) => {
-                let hop = Hop { kind: topic.kind, level: topics.relative_level(topic.originator), vouched };
-                if let Err(error) = hop::check(identity, hop, &mut request) {
-                    return Err(Some((self.refuse(topic.originator, request, &error), reply(form))));
-                }
-                request.from.as_deref().inspect(|from| drafts.heard_otherwise(from));
-                return Ok(Accepted { request, reply: reply(form), registrant: registrant(topic) });
-            }
-            Ok(Err(failure)) => {
-                tracing::debug!(originator = topic.originator, error = %failure.error, "not a request");
-                failure.response()
-            }
-            Err(error) => {
-                if matches!(error, Error::UnsupportedMediaType(_)) {
-                    stats.unsupported_serializations.increment();
-                }
-                tracing::debug!(originator = topic.originator, %error, "payload that cannot be read");
-                form.wrapped = salvage::is_wrapped(payload, form.serialization);
-                salvage::request_identifier(payload, written_as).map(|rqi| Response::error(rqi, &error))
-            }
-        };
-        Err(self.undecodable(topic.originator, payload, failure).map(|response| (response, reply(form))))
-    }
-
-    /// As [`Receiver::read`], of a message in the form of the early draft. Only the originator in the primitive tells
-    /// where the answer goes, so without one there is none, and nothing is carried out.
-    fn read_draft(
-        &self,
-        topic: &DraftTopic<'_>,
-        vouched: Option<Vouched>,
-        payload: &[u8],
-    ) -> Result<Accepted, Option<Refusal>> {
-        let Common { identity, drafts, stats, .. } = &self.common;
-        let mut form = Form::bare(appearance(payload));
-        let primitive = form.serialization.decode_primitive(payload).map_err(|error| {
-            tracing::debug!(%error, "payload in the form of the early draft that cannot be read");
-            self.undecodable("", payload, None);
-            None
-        })?;
-        let (names, mut parameters) = Names::read_request(&primitive.parameters);
-        (form.wrapped, form.names) = (primitive.wrapped, names);
-        let from = Text::from(parameters.text("fr").unwrap_or_default());
-        if drafts.is_echo(&from) {
-            return Err(None);
-        }
-        stats.early_draft_requests.increment();
-        let Some(answer) = topic.answer(&from) else {
-            self.undecodable(&from, payload, None);
-            return Err(None);
-        };
-        let reply = Reply { topic: answer, originator: from.clone(), form };
-        if !parameters.contains("to") {
-            parameters.push(Name::new_static("to"), topic.target());
-        }
-        let mut request = match Request::from_map(parameters) {
-            Ok(request) => request,
-            Err(failure) => {
-                tracing::debug!(originator = from.as_str(), error = %failure.error, "not a request");
-                let refused = self.undecodable(&from, payload, failure.response());
-                return Err(refused.map(|response| (response, reply)));
-            }
-        };
-        let level = level_of(&from).unwrap_or_default();
-        let hop = Hop { kind: TopicKind::Request, level: &level, vouched };
-        if let Err(error) = hop::check(identity, hop, &mut request) {
-            return Err(Some((self.refuse(&from, request, &error), reply)));
-        }
-        drafts.heard(&from, topic, names);
-        Ok(Accepted { request, reply, registrant: None })
-    }
-
-    /// The answer to a request whose originator is not who it should be.
-    fn refuse(&self, originator: &str, request: Request, error: &Error) -> Box<Response> {
-        if matches!(error, Error::OriginatorMismatch(_)) {
-            self.common.stats.originator_mismatches.increment();
-            tracing::warn!(originator, %error, "originators do not agree");
-        }
-        let mut response = Response::error(request.request_identifier, error);
-        response.release_version = request.release_version;
-        Box::new(response)
-    }
-
-    /// Counts a payload that is no request; gives the answer to it, if there can be one.
-    fn undecodable(&self, originator: &str, payload: &[u8], answer: Option<Response>) -> Option<Box<Response>> {
-        self.common.stats.undecodable.increment();
-        if answer.is_none() {
-            self.common.stats.undecodable_unanswered.increment();
-            let bytes = payload.len();
-            tracing::warn!(originator, bytes, "payload that is no request and names none to answer: not answered");
-        }
-        answer.map(Box::new)
     }
 
     /// Publishes an answer, acknowledges the request when that may be done, and remembers to follow the answer.
@@ -547,8 +417,7 @@ impl<D: Dispatch> Receiver<D> {
         let published = match self.publisher.publish_answer(topic.clone(), form.answer(response), expiry) {
             Err(Refused::TooLarge(bytes)) => {
                 let text = format!("the result has {bytes} bytes, more than the MQTT broker takes");
-                let mut response = Response::error(request_identifier, &Error::TooLarge(text));
-                response.release_version = release_version;
+                let response = Response::error(request_identifier, &Error::TooLarge(text)).in_release(release_version);
                 self.publisher.publish_answer(topic.clone(), form.answer(response), expiry)
             }
             other => other,
@@ -582,12 +451,6 @@ impl<D: Dispatch> Receiver<D> {
             }
         }
     }
-}
-
-/// Who registers, by the topic, unless that is a name that says nothing.
-fn registrant(topic: &Topic<'_>) -> Option<Text> {
-    let registers = topic.kind == TopicKind::RegistrationRequest && !matches!(topic.originator, "" | "C" | "S");
-    registers.then(|| topic.originator.into())
 }
 
 fn acknowledge(acknowledgement: Option<Box<dyn Acknowledgement>>) {

@@ -25,9 +25,7 @@ pub struct DecodeFailure {
 impl DecodeFailure {
     /// The answer, if there is a request identifier to answer to.
     pub fn response(&self) -> Option<Response> {
-        let mut response = Response::error(self.request_identifier.clone()?, &self.error);
-        response.release_version = self.release_version;
-        Some(response)
+        Some(Response::error(self.request_identifier.clone()?, &self.error).in_release(self.release_version))
     }
 }
 

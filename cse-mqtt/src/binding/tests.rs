@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::form::appearance;
 use crate::redelivery::FollowedAnswers;
 
 /// What the link saw: `answer <topic> <rsc> <rqi>`, with `wrapped` if there is a root name around it, or `ack <number>`.

@@ -300,38 +300,8 @@ impl Snapshot for MemorySnapshot {
     }
 }
 
-/// A write transaction reads its own state.
-macro_rules! read_through_view {
-    ($($name:ident($($argument:ident: $ty:ty),*) -> $result:ty;)*) => {
-        impl Snapshot for MemoryWrite {
-            $(async fn $name(&mut self, $($argument: $ty),*) -> Result<$result, StoreError> {
-                self.view.$name($($argument),*).await
-            })*
-        }
-    };
-}
-
-read_through_view! {
-    resource(seq: Seq) -> Option<Resource>;
-    resources(seqs: &[Seq]) -> Vec<Resource>;
-    by_id(id: &str) -> Option<Resource>;
-    child(parent: Seq, name: &str) -> Option<Resource>;
-    children(parent: Seq, types: &[Ty], after: Seq, limit: usize) -> Vec<Resource>;
-    newest(parent: Seq, ty: Ty) -> Option<Resource>;
-    oldest(parent: Seq, ty: Ty) -> Option<Resource>;
-    oldest_sizes(parent: Seq, ty: Ty, limit: usize) -> Vec<(Seq, u64)>;
-    count(parent: Seq, ty: Ty) -> (u64, u64);
-    search(search: &Search) -> Vec<Seq>;
-    expired(now: Timestamp, limit: usize) -> Vec<Seq>;
-    next_expiration() -> Option<Timestamp>;
-    reply(key: ReplyKey) -> Option<Reply>;
-    reply_count() -> u64;
-    outbox(after: Seq, limit: usize) -> Vec<OutboxEntry>;
-    held(subscription: Seq, limit: usize) -> Vec<Held>;
-    held_count(subscription: Seq) -> u64;
-    deadlines(now: Timestamp, limit: usize) -> Vec<Deadline>;
-    next_deadline() -> Option<Timestamp>;
-}
+// A write transaction reads its own state.
+crate::read_through!(impl [] MemoryWrite, |own| own.view);
 
 impl WriteTransaction for MemoryWrite {
     async fn write(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {

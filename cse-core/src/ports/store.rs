@@ -306,3 +306,43 @@ pub trait WriteTransaction: Snapshot {
     /// Makes everything written durable and visible.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
+
+/// Implements [`Snapshot`] for a type that asks another one, which the expression gives.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! read_through {
+    (impl [$($generics:tt)*] $reader:ty, |$own:ident| $inner:expr) => {
+        $crate::read_through! { @impl [$($generics)*] $reader, $own, $inner;
+            resource(seq: $crate::id::Seq) -> Option<$crate::resource::Resource>;
+            resources(seqs: &[$crate::id::Seq]) -> Vec<$crate::resource::Resource>;
+            by_id(id: &str) -> Option<$crate::resource::Resource>;
+            child(parent: $crate::id::Seq, name: &str) -> Option<$crate::resource::Resource>;
+            children(parent: $crate::id::Seq, types: &[$crate::schema::Ty], after: $crate::id::Seq, limit: usize) -> Vec<$crate::resource::Resource>;
+            newest(parent: $crate::id::Seq, ty: $crate::schema::Ty) -> Option<$crate::resource::Resource>;
+            oldest(parent: $crate::id::Seq, ty: $crate::schema::Ty) -> Option<$crate::resource::Resource>;
+            oldest_sizes(parent: $crate::id::Seq, ty: $crate::schema::Ty, limit: usize) -> Vec<($crate::id::Seq, u64)>;
+            count(parent: $crate::id::Seq, ty: $crate::schema::Ty) -> (u64, u64);
+            search(search: &$crate::ports::Search) -> Vec<$crate::id::Seq>;
+            expired(now: $crate::time::Timestamp, limit: usize) -> Vec<$crate::id::Seq>;
+            next_expiration() -> Option<$crate::time::Timestamp>;
+            reply(key: $crate::ports::ReplyKey) -> Option<$crate::ports::Reply>;
+            reply_count() -> u64;
+            outbox(after: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::OutboxEntry>;
+            held(subscription: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::Held>;
+            held_count(subscription: $crate::id::Seq) -> u64;
+            deadlines(now: $crate::time::Timestamp, limit: usize) -> Vec<$crate::ports::Deadline>;
+            next_deadline() -> Option<$crate::time::Timestamp>;
+        }
+    };
+    (
+        @impl [$($generics:tt)*] $reader:ty, $own:ident, $inner:expr;
+        $($name:ident($($argument:ident: $ty:ty),*) -> $result:ty;)*
+    ) => {
+        impl<$($generics)*> $crate::ports::Snapshot for $reader {
+            $(async fn $name(&mut self, $($argument: $ty),*) -> Result<$result, $crate::ports::StoreError> {
+                let $own = self;
+                $inner.$name($($argument),*).await
+            })*
+        }
+    };
+}

@@ -4,12 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use cse_core::id::Seq;
-use cse_core::ports::{
-    ChangeSet, Deadline, Held, OutboxEntry, Reply, ReplyKey, Search, Snapshot, Store, StoreError, WriteTransaction,
-};
-use cse_core::resource::Resource;
-use cse_core::schema::Ty;
-use cse_core::time::Timestamp;
+use cse_core::ports::{ChangeSet, Store, StoreError, WriteTransaction};
 use tokio::sync::watch;
 
 /// Where the next commit stops.
@@ -85,37 +80,7 @@ pub(crate) struct StoppingWrite<W> {
     stops: Arc<Stops>,
 }
 
-macro_rules! read_inner {
-    ($($name:ident($($argument:ident: $ty:ty),*) -> $result:ty;)*) => {
-        impl<W: WriteTransaction> Snapshot for StoppingWrite<W> {
-            $(async fn $name(&mut self, $($argument: $ty),*) -> Result<$result, StoreError> {
-                self.inner.$name($($argument),*).await
-            })*
-        }
-    };
-}
-
-read_inner! {
-    resource(seq: Seq) -> Option<Resource>;
-    resources(seqs: &[Seq]) -> Vec<Resource>;
-    by_id(id: &str) -> Option<Resource>;
-    child(parent: Seq, name: &str) -> Option<Resource>;
-    children(parent: Seq, types: &[Ty], after: Seq, limit: usize) -> Vec<Resource>;
-    newest(parent: Seq, ty: Ty) -> Option<Resource>;
-    oldest(parent: Seq, ty: Ty) -> Option<Resource>;
-    oldest_sizes(parent: Seq, ty: Ty, limit: usize) -> Vec<(Seq, u64)>;
-    count(parent: Seq, ty: Ty) -> (u64, u64);
-    search(search: &Search) -> Vec<Seq>;
-    expired(now: Timestamp, limit: usize) -> Vec<Seq>;
-    next_expiration() -> Option<Timestamp>;
-    reply(key: ReplyKey) -> Option<Reply>;
-    reply_count() -> u64;
-    outbox(after: Seq, limit: usize) -> Vec<OutboxEntry>;
-    held(subscription: Seq, limit: usize) -> Vec<Held>;
-    held_count(subscription: Seq) -> u64;
-    deadlines(now: Timestamp, limit: usize) -> Vec<Deadline>;
-    next_deadline() -> Option<Timestamp>;
-}
+cse_core::read_through!(impl [W: WriteTransaction] StoppingWrite<W>, |own| own.inner);
 
 impl<W: WriteTransaction> WriteTransaction for StoppingWrite<W> {
     async fn write(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {

@@ -63,6 +63,7 @@ mod handle;
 mod hold;
 mod limits;
 mod link;
+mod offline;
 mod persistence;
 mod policy;
 mod registry;

@@ -24,6 +24,11 @@ impl Identity {
     pub fn name(&self) -> &str {
         &self.0
     }
+
+    /// Whether the name is empty, as that of all clients is whom the policy cannot tell apart.
+    pub fn is_nobody(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What a client said about itself in its CONNECT, and where it came from.

@@ -89,8 +89,10 @@ pub struct Stats {
     pub messages_stored: Counter,
     /// Commits that failed.
     pub session_commit_failures: Counter,
-    /// Sessions forgotten because they were offline too long, or too many were.
+    /// Sessions forgotten because they were offline too long.
     pub sessions_expired: Counter,
+    /// Sessions forgotten before their time because too many were offline, in all or of their identity.
+    pub sessions_displaced: Counter,
     /// Failures to accept a connection, such as no free file descriptor.
     pub accept_errors: Counter,
 }

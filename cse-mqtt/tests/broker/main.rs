@@ -3,6 +3,7 @@
 mod harness;
 
 mod any_bytes;
+mod away;
 mod connecting;
 mod durable;
 mod expiry;

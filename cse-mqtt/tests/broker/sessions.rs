@@ -197,7 +197,7 @@ async fn the_session_offline_longest_gives_way() {
         let (client, _) = broker.kept(id).await;
         client.vanish(&broker, id).await;
     }
-    until(|| broker.broker.stats().sessions_expired.get() == 1).await;
+    until(|| broker.broker.stats().sessions_displaced.get() == 1).await;
     let mut left: Vec<_> =
         broker.broker.sessions().into_iter().map(|session| session.client.client_id.clone()).collect();
     left.sort();

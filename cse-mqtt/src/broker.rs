@@ -72,6 +72,7 @@ mod review;
 mod router;
 mod serve;
 mod session;
+mod standing;
 mod stats;
 mod terms;
 mod trie;
@@ -84,9 +85,13 @@ pub use persistence::{
     Changes, MessageContent, MessageRange, MessageRecord, PacketKey, Persistence, PersistenceError, Persister,
     PersisterStatus, SessionRecord, StoredSession, SubscriptionKey, SubscriptionRecord,
 };
-pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture};
+pub use policy::{
+    Admission, Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture, Proof,
+    Standing,
+};
 pub use serve::Origin;
 pub use session::SessionSnapshot;
+pub use standing::Revoked;
 pub use stats::{Counter, Stats};
 
 use clock::WallClock;

@@ -127,7 +127,7 @@ mod tests {
             let identity = Identity::new(*name);
             let client = Client { client_id: format!("{name}{second}").into(), identity: identity.clone(), peer: None };
             let terms = Terms { version: Version::V311, in_flight_max: 1, packet_bytes_max: usize::MAX };
-            let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms));
+            let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms, None));
             let session = Session::new(&core, Duration::from_secs(60), connection);
             offline.insert(start + Duration::from_secs(*second), session);
             if let Some((excess, session)) = offline.remove_excess(&identity, &limits) {
@@ -173,7 +173,7 @@ mod tests {
         let core = Core::new(Limits::default(), Arc::new(OpenPolicy), None);
         let client = Client { client_id: "c".into(), identity: Identity::new("i"), peer: None };
         let terms = Terms { version: Version::V311, in_flight_max: 1, packet_bytes_max: usize::MAX };
-        let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms));
+        let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms, None));
         let session = Session::new(&core, Duration::from_secs(60), connection);
         let (id, until) = (session.id, Instant::now() + Duration::from_secs(60));
         let mut offline = Offline::default();

@@ -149,10 +149,27 @@ impl Core {
         };
         sessions.forget_offline(&session);
         drop(sessions);
-        if let Some(connection) = self.router.remove_session(&session) {
-            connection.end(Ending::Expelled);
-        }
+        self.end_removed(&session, Ending::Expelled);
         true
+    }
+
+    /// Ends a session and its connection; `false` if it is not there any more.
+    pub(crate) fn end_session(&self, session: &Arc<Session>, ending: Ending) -> bool {
+        let mut sessions = self.registry.0.lock();
+        if !sessions.has(session) {
+            return false;
+        }
+        sessions.by_client_id.remove(&session.client_id);
+        sessions.forget_offline(session);
+        drop(sessions);
+        self.end_removed(session, ending);
+        true
+    }
+
+    fn end_removed(&self, session: &Arc<Session>, ending: Ending) {
+        if let Some(connection) = self.router.remove_session(session) {
+            connection.end(ending);
+        }
     }
 
     pub(crate) fn is_known(&self, client_id: &str) -> bool {
@@ -229,7 +246,7 @@ mod tests {
             packet_bytes_max: u32::MAX,
         };
         let client = Client { client_id: "c".into(), identity: Identity::new(""), peer: None };
-        Arc::new(ConnectionShared::new(Arc::new(client), Terms::of(&connect, limits)))
+        Arc::new(ConnectionShared::new(Arc::new(client), Terms::of(&connect, limits), None))
     }
 
     /// Between taking the place of a session and ending it, the connection of the old one may end by itself.

@@ -93,6 +93,10 @@ pub struct Stats {
     pub sessions_expired: Counter,
     /// Sessions forgotten before their time because too many were offline, in all or of their identity.
     pub sessions_displaced: Counter,
+    /// Connections closed because what let their clients in does not hold any more.
+    pub clients_revoked: Counter,
+    /// Sessions ended because nobody can come back for them any more.
+    pub sessions_revoked: Counter,
     /// Failures to accept a connection, such as no free file descriptor.
     pub accept_errors: Counter,
 }

@@ -11,6 +11,7 @@ mod limits;
 mod linking;
 mod quality;
 mod sessions;
+mod standing;
 mod stopping;
 mod subscribing;
 mod tls;

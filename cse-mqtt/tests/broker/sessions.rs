@@ -165,7 +165,7 @@ async fn rights_lost_while_offline_end_the_subscription() {
     struct Fickle(Arc<AtomicBool>);
     impl Policy for Fickle {
         fn authenticate<'a>(&'a self, _: &'a ConnectInfo) -> PolicyFuture<'a> {
-            Box::pin(async { Ok(Identity::new("same")) })
+            Box::pin(async { Ok(Identity::new("same").into()) })
         }
         fn may_subscribe(&self, _: &Client, filter: &str) -> bool {
             filter == "open" || self.0.load(Ordering::SeqCst)

@@ -267,4 +267,22 @@ mod tests {
             assert!(!core.is_known("c"));
         }
     }
+    /// A client that keeps pushing out its own sessions must not fill the log.
+    #[test]
+    fn an_identity_is_warned_about_once() {
+        let limits = Limits { offline_sessions_per_identity_max: 1, ..Limits::default() };
+        let core = Core::new(limits, Arc::new(OpenPolicy), None);
+        let keeping = Keeping { clean_start: true, expiry: Duration::from_secs(60) };
+        for (identity, warned) in [("a", 0), ("a", 1), ("a", 1), ("b", 1), ("b", 2), ("a", 2)] {
+            let client_id = format!("{identity}{}", core.next_id()).into();
+            let client = Client { client_id, identity: Identity::new(identity), peer: None };
+            let terms = connection(&core.limits).terms;
+            let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms, None));
+            let (session, _) = core.attach(&connection, keeping);
+            core.detach(&session, &connection);
+            assert_eq!(core.registry.0.lock().warned.len(), warned);
+        }
+        assert_eq!(core.stats.sessions_displaced.get(), 4);
+        assert_eq!(core.snapshots().len(), 2);
+    }
 }

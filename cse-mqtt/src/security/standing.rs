@@ -24,7 +24,7 @@ impl Security {
             return std::future::pending().await;
         };
         // Sessions that were kept over a restart may be from other times.
-        report(broker);
+        review(broker).await;
         let mut settling = Settling::at(users.table());
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -34,7 +34,7 @@ impl Security {
             // Reading is slow: of the disk, and since a hash has to be made for those who are nobody.
             let Ok(table) = tokio::task::spawn_blocking(move || looking.look()).await else { continue };
             if settling.is_due(table) {
-                report(broker);
+                review(broker).await;
             }
         }
     }
@@ -54,8 +54,10 @@ impl Security {
     }
 }
 
-fn report(broker: &Broker) {
-    let revoked = broker.review_standing();
+async fn review(broker: &Broker) {
+    let reviewed = broker.clone();
+    // There may be very many sessions.
+    let Ok(revoked) = tokio::task::spawn_blocking(move || reviewed.review_standing()).await else { return };
     if revoked.connections > 0 || revoked.sessions > 0 {
         let (connections, sessions) = (revoked.connections, revoked.sessions);
         tracing::info!(connections, sessions, "users have changed: connections closed, sessions ended");

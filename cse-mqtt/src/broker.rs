@@ -63,6 +63,7 @@ mod handle;
 mod hold;
 mod limits;
 mod link;
+mod offline;
 mod persistence;
 mod policy;
 mod registry;
@@ -71,6 +72,7 @@ mod review;
 mod router;
 mod serve;
 mod session;
+mod standing;
 mod stats;
 mod terms;
 mod trie;
@@ -83,9 +85,13 @@ pub use persistence::{
     Changes, MessageContent, MessageRange, MessageRecord, PacketKey, Persistence, PersistenceError, Persister,
     PersisterStatus, SessionRecord, StoredSession, SubscriptionKey, SubscriptionRecord,
 };
-pub use policy::{Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture};
+pub use policy::{
+    Admission, Client, ConnectInfo, ConnectRefusal, Identity, OpenPolicy, PeerCertificate, Policy, PolicyFuture, Proof,
+    Standing,
+};
 pub use serve::Origin;
 pub use session::SessionSnapshot;
+pub use standing::Revoked;
 pub use stats::{Counter, Stats};
 
 use clock::WallClock;

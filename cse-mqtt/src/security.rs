@@ -6,6 +6,7 @@
 //! - `client_id`: the client identifiers that fit (§8.2).
 //! - `rights`: the topics (§8.4), as pure functions of identity, registrations and topic.
 //! - `users`, `logins`: user names and passwords, and what keeps a flood of logins from starving the server.
+//! - `standing`: clients that are here when their user goes.
 //! - `export`: the same topics as rules for an external broker.
 //! - `policy`: all of it together, as the broker asks for it.
 
@@ -19,6 +20,7 @@ mod naming;
 mod policy;
 mod quiet;
 mod rights;
+mod standing;
 mod users;
 
 pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};

@@ -90,10 +90,13 @@ impl Connecting {
             options.set_transport(Transport::Tls(TlsConfiguration::Simple { ca, alpn: None, client_auth: None }));
         }
         let (client, events) = AsyncClient::new(options, 100);
-        let mut secured = Secured { client, events, inbox: VecDeque::new(), numbered: 0 };
+        let mut secured = Secured { client, events, inbox: VecDeque::new(), numbered: 0, resumed: false };
         loop {
             match in_time("an answer to CONNECT", secured.events.poll()).await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => return Ok(secured),
+                Ok(Event::Incoming(Packet::ConnAck(connack))) => {
+                    secured.resumed = connack.session_present;
+                    return Ok(secured);
+                }
                 Ok(_) => {}
                 Err(ConnectionError::ConnectionRefused(code)) => return Err(code),
                 Err(error) => panic!("{error}"),
@@ -108,9 +111,15 @@ pub struct Secured {
     events: EventLoop,
     inbox: VecDeque<Publish>,
     numbered: u64,
+    resumed: bool,
 }
 
 impl Secured {
+    /// Whether the broker had a session for it.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
     /// Goes on until a packet is the wanted one; messages are kept.
     async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Packet) -> Option<T>) -> T {
         loop {

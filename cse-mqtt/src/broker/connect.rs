@@ -11,7 +11,7 @@ use tracing::debug;
 use super::Core;
 use super::codec::{self, Connect, Reason, Version, Violation, Welcome};
 use super::connection::{Attachment, Connection, ConnectionShared};
-use super::policy::{Client, ConnectInfo, ConnectRefusal};
+use super::policy::{Admission, Client, ConnectInfo, ConnectRefusal, Proof};
 use super::registry::Keeping;
 use super::serve::Origin;
 use super::terms::Terms;
@@ -57,6 +57,7 @@ where
 
 struct Accepted {
     client: Client,
+    proof: Option<Proof>,
     connect: Connect,
     /// Whether the broker has chosen the client identifier.
     assigned: bool,
@@ -160,20 +161,21 @@ where
         certificate,
         peer,
     };
-    let identity = core.policy.authenticate(&info).await.map_err(refused)?;
+    let Admission { identity, proof } = core.policy.authenticate(&info).await.map_err(refused)?;
     let client = Client { client_id: info.client_id, identity, peer: Some(peer) };
-    Ok(Accepted { client, connect, assigned, rest })
+    Ok(Accepted { client, proof, connect, assigned, rest })
 }
 
 fn attach<S>(core: &Arc<Core>, stream: S, accepted: Accepted) -> Option<Connection<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Accepted { client, connect, assigned, rest } = accepted;
+    let Accepted { client, proof, connect, assigned, rest } = accepted;
     let terms = Terms::of(&connect, &core.limits);
-    let shared = Arc::new(ConnectionShared::new(Arc::new(client), terms));
+    let shared = Arc::new(ConnectionShared::new(Arc::new(client), terms, proof));
     let expiry = core.session_expiry(connect.session_expiry);
     let (session, resumed) = core.attach(&shared, Keeping { clean_start: connect.clean_start, expiry });
+    core.check_standing(&shared);
     if resumed {
         // What the client may do can have changed since it subscribed.
         core.review(&session);

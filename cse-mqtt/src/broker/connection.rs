@@ -26,7 +26,7 @@ use super::acks::{AckKind, AckQueue};
 use super::codec::{self, Reason, Version, Violation};
 use super::hold::Hold;
 use super::link::{Inbound, LinkShared, Push};
-use super::policy::Client;
+use super::policy::{Client, Proof};
 use super::replies::ReplyQueue;
 use super::review::Denials;
 use super::session::Session;
@@ -54,12 +54,16 @@ pub(crate) enum Ending {
     Expelled = 2,
     /// Its task is gone.
     Over = 3,
+    /// What let the client in does not hold any more.
+    Revoked = 4,
 }
 
 /// What others may do with a connection while its task runs.
 pub(crate) struct ConnectionShared {
     pub(crate) client: Arc<Client>,
     pub(crate) terms: Terms,
+    /// What the client was let in for.
+    pub(crate) proof: Option<Proof>,
     acks: Mutex<AckQueue>,
     replies: Mutex<ReplyQueue>,
     waker: AtomicWaker,
@@ -70,10 +74,11 @@ pub(crate) struct ConnectionShared {
 }
 
 impl ConnectionShared {
-    pub(crate) fn new(client: Arc<Client>, terms: Terms) -> Self {
+    pub(crate) fn new(client: Arc<Client>, terms: Terms, proof: Option<Proof>) -> Self {
         Self {
             client,
             terms,
+            proof,
             acks: Mutex::default(),
             replies: Mutex::default(),
             waker: AtomicWaker::new(),
@@ -97,6 +102,7 @@ impl ConnectionShared {
         match self.ending.load(Ordering::Acquire) {
             0 => None,
             1 => Some(Closed::TakenOver),
+            4 => Some(Closed::Revoked),
             _ => Some(Closed::Expelled),
         }
     }
@@ -160,6 +166,8 @@ pub(crate) enum Closed {
     TakenOver,
     #[error("the client was expelled")]
     Expelled,
+    #[error("the client's credential does not hold any more")]
+    Revoked,
     #[error("the client kept publishing to topics that it is denied")]
     Denied,
     #[error("the broker is stopping")]
@@ -175,7 +183,7 @@ impl Closed {
             Self::KeepAlive => Some(Reason::KeepAliveTimeout),
             Self::TakenOver => Some(Reason::TakenOver),
             Self::Expelled => Some(Reason::AdministrativeAction),
-            Self::Denied => Some(Reason::NotAuthorized),
+            Self::Revoked | Self::Denied => Some(Reason::NotAuthorized),
             Self::Drained => Some(Reason::ShuttingDown),
         }
     }
@@ -262,6 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match &closed {
             Closed::Violation(_) => stats.protocol_violations.increment(),
             Closed::KeepAlive => stats.keep_alive_timeouts.increment(),
+            Closed::Revoked => stats.clients_revoked.increment(),
             Closed::Denied => stats.denied_disconnects.increment(),
             _ => {}
         }

@@ -80,9 +80,18 @@ pub struct Limits {
     pub link_bytes_max: usize,
     /// Sessions kept for clients that are not connected. Default 10,000.
     ///
-    /// For one more, the session that would end first is forgotten;
-    /// see [`Stats::sessions_expired`](super::Stats).
+    /// For one more, a session of the identity with the most of them is forgotten, the one that would end first; see
+    /// [`Stats::sessions_displaced`](super::Stats).
     pub offline_sessions_max: usize,
+    /// Of these, sessions of one identity. Default 100. Clients without identity ([`Identity::is_nobody`]) are not one,
+    /// and only [`Limits::offline_sessions_max`] holds for them.
+    ///
+    /// For one more, that of the identity's own sessions is forgotten that would end first; the new one is what a device
+    /// comes back for, while those with old client identifiers may be nobody's any more. Counted in
+    /// [`Stats::sessions_displaced`](super::Stats).
+    ///
+    /// [`Identity::is_nobody`]: super::Identity::is_nobody
+    pub offline_sessions_per_identity_max: usize,
     /// How long a session is kept at most for a client that is not connected; clients of MQTT 5 choose a shorter time
     /// themselves. Default 7 days.
     ///
@@ -118,6 +127,7 @@ impl Default for Limits {
             link_messages_max: 4096,
             link_bytes_max: 32 * 1024 * 1024,
             offline_sessions_max: 10_000,
+            offline_sessions_per_identity_max: 100,
             offline_expiry: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }

@@ -24,6 +24,49 @@ impl Identity {
     pub fn name(&self) -> &str {
         &self.0
     }
+
+    /// Whether the name is empty, as that of all clients is whom the policy cannot tell apart.
+    pub fn is_nobody(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What a policy let a client in for, in terms of its own: the broker keeps it while it has the session in memory, and
+/// asks with it about the client's [`Standing`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Proof(u64);
+
+impl Proof {
+    /// A proof that the policy tells from others by this number.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// A client that may connect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Admission {
+    /// Who it is.
+    pub identity: Identity,
+    /// What showed it, if that may lose its force.
+    pub proof: Option<Proof>,
+}
+
+impl From<Identity> for Admission {
+    fn from(identity: Identity) -> Self {
+        Self { identity, proof: None }
+    }
+}
+
+/// Whether what let a client in still holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It does.
+    Good,
+    /// The client has to prove anew who it is: its connection is closed, and its session waits for it.
+    Stale,
+    /// Nobody can be that client any more: its session ends, too.
+    Gone,
 }
 
 /// What a client said about itself in its CONNECT, and where it came from.
@@ -87,12 +130,12 @@ pub struct Client {
 }
 
 /// A future on the heap, for the one asynchronous question of [`Policy`].
-pub type PolicyFuture<'a> = Pin<Box<dyn Future<Output = Result<Identity, ConnectRefusal>> + Send + 'a>>;
+pub type PolicyFuture<'a> = Pin<Box<dyn Future<Output = Result<Admission, ConnectRefusal>> + Send + 'a>>;
 
 /// Decides who may do what.
 ///
 /// [`Policy::authenticate`] may wait (for a database, or for a slow password hash on another thread) and is bounded by
-/// [`Limits::connect_timeout`](super::Limits::connect_timeout). The other two are asked for each packet, on the task
+/// [`Limits::connect_timeout`](super::Limits::connect_timeout). The others are asked for each packet, on the task
 /// of the connection: they must answer from memory, in well under a microsecond.
 pub trait Policy: Send + Sync + 'static {
     /// Finds out who the client is and whether it may connect with its client identifier.
@@ -103,6 +146,12 @@ pub trait Policy: Send + Sync + 'static {
 
     /// Whether the client may publish to `topic`. Asked for each PUBLISH.
     fn may_publish(&self, client: &Client, topic: &str) -> bool;
+
+    /// Whether a client that was let in with that proof may stay. Asked when it has got its session, and by
+    /// [`Broker::review_standing`](super::Broker::review_standing). Sessions from an earlier process have no proof.
+    fn standing(&self, _identity: &Identity, _proof: Option<Proof>) -> Standing {
+        Standing::Good
+    }
 }
 
 /// Lets everybody do everything, with the user name (or nothing) as identity.
@@ -112,7 +161,7 @@ pub struct OpenPolicy;
 impl Policy for OpenPolicy {
     fn authenticate<'a>(&'a self, connect: &'a ConnectInfo) -> PolicyFuture<'a> {
         let name = connect.username.as_deref().unwrap_or_default();
-        Box::pin(ready(Ok(Identity::new(name))))
+        Box::pin(ready(Ok(Identity::new(name).into())))
     }
 
     fn may_subscribe(&self, _client: &Client, _filter: &str) -> bool {

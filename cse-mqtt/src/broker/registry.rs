@@ -1,15 +1,23 @@
 //! Which client identifier has which session, and for how long.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::Core;
 use super::connection::{ConnectionShared, Ending};
+use super::limits::Limits;
+use super::offline::{Excess, Offline};
+use super::policy::Identity;
 use super::session::{Detached, Session, SessionSnapshot};
+
+/// Identities whose first session that had to make room is worth a line in the log. Later ones are counted only.
+const IDENTITIES_WARNED_MAX: usize = 1_000;
 
 /// All sessions, connected or not.
 #[derive(Default)]
@@ -29,8 +37,9 @@ pub(crate) struct Keeping {
 struct Sessions {
     /// Keys come from clients, hence the keyed default hasher.
     by_client_id: HashMap<Arc<str>, Arc<Session>>,
-    /// Sessions without a connection by the time at which they end; the number is the session's.
-    offline: BTreeMap<(Instant, u64), Arc<Session>>,
+    offline: Offline,
+    /// Identities that were warned about.
+    warned: FxHashSet<Identity>,
 }
 
 impl Core {
@@ -47,7 +56,7 @@ impl Core {
         {
             let displaced = session.attach(Arc::clone(connection), expiry);
             if let Some(until) = displaced.offline_until {
-                sessions.offline.remove(&(until, session.id));
+                sessions.offline.remove(until, session.id);
             }
             drop(sessions);
             self.take_over(displaced.connection);
@@ -79,21 +88,17 @@ impl Core {
             // Whoever took it out of here ends it, and its client identifier may be another session's by now.
             return;
         }
-        let mut ended = None;
-        match session.detach(connection, Instant::now()) {
+        let ended = match session.detach(connection, Instant::now()) {
             Detached::NotMine => return,
             Detached::Ended => {
                 sessions.by_client_id.remove(&session.client_id);
-                ended = Some(Arc::clone(session));
+                Some(Arc::clone(session))
             }
             Detached::Kept(until) => {
-                sessions.offline.insert((until, session.id), Arc::clone(session));
-                if sessions.offline.len() > self.limits.offline_sessions_max {
-                    ended = sessions.expire_first();
-                    self.stats.sessions_expired.increment();
-                }
+                sessions.offline.insert(until, Arc::clone(session));
+                self.make_room(&mut sessions, session)
             }
-        }
+        };
         drop(sessions);
         if let Some(ended) = ended {
             self.router.remove_session(&ended);
@@ -109,11 +114,8 @@ impl Core {
             ended.push(old);
         }
         if let Some(until) = session.offline_until() {
-            sessions.offline.insert((until, session.id), session);
-        }
-        if sessions.offline.len() > self.limits.offline_sessions_max {
-            ended.extend(sessions.expire_first());
-            self.stats.sessions_expired.increment();
+            sessions.offline.insert(until, Arc::clone(&session));
+            ended.extend(self.make_room(&mut sessions, &session));
         }
         drop(sessions);
         for session in ended {
@@ -121,15 +123,17 @@ impl Core {
         }
     }
 
+    /// Takes out the session that makes room for one that has lost its connection, if one has to.
+    fn make_room(&self, sessions: &mut Sessions, newest: &Session) -> Option<Arc<Session>> {
+        let displaced = sessions.take_excess(&newest.client().identity, &self.limits)?;
+        self.stats.sessions_displaced.increment();
+        Some(displaced)
+    }
+
     /// Ends the sessions that are to end at `now`.
     pub(crate) fn expire_sessions(&self, now: Instant) {
         loop {
-            let expired = {
-                let mut sessions = self.registry.0.lock();
-                let due = sessions.offline.first_key_value().is_some_and(|((until, _), _)| *until <= now);
-                if due { sessions.expire_first() } else { None }
-            };
-            let Some(expired) = expired else {
+            let Some(expired) = self.registry.0.lock().take_due(now) else {
                 return;
             };
             self.stats.sessions_expired.increment();
@@ -145,10 +149,27 @@ impl Core {
         };
         sessions.forget_offline(&session);
         drop(sessions);
-        if let Some(connection) = self.router.remove_session(&session) {
-            connection.end(Ending::Expelled);
-        }
+        self.end_removed(&session, Ending::Expelled);
         true
+    }
+
+    /// Ends a session and its connection; `false` if it is not there any more.
+    pub(crate) fn end_session(&self, session: &Arc<Session>, ending: Ending) -> bool {
+        let mut sessions = self.registry.0.lock();
+        if !sessions.has(session) {
+            return false;
+        }
+        sessions.by_client_id.remove(&session.client_id);
+        sessions.forget_offline(session);
+        drop(sessions);
+        self.end_removed(session, ending);
+        true
+    }
+
+    fn end_removed(&self, session: &Arc<Session>, ending: Ending) {
+        if let Some(connection) = self.router.remove_session(session) {
+            connection.end(ending);
+        }
     }
 
     pub(crate) fn is_known(&self, client_id: &str) -> bool {
@@ -171,13 +192,35 @@ impl Sessions {
 
     fn forget_offline(&mut self, session: &Session) {
         if let Some(until) = session.offline_until() {
-            self.offline.remove(&(until, session.id));
+            self.offline.remove(until, session.id);
         }
     }
 
-    fn expire_first(&mut self) -> Option<Arc<Session>> {
-        let (_, session) = self.offline.pop_first()?;
+    fn take_due(&mut self, now: Instant) -> Option<Arc<Session>> {
+        let session = self.offline.remove_due(now)?;
         self.by_client_id.remove(&session.client_id);
+        Some(session)
+    }
+
+    fn take_excess(&mut self, newest: &Identity, limits: &Limits) -> Option<Arc<Session>> {
+        let (excess, session) = self.offline.remove_excess(newest, limits)?;
+        self.by_client_id.remove(&session.client_id);
+        let client = session.client();
+        if self.warned.len() < IDENTITIES_WARNED_MAX && self.warned.insert(client.identity.clone()) {
+            let (identity, client_id) = (client.identity.name(), &*client.client_id);
+            let bound = match excess {
+                Excess::OfIdentity => limits.offline_sessions_per_identity_max,
+                Excess::InAll => limits.offline_sessions_max,
+            };
+            warn!(
+                identity,
+                client_id,
+                ?excess,
+                bound,
+                "too many sessions of clients that are away: one made room; further ones of this identity are counted \
+                 only"
+            );
+        }
         Some(session)
     }
 }
@@ -203,7 +246,7 @@ mod tests {
             packet_bytes_max: u32::MAX,
         };
         let client = Client { client_id: "c".into(), identity: Identity::new(""), peer: None };
-        Arc::new(ConnectionShared::new(Arc::new(client), Terms::of(&connect, limits)))
+        Arc::new(ConnectionShared::new(Arc::new(client), Terms::of(&connect, limits), None))
     }
 
     /// Between taking the place of a session and ending it, the connection of the old one may end by itself.
@@ -223,5 +266,23 @@ mod tests {
             core.expire_sessions(Instant::now() + Duration::from_secs(120));
             assert!(!core.is_known("c"));
         }
+    }
+    /// A client that keeps pushing out its own sessions must not fill the log.
+    #[test]
+    fn an_identity_is_warned_about_once() {
+        let limits = Limits { offline_sessions_per_identity_max: 1, ..Limits::default() };
+        let core = Core::new(limits, Arc::new(OpenPolicy), None);
+        let keeping = Keeping { clean_start: true, expiry: Duration::from_secs(60) };
+        for (identity, warned) in [("a", 0), ("a", 1), ("a", 1), ("b", 1), ("b", 2), ("a", 2)] {
+            let client_id = format!("{identity}{}", core.next_id()).into();
+            let client = Client { client_id, identity: Identity::new(identity), peer: None };
+            let terms = connection(&core.limits).terms;
+            let connection = Arc::new(ConnectionShared::new(Arc::new(client), terms, None));
+            let (session, _) = core.attach(&connection, keeping);
+            core.detach(&session, &connection);
+            assert_eq!(core.registry.0.lock().warned.len(), warned);
+        }
+        assert_eq!(core.stats.sessions_displaced.get(), 4);
+        assert_eq!(core.snapshots().len(), 2);
     }
 }

@@ -30,7 +30,8 @@ use super::delivery::DeliveryGuard;
 use super::filter::TopicFilter;
 use super::hold::Hold;
 use super::limits::Limits;
-use super::policy::{Client, Identity};
+use super::policy::{Client, Identity, Proof};
+use super::standing::Admitted;
 use exact::Exact;
 use kept::Kept;
 
@@ -113,6 +114,8 @@ pub(crate) struct Session {
 
 struct State {
     client: Arc<Client>,
+    /// What its client was let in for last.
+    proof: Option<Proof>,
     connection: Option<Arc<ConnectionShared>>,
     /// How long it outlives its connection; zero: it ends with it.
     expiry: Duration,
@@ -211,6 +214,7 @@ impl Session {
         });
         {
             let mut state = session.state.lock();
+            state.proof = connection.proof;
             state.connection = Some(connection);
             if let Some(kept) = &mut state.kept {
                 kept.note();
@@ -236,6 +240,7 @@ impl Session {
                 limits: Arc::clone(&core.limits),
                 state: Mutex::new(State {
                     client,
+                    proof: None,
                     connection: None,
                     expiry,
                     offline_until: None,
@@ -269,6 +274,7 @@ impl Session {
         state.expiry = expiry;
         state.unsent = state.in_flight.len();
         state.client = Arc::clone(&connection.client);
+        state.proof = connection.proof;
         if let Some(kept) = &mut state.kept {
             kept.connection_changed();
             kept.bar(&state.queue);
@@ -376,6 +382,11 @@ impl Session {
     /// The client as it connected last.
     pub(crate) fn client(&self) -> Arc<Client> {
         Arc::clone(&self.state.lock().client)
+    }
+
+    pub(crate) fn admitted(&self) -> Admitted {
+        let state = self.state.lock();
+        Admitted { identity: state.client.identity.clone(), proof: state.proof, connection: state.connection.clone() }
     }
 
     pub(crate) fn filters(&self) -> Vec<TopicFilter> {

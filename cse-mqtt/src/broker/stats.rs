@@ -89,8 +89,14 @@ pub struct Stats {
     pub messages_stored: Counter,
     /// Commits that failed.
     pub session_commit_failures: Counter,
-    /// Sessions forgotten because they were offline too long, or too many were.
+    /// Sessions forgotten because they were offline too long.
     pub sessions_expired: Counter,
+    /// Sessions forgotten before their time because too many were offline, in all or of their identity.
+    pub sessions_displaced: Counter,
+    /// Connections closed because what let their clients in does not hold any more.
+    pub clients_revoked: Counter,
+    /// Sessions ended because nobody can come back for them any more.
+    pub sessions_revoked: Counter,
     /// Failures to accept a connection, such as no free file descriptor.
     pub accept_errors: Counter,
 }

@@ -11,8 +11,8 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::identity::Entity;
 use super::users::Users;
+use crate::broker::{Admission, Counter};
 
 /// Addresses whose failures are remembered; beyond it the one that failed longest ago is forgotten.
 const ADDRESSES_MAX: usize = 10_000;
@@ -41,8 +41,8 @@ impl Default for LoginLimits {
 /// What became of a login.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Login {
-    /// The password is right; what the user speaks for.
-    Right(Option<Entity>),
+    /// The password is right.
+    Right(Admission),
     /// Name or password is wrong.
     Wrong,
     /// Too much was asked for at once; it was not looked at.
@@ -55,19 +55,27 @@ pub(crate) struct Logins {
     users: Arc<Users>,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    failures: Mutex<LruCache<IpAddr, (Instant, u32)>>,
+    failures: Arc<Failures>,
+}
+
+/// Failures of each network since a time.
+struct Failures {
+    networks: Mutex<LruCache<IpAddr, (Instant, u32)>>,
+    counter: Arc<Counter>,
 }
 
 impl Logins {
-    pub(crate) fn new(users: Arc<Users>, limits: LoginLimits) -> Self {
+    /// `failed` counts logins with a wrong name or password.
+    pub(crate) fn new(users: Arc<Users>, limits: LoginLimits, failed: Arc<Counter>) -> Self {
         let addresses = NonZeroUsize::new(ADDRESSES_MAX).unwrap_or(NonZeroUsize::MIN);
+        let networks = Mutex::new(LruCache::new(addresses));
         let concurrent = limits.concurrent_max.max(1);
         Self {
             limits,
             users,
             places: Arc::new(Semaphore::new(concurrent + limits.waiting_max)),
             turns: Arc::new(Semaphore::new(concurrent)),
-            failures: Mutex::new(LruCache::new(addresses)),
+            failures: Arc::new(Failures { networks, counter: failed }),
         }
     }
 
@@ -79,25 +87,27 @@ impl Logins {
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Login::Refused };
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Login::Refused };
-        let users = Arc::clone(&self.users);
+        let (users, failures) = (Arc::clone(&self.users), Arc::clone(&self.failures));
         let work = move || {
-            // Both go back when the hash is done, even if the client is gone by then.
+            // Both go back when the hash is done, even if the client is gone or its time is over by then; and a wrong
+            // password is one whether or not somebody waits to be told.
             let _held = (place, turn);
-            users.verify(&name, &password)
+            let verified = users.verify(&name, &password);
+            if verified.is_none() {
+                failures.note(network, Instant::now());
+            }
+            verified
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(Some(entity)) => Login::Right(entity),
-            Ok(None) => {
-                self.failed(network, Instant::now());
-                Login::Wrong
-            }
+            Ok(Some(admission)) => Login::Right(admission),
+            Ok(None) => Login::Wrong,
             Err(_) => Login::Refused,
         }
     }
 
     fn has_failed_enough(&self, network: IpAddr, now: Instant) -> bool {
         let limits = &self.limits;
-        let mut failures = self.failures.lock();
+        let mut failures = self.failures.networks.lock();
         match failures.peek(&network) {
             Some((since, _)) if now.saturating_duration_since(*since) >= limits.failure_window => {
                 failures.pop(&network);
@@ -107,10 +117,13 @@ impl Logins {
             None => false,
         }
     }
+}
 
-    fn failed(&self, network: IpAddr, now: Instant) {
-        let mut failures = self.failures.lock();
-        let (_, count) = failures.get_or_insert_mut(network, || (now, 0));
+impl Failures {
+    fn note(&self, network: IpAddr, now: Instant) {
+        self.counter.increment();
+        let mut networks = self.networks.lock();
+        let (_, count) = networks.get_or_insert_mut(network, || (now, 0));
         *count = count.saturating_add(1);
     }
 }
@@ -140,7 +153,7 @@ mod tests {
         std::fs::write(&path, format!("lamp:{}:Clamp", cheap_hash("secret"))).expect("written");
         let own = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
         let users = Users::load(&path, &own).expect("valid");
-        (directory, Logins::new(Arc::new(users), limits))
+        (directory, Logins::new(Arc::new(users), limits, Arc::default()))
     }
 
     async fn login(logins: &Logins, peer: &str, password: &'static str) -> Login {
@@ -150,8 +163,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_keeps_failing_is_refused() {
         let (_directory, logins) = logins(LoginLimits { failures_max: 3, ..LoginLimits::default() });
-        let right = Login::Right(Some(Entity::Ae("Clamp".into())));
-        assert_eq!(login(&logins, "10.0.0.1", "secret").await, right);
+        let right = login(&logins, "10.0.0.1", "secret").await;
+        assert!(matches!(&right, Login::Right(admission) if admission.identity.name() == "ae Clamp lamp"));
         for _ in 0..3 {
             assert_eq!(login(&logins, "10.0.0.1", "wrong").await, Login::Wrong);
         }
@@ -170,6 +183,19 @@ mod tests {
         assert!(logins.has_failed_enough(address, now));
         assert!(!logins.has_failed_enough(address, now + Duration::from_secs(60)));
         assert_eq!(login(&logins, "10.0.0.1", "secret").await, right);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_counts_even_if_nobody_waits_for_the_outcome() {
+        let (_directory, logins) = logins(LoginLimits { failures_max: 1, ..LoginLimits::default() });
+        // As the connect timeout does, when the hash has begun.
+        drop(Box::pin(login(&logins, "10.0.0.1", "secret")).now_or_never());
+        drop(Box::pin(login(&logins, "10.0.0.1", "wrong")).now_or_never());
+        let places = logins.limits.concurrent_max + logins.limits.waiting_max;
+        let places = u32::try_from(places).expect("few");
+        drop(logins.places.acquire_many(places).await.expect("open"));
+        assert_eq!(logins.failures.counter.get(), 1);
+        assert_eq!(login(&logins, "10.0.0.1", "secret").await, Login::Refused);
     }
 
     #[tokio::test]

@@ -15,7 +15,9 @@ use super::naming::{self, CertificateIdentity};
 use super::quiet::Quiet;
 use super::rights::{Nobody, Registered, Rights};
 use super::users::Users;
-use crate::broker::{Broker, Client, ConnectInfo, ConnectRefusal, Counter, Identity, Policy, PolicyFuture};
+use crate::broker::{
+    Admission, Broker, Client, ConnectInfo, ConnectRefusal, Counter, Identity, Policy, PolicyFuture, Proof, Standing,
+};
 use crate::link::Vouched;
 
 /// Whether topics are restricted by identity.
@@ -38,6 +40,8 @@ pub struct SecurityOptions {
     pub anonymous: bool,
     /// Users with passwords.
     pub users: Option<Arc<Users>>,
+    /// Whether clients may have certificates.
+    pub certificates: bool,
     /// Bounds of logins with password.
     pub logins: LoginLimits,
     /// What may be registered under which credential; the same as in the settings of the CSE.
@@ -54,7 +58,7 @@ pub struct SecurityStats {
     /// Logins with the right password.
     pub logins_accepted: Counter,
     /// Logins with a wrong name or password.
-    pub logins_failed: Counter,
+    pub logins_failed: Arc<Counter>,
     /// Logins refused without looking at them: too many at once, or too many failures of the address.
     pub logins_deferred: Counter,
     /// Clients let in without credential.
@@ -98,12 +102,17 @@ pub(crate) struct Sender {
 impl Security {
     /// For the CSE of that identity and administrator, with the topic prefix of its binding.
     pub fn new(identity: CseIdentity, admin: Originator, topic_prefix: &str, options: SecurityOptions) -> Self {
+        let stats = SecurityStats::default();
+        let logins = options.users.as_ref().map(|users| {
+            let (users, failed) = (Arc::clone(users), Arc::clone(&stats.logins_failed));
+            Logins::new(users, options.logins, failed)
+        });
         Self {
             rights: Rights::new(identity, admin, topic_prefix),
-            logins: options.users.as_ref().map(|users| Logins::new(Arc::clone(users), options.logins)),
+            logins,
             options,
             registrations: OnceLock::new(),
-            stats: SecurityStats::default(),
+            stats,
             denials: Quiet::default(),
             refusals: Quiet::default(),
         }
@@ -174,6 +183,14 @@ impl Security {
         }
     }
 
+    pub(super) fn list_of_users(&self) -> Option<&Arc<Users>> {
+        self.options.users.as_ref()
+    }
+
+    pub(super) fn may_have_certificates(&self) -> bool {
+        self.options.certificates
+    }
+
     fn decide(&self, decision: impl FnOnce(&Rights, &dyn Registered) -> bool) -> bool {
         match self.registrations.get() {
             Some(registrations) => decision(&self.rights, registrations.as_ref()),
@@ -181,7 +198,7 @@ impl Security {
         }
     }
 
-    async fn identify(&self, connect: &ConnectInfo) -> Result<Identity, ConnectRefusal> {
+    async fn identify(&self, connect: &ConnectInfo) -> Result<Admission, ConnectRefusal> {
         if let Some(certificate) = &connect.certificate {
             let rule = self.options.certificate_identity;
             let named = naming::of_certificate(self.rights.identity(), rule, certificate);
@@ -191,21 +208,18 @@ impl Security {
                 return Err(ConnectRefusal::NotAuthorized);
             };
             self.stats.certificates_accepted.increment();
-            return Ok(identity::identity(named.entity.as_ref(), &named.credential));
+            return Ok(identity::identity(named.entity.as_ref(), &named.credential).into());
         }
         if let Some(name) = &connect.username
             && let Some(logins) = &self.logins
         {
             let password = connect.password.clone().unwrap_or_default();
             return match logins.verify(connect.peer.ip(), name.clone(), password).await {
-                Login::Right(entity) => {
+                Login::Right(admission) => {
                     self.stats.logins_accepted.increment();
-                    Ok(identity::identity(entity.as_ref(), name))
+                    Ok(admission)
                 }
-                Login::Wrong => {
-                    self.stats.logins_failed.increment();
-                    Err(ConnectRefusal::BadCredentials)
-                }
+                Login::Wrong => Err(ConnectRefusal::BadCredentials),
                 Login::Refused => {
                     self.stats.logins_deferred.increment();
                     Err(ConnectRefusal::Unavailable)
@@ -215,25 +229,31 @@ impl Security {
         if self.options.anonymous {
             // A user name that nobody can check proves nothing.
             self.stats.anonymous_accepted.increment();
-            return Ok(identity::anonymous());
+            return Ok(identity::anonymous().into());
         }
         self.stats.anonymous_refused.increment();
         Err(if connect.username.is_some() { ConnectRefusal::BadCredentials } else { ConnectRefusal::NotAuthorized })
     }
 
-    async fn admit(&self, connect: &ConnectInfo) -> Result<Identity, ConnectRefusal> {
-        let identity = self.identify(connect).await?;
+    async fn admit(&self, connect: &ConnectInfo) -> Result<Admission, ConnectRefusal> {
+        let admission = self.identify(connect).await?;
         if self.options.mode == Mode::Open {
-            return Ok(identity);
+            return Ok(admission);
         }
         let fits = self.decide(|rights, registered| {
-            client_id::fits(&connect.client_id, &Who::of(&identity), rights, registered, &self.options.credentials)
+            client_id::fits(
+                &connect.client_id,
+                &Who::of(&admission.identity),
+                rights,
+                registered,
+                &self.options.credentials,
+            )
         });
         if !fits {
             self.stats.client_ids_refused.increment();
             return Err(ConnectRefusal::ClientIdRejected);
         }
-        Ok(identity)
+        Ok(admission)
     }
 
     fn note_denial(&self, client: &Client, what: &'static str, topic: &str) {
@@ -280,5 +300,9 @@ impl Policy for Security {
             self.note_denial(client, "message", topic);
         }
         may
+    }
+
+    fn standing(&self, identity: &Identity, proof: Option<Proof>) -> Standing {
+        self.standing_of(identity, proof)
     }
 }

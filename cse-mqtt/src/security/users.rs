@@ -2,10 +2,11 @@
 //!
 //! One line each, `name:hash` or `name:hash:identifier`, made by `cse-server passwd`; empty lines and those that begin
 //! with `#` are skipped. The hash is argon2id in PHC form, so the cost is the file's affair. A file that changes is
-//! read again at the next login.
+//! read again, at a login or whenever somebody looks.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,8 +17,9 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use cse_core::id::CseIdentity;
 use parking_lot::Mutex;
 
-use super::identity::Entity;
+use super::identity::{self, Entity};
 use super::naming::{identifier_of, is_credential};
+use crate::broker::{Admission, Identity, Proof, Standing};
 
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -26,7 +28,7 @@ pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Most memory of one hash, in KiB, and most passes over it.
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 64;
-/// How often the file is looked at, at most.
+/// How often the file is looked at for logins, at most.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a list of users cannot be used.
@@ -103,6 +105,12 @@ impl fmt::Debug for User {
     }
 }
 
+impl User {
+    fn identity(&self, name: &str) -> Identity {
+        identity::identity(self.entity.as_ref(), name)
+    }
+}
+
 /// Hashes a password for a line of the file, with a new salt.
 ///
 /// # Errors
@@ -129,16 +137,21 @@ fn hashed(password: &[u8], params: Params) -> Result<String, InvalidUsers> {
 pub struct Users {
     path: PathBuf,
     own: CseIdentity,
-    state: Mutex<State>,
+    table: Mutex<Arc<Table>>,
+    /// Locked while the file is read, which takes its time.
+    seen: Mutex<Seen>,
+    /// Makes proofs of hashes, so that these stay here.
+    proofs: RandomState,
 }
 
-struct State {
-    table: Arc<Table>,
+/// What is known of the file.
+struct Seen {
     version: Option<(SystemTime, u64)>,
-    looked_at: Instant,
+    at: Instant,
 }
 
-struct Table {
+/// The users of one version of the file.
+pub(super) struct Table {
     users: HashMap<String, User>,
     /// Verified in place of the hash of a user that does not exist, so that guessing names costs and shows nothing.
     decoy: String,
@@ -158,48 +171,83 @@ impl Users {
     pub fn load(path: &Path, own: &CseIdentity) -> Result<Self, InvalidUsers> {
         let version = version(path);
         let table = Arc::new(Table::load(path, own)?);
-        let state = Mutex::new(State { table, version, looked_at: Instant::now() });
-        Ok(Self { path: path.to_owned(), own: own.clone(), state })
+        let seen = Mutex::new(Seen { version, at: Instant::now() });
+        let (path, own) = (path.to_owned(), own.clone());
+        Ok(Self { path, own, table: Mutex::new(table), seen, proofs: RandomState::new() })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.state.lock().table.users.len()
+        self.table().users.len()
     }
 
-    /// Checks a password: what the user speaks for, or nothing if name or password is wrong.
-    pub(crate) fn verify(&self, name: &str, password: &[u8]) -> Option<Option<Entity>> {
-        let table = self.table();
+    /// Checks a password: who the user is, or nothing if name or password is wrong.
+    pub(crate) fn verify(&self, name: &str, password: &[u8]) -> Option<Admission> {
+        let table = self.recent();
         let user = table.users.get(name);
         let hash = user.map_or(table.decoy.as_str(), |user| user.hash.as_str());
         let parsed = PasswordHash::new(hash).ok()?;
         let is_right =
             password.len() <= PASSWORD_BYTES_MAX && Argon2::default().verify_password(password, &parsed).is_ok();
-        user.filter(|_| is_right).map(|user| user.entity.clone())
+        user.filter(|_| is_right)
+            .map(|user| Admission { identity: user.identity(name), proof: Some(self.proof(name, user)) })
     }
 
-    /// The list as the file has it now. A file that cannot be used any more changes nothing.
-    fn table(&self) -> Arc<Table> {
-        let mut state = self.state.lock();
-        let now = Instant::now();
-        if now.saturating_duration_since(state.looked_at) < LOOK_INTERVAL {
-            return Arc::clone(&state.table);
+    /// Whether a client may stay that has logged in as that user with that proof.
+    pub(super) fn standing(&self, identity: &Identity, name: &str, proof: Proof) -> Standing {
+        match self.table().users.get(name) {
+            Some(user) if self.proof(name, user) == proof => Standing::Good,
+            Some(user) if user.identity(name) == *identity => Standing::Stale,
+            _ => Standing::Gone,
         }
-        state.looked_at = now;
+    }
+
+    /// Whether a user of that name is who that client was.
+    pub(super) fn has(&self, identity: &Identity, name: &str) -> bool {
+        self.table().users.get(name).is_some_and(|user| user.identity(name) == *identity)
+    }
+
+    /// The same for one password, and for one identifier, only.
+    fn proof(&self, name: &str, user: &User) -> Proof {
+        Proof::new(self.proofs.hash_one((user.identity(name), &user.hash)))
+    }
+
+    /// The list as it was read last.
+    pub(super) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.lock())
+    }
+
+    /// The list as the file had it a moment ago.
+    fn recent(&self) -> Arc<Table> {
+        let mut seen = self.seen.lock();
+        if seen.at.elapsed() >= LOOK_INTERVAL {
+            self.look_again(&mut seen);
+        }
+        drop(seen);
+        self.table()
+    }
+
+    /// The list as the file has it now. Reads it if it has changed: not for the runtime's own threads.
+    pub(super) fn look(&self) -> Arc<Table> {
+        self.look_again(&mut self.seen.lock());
+        self.table()
+    }
+
+    /// A file that cannot be used any more changes nothing.
+    fn look_again(&self, seen: &mut Seen) {
+        seen.at = Instant::now();
         let version = version(&self.path);
-        if version != state.version {
-            match Table::load(&self.path, &self.own) {
-                Ok(table) => {
-                    tracing::info!(users = table.users.len(), "read the changed list of users");
-                    state.table = Arc::new(table);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the list of users has changed and cannot be used; the old one stays")
-                }
-            }
-            state.version = version;
+        if version == seen.version {
+            return;
         }
-        Arc::clone(&state.table)
+        match Table::load(&self.path, &self.own) {
+            Ok(table) => {
+                tracing::info!(users = table.users.len(), "read the changed list of users");
+                *self.table.lock() = Arc::new(table);
+            }
+            Err(error) => tracing::warn!(%error, "the list of users has changed and cannot be used; the old one stays"),
+        }
+        seen.version = version;
     }
 }
 
@@ -297,6 +345,10 @@ mod tests {
         (directory, path)
     }
 
+    fn verified(users: &Users, name: &str, password: &str) -> Option<String> {
+        users.verify(name, password.as_bytes()).map(|admission| admission.identity.name().to_owned())
+    }
+
     #[test]
     fn passwords_are_verified() {
         let text = format!(
@@ -310,10 +362,10 @@ mod tests {
         let users = Users::load(&path, &own()).expect("valid");
         assert_eq!(users.count(), 4);
         for (name, password, expected) in [
-            ("lamp-7", "one", Some(None)),
-            ("door", "two", Some(Some(Entity::Ae("Sdoor".into())))),
-            ("mn", "three", Some(Some(Entity::Cse("/id-mn".into())))),
-            ("empty", "four", Some(None)),
+            ("lamp-7", "one", Some("id - lamp-7")),
+            ("door", "two", Some("ae Sdoor door")),
+            ("mn", "three", Some("cse /id-mn mn")),
+            ("empty", "four", Some("id - empty")),
             ("lamp-7", "two", None),
             ("lamp-7", "", None),
             ("lamp-8", "one", None),
@@ -321,7 +373,7 @@ mod tests {
             ("LAMP-7", "one", None),
             ("", "", None),
         ] {
-            assert_eq!(users.verify(name, password.as_bytes()), expected, "{name}");
+            assert_eq!(verified(&users, name, password).as_deref(), expected, "{name}");
         }
         assert!(!format!("{users:?}").contains("argon2"));
         let shown = format!("{:?}", parse(&text, &own()));
@@ -335,8 +387,7 @@ mod tests {
         assert_ne!(one, two);
         let (_directory, path) = file(&format!("lamp:{one}"));
         let users = Users::load(&path, &own()).expect("valid");
-        assert_eq!(users.verify("lamp", b"secret"), Some(None));
-        assert_eq!(users.verify("lamp", b"Secret"), None);
+        assert!(users.verify("lamp", b"secret").is_some() && users.verify("lamp", b"Secret").is_none());
         assert!(hash_password(b"").is_err() && hash_password(&[b'x'; 1_025]).is_err());
     }
 
@@ -373,16 +424,13 @@ mod tests {
         let users = Users::load(&path, &own()).expect("valid");
         let write = |text: &str| {
             std::fs::write(&path, text).expect("written");
-            let mut state = users.state.lock();
-            state.looked_at = Instant::now().checked_sub(LOOK_INTERVAL).expect("the machine runs longer");
-            state.version = None;
+            users.seen.lock().at = Instant::now().checked_sub(LOOK_INTERVAL).expect("the machine runs longer");
         };
-        assert_eq!(users.verify("lamp", b"old"), Some(None));
+        assert_eq!(verified(&users, "lamp", "old").as_deref(), Some("id - lamp"));
         write(&format!("lamp:{}\ndoor:{}", hash("new"), hash("door")));
-        assert_eq!(users.verify("lamp", b"old"), None);
-        assert_eq!(users.verify("lamp", b"new"), Some(None));
-        assert_eq!(users.verify("door", b"door"), Some(None));
+        assert_eq!(verified(&users, "lamp", "old"), None);
+        assert!(verified(&users, "lamp", "new").is_some() && verified(&users, "door", "door").is_some());
         write("lamp:nonsense");
-        assert_eq!(users.verify("lamp", b"new"), Some(None));
+        assert!(verified(&users, "lamp", "new").is_some());
     }
 }

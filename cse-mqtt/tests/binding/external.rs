@@ -442,7 +442,7 @@ struct Strict {
 
 impl Policy for Strict {
     fn authenticate<'a>(&'a self, _connect: &'a ConnectInfo) -> PolicyFuture<'a> {
-        Box::pin(std::future::ready(Ok(Identity::new(""))))
+        Box::pin(std::future::ready(Ok(Identity::new("").into())))
     }
 
     fn may_subscribe(&self, _client: &BrokerClient, _filter: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Kept sessions that survive the process: what leaves when, and what is there afterwards.
 
-mod disk;
+pub(crate) mod disk;
 mod faults;
 mod order;
 mod random;

@@ -374,7 +374,7 @@ impl Policy for Strict {
             match (connect.username.as_deref(), connect.password.as_deref()) {
                 (Some("down"), _) => Err(ConnectRefusal::Unavailable),
                 (Some("guest"), _) => Err(ConnectRefusal::NotAuthorized),
-                (Some(user), Some(b"right")) => Ok(Identity::new(user)),
+                (Some(user), Some(b"right")) => Ok(Identity::new(user).into()),
                 _ => Err(ConnectRefusal::BadCredentials),
             }
         })

@@ -3,6 +3,7 @@
 mod harness;
 
 mod any_bytes;
+mod away;
 mod connecting;
 mod durable;
 mod expiry;
@@ -10,6 +11,7 @@ mod limits;
 mod linking;
 mod quality;
 mod sessions;
+mod standing;
 mod stopping;
 mod subscribing;
 mod tls;

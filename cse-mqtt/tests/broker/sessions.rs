@@ -165,7 +165,7 @@ async fn rights_lost_while_offline_end_the_subscription() {
     struct Fickle(Arc<AtomicBool>);
     impl Policy for Fickle {
         fn authenticate<'a>(&'a self, _: &'a ConnectInfo) -> PolicyFuture<'a> {
-            Box::pin(async { Ok(Identity::new("same")) })
+            Box::pin(async { Ok(Identity::new("same").into()) })
         }
         fn may_subscribe(&self, _: &Client, filter: &str) -> bool {
             filter == "open" || self.0.load(Ordering::SeqCst)
@@ -197,7 +197,7 @@ async fn the_session_offline_longest_gives_way() {
         let (client, _) = broker.kept(id).await;
         client.vanish(&broker, id).await;
     }
-    until(|| broker.broker.stats().sessions_expired.get() == 1).await;
+    until(|| broker.broker.stats().sessions_displaced.get() == 1).await;
     let mut left: Vec<_> =
         broker.broker.sessions().into_iter().map(|session| session.client.client_id.clone()).collect();
     left.sort();

@@ -67,6 +67,11 @@ impl BrokerConfig {
             ),
             link_messages_max: section.within("cse-queue-messages-max", defaults.link_messages_max, 1..=1_000_000),
             offline_sessions_max: section.within("offline-sessions-max", defaults.offline_sessions_max, 0..=10_000_000),
+            offline_sessions_per_identity_max: section.within(
+                "offline-sessions-per-identity-max",
+                defaults.offline_sessions_per_identity_max,
+                1..=10_000_000,
+            ),
             offline_expiry: section.within(
                 "offline-expiry",
                 defaults.offline_expiry,

@@ -36,7 +36,10 @@ const COUNTERS: &[Row] = &[
     ("broker_session_commits", "Commits of MQTT sessions", |s| &s.session_commits),
     ("broker_messages_stored", "Messages stored because a client had not acknowledged them", |s| &s.messages_stored),
     ("broker_session_commit_failures", "Commits of MQTT sessions that failed", |s| &s.session_commit_failures),
-    ("broker_sessions_expired", "Sessions forgotten: away too long, or too many", |s| &s.sessions_expired),
+    ("broker_sessions_expired", "Sessions forgotten: away too long", |s| &s.sessions_expired),
+    ("broker_sessions_displaced", "Sessions forgotten: too many were away", |s| &s.sessions_displaced),
+    ("broker_clients_revoked", "Connections closed: their users have changed or gone", |s| &s.clients_revoked),
+    ("broker_sessions_revoked", "Sessions ended: their users have gone", |s| &s.sessions_revoked),
     ("broker_accept_errors", "Failures to accept a connection", |s| &s.accept_errors),
 ];
 

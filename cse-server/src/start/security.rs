@@ -24,11 +24,16 @@ pub(super) fn security(config: &Config, identity: &CseIdentity) -> Result<Arc<Se
         Some(path) => Some(Arc::new(Users::load(path, identity)?)),
         None => None,
     };
+    let certificates = match &config.mqtt.via {
+        MqttVia::Embedded(listen) => listen.asks_for_certificates(),
+        MqttVia::External(_) | MqttVia::Off => false,
+    };
     let options = SecurityOptions {
         mode: wanted.mode,
         certificate_identity: wanted.certificate_identity,
         anonymous: wanted.anonymous,
         users,
+        certificates,
         logins: wanted.logins,
         credentials: wanted.credentials.clone(),
     };
@@ -36,7 +41,7 @@ pub(super) fn security(config: &Config, identity: &CseIdentity) -> Result<Arc<Se
     Ok(Arc::new(Security::new(identity.clone(), admin, &config.mqtt.topic_prefix, options)))
 }
 
-/// Keeps the rights of connected clients in step with what is registered.
+/// Keeps the rights of clients in step with what is registered, and their logins with the list of users.
 pub(super) fn start(
     config: &Config,
     security: Arc<Security>,
@@ -49,6 +54,14 @@ pub(super) fn start(
     security.attach(registrations);
     let counted = Arc::clone(&security);
     metrics::register(registry, move || metrics::security_samples(counted.stats()));
+    let (follower, followed) = (Arc::clone(&security), broker.clone());
+    let stop = lifecycle.stop_of(Stage::Bindings);
+    lifecycle.spawn(Stage::Bindings, "mqtt-users", async move {
+        tokio::select! {
+            () = follower.follow_users(&followed) => {}
+            () = stopped(stop) => {}
+        }
+    });
     let stop = lifecycle.stop_of(Stage::Bindings);
     lifecycle.spawn(Stage::Bindings, "mqtt-security", async move {
         tokio::select! {

@@ -1,5 +1,7 @@
 //! CONNECT of MQTT 3.1.1 §3.1 and MQTT 5 §3.1, with all their rules.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::fields::Fields;
@@ -8,7 +10,7 @@ use super::{Version, Violation};
 use crate::broker::filter::is_topic_name;
 
 /// The content of CONNECT, in the terms of version 5. A will is read over: the broker publishes none.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Connect {
     pub(crate) version: Version,
     pub(crate) client_id: String,
@@ -28,6 +30,35 @@ pub(crate) struct Connect {
 
 impl Connect {
     pub(crate) const NEVER: u32 = u32::MAX;
+}
+
+/// Without the password.
+impl fmt::Debug for Connect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            client_id,
+            clean_start,
+            session_expiry,
+            keep_alive,
+            username,
+            password,
+            receive_max,
+            packet_bytes_max,
+        } = self;
+        formatter
+            .debug_struct("Connect")
+            .field("version", version)
+            .field("client_id", client_id)
+            .field("clean_start", clean_start)
+            .field("session_expiry", session_expiry)
+            .field("keep_alive", keep_alive)
+            .field("username", username)
+            .field("password", &password.as_ref().map(|_| "***"))
+            .field("receive_max", receive_max)
+            .field("packet_bytes_max", packet_bytes_max)
+            .finish()
+    }
 }
 
 pub(super) fn read(body: &[u8]) -> Result<Connect, Violation> {
@@ -171,6 +202,15 @@ mod tests {
         assert!(connect(0x06, b"\x00\x01a\x00\x01w\x00\x02hi").is_ok(), "a will is read over");
         let kept = connect(0, b"\x00\x01a").expect("valid");
         assert_eq!((kept.clean_start, kept.session_expiry), (false, Connect::NEVER));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let read = connect(0xc2, b"\x00\x01c\x00\x04lamp\x00\x06secret").expect("valid");
+        let shown = format!("{read:?} {read:#?}");
+        assert!(shown.contains("lamp") && shown.contains("***"), "{shown}");
+        let bytes = format!("{:?}", b"secret");
+        assert!(!shown.contains("secret") && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
     }
 
     #[test]

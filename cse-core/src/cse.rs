@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
-use crate::outbox::{self, OutboxHandle};
+use crate::outbox::{self, OutboxHandle, Release};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
 use crate::primitive::{
@@ -391,7 +392,13 @@ impl<S: Store> Cse<S> {
             let job = Job::Change(Box::new(Change { request, cx, answers, key, span: Span::current(), reply }));
             self.enqueue(job, deadline).await?;
             match outcome.await.map_err(|_| Error::Internal)? {
-                Outcome::Done(response) => return Ok(response),
+                Outcome::Done(response, release) => {
+                    drop(lease);
+                    if let Some(release) = release {
+                        self.hold(release, deadline).await;
+                    }
+                    return Ok(response);
+                }
                 Outcome::Ask(question, back) => {
                     change = *back;
                     let asking = async {
@@ -415,6 +422,22 @@ impl<S: Store> Cse<S> {
             }
         }
         Err(Error::Busy("the subscriptions of the resource keep changing"))
+    }
+
+    /// Waits until the notifications of a change are on their way, within the bound and long before the answer would
+    /// be of no more use.
+    async fn hold(&self, release: Release, deadline: Timestamp) {
+        let clock = &self.0.clock;
+        let longest = self.0.settings.notification_hold_max.min(deadline.since(clock.now()) / 2);
+        let mut release = pin!(release.wait());
+        if longest.is_zero() || release.as_mut().now_or_never().is_some() {
+            return;
+        }
+        self.0.metrics.answers_held.increment();
+        tokio::select! {
+            () = release => {}
+            () = clock.sleep(longest) => {}
+        }
     }
 
     /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.

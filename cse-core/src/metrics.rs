@@ -47,6 +47,8 @@ pub struct Metrics {
     pub notifications_given_up: Counter,
     /// Notifications that were never stored, because too many waited already.
     pub notifications_dropped: Counter,
+    /// Answers to changes that were held back until their notifications were on their way.
+    pub answers_held: Counter,
     /// Observations of reads that were dropped because the writer was behind.
     pub observations_dropped: Counter,
 }
@@ -69,6 +71,7 @@ impl Metrics {
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
             ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
             ("notifications_dropped", "Notifications dropped because too many waited", &self.notifications_dropped),
+            ("answers_held", "Answers held back until notifications were on their way", &self.answers_held),
             ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
         ] {
             all.push((name, help, None, counter.get()));

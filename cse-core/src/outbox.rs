@@ -8,10 +8,13 @@
 
 mod delivery;
 mod handle;
+mod hold;
+mod intake;
 mod lane;
 mod thinning;
 
-pub(crate) use handle::{Inbox, OutboxHandle, handle};
+pub(crate) use handle::{Inbox, Left, OutboxHandle, handle};
+pub(crate) use hold::{Hold, Release};
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -26,19 +29,21 @@ use tokio::sync::watch;
 
 use crate::cse::Cse;
 use crate::id::Seq;
-use crate::ports::{BoxFuture, OutboxEntry, SendError, Sent, Snapshot, Store, StoreError};
+use crate::op::notify::Route;
+use crate::ports::{BoxFuture, SendError, Sent, Store};
 use crate::time::Timestamp;
 use crate::value::Text;
 use crate::writer::{Delivered, DeliveryResult, Job};
-use delivery::{Attempt, deliver};
+use delivery::{Attempt, deliver, way};
 use lane::{Lane, Waiting};
 
 /// Notifications known in memory; more stay in the store until there are fewer.
 const WAITING_MAX: usize = 1_000_000;
 /// Notifications whose content is in memory; others are read from the store when their turn comes.
 const LOADED_MAX: usize = 20_000;
-/// Notifications read from the store in one step.
-const PAGE: usize = 500;
+/// Answers to those who cause notifications wait while so many are in memory, or in the lane of one of their targets.
+const HELD_FROM: usize = LOADED_MAX / 2;
+const HELD_FROM_IN_LANE: usize = 512;
 /// Results that are told the writer at once.
 const RESULTS_MAX: usize = 512;
 /// Notifications under way, all targets together.
@@ -99,7 +104,7 @@ impl<S: Store> Outbox<S> {
         while let Some(target) = self.to_thin.pop() {
             self.thin(&target).await;
         }
-        self.start_ready();
+        self.start_ready().await;
         if !self.report().await {
             return false;
         }
@@ -124,89 +129,13 @@ impl<S: Store> Outbox<S> {
                 }
             }
             entries = self.inbox.receiver.recv(), if self.count < WAITING_MAX => match entries {
-                Some(entries) => self.take_in(entries),
+                Some(left) => self.take_in(left),
                 None => return false,
             },
             () = self.inbox.wake.notified() => {}
             () = sleep => {}
         }
         true
-    }
-
-    /// Reads the store until it has no more, or until there is enough in memory.
-    async fn catch_up(&mut self) {
-        loop {
-            // What was handed over before is older than what is in the store only.
-            while let Ok(entries) = self.inbox.receiver.try_recv() {
-                self.take_in(entries);
-            }
-            if self.count >= WAITING_MAX {
-                return;
-            }
-            match self.read_page().await {
-                Ok(page) if page.is_empty() => {
-                    self.inbox.behind.store(false, Ordering::Release);
-                    // A commit in between saw the old flag and handed nothing over.
-                    match self.read_page().await {
-                        Ok(page) if page.is_empty() => return,
-                        Ok(page) => {
-                            self.inbox.behind.store(true, Ordering::Release);
-                            self.take_in(page);
-                        }
-                        Err(error) => return self.reading_failed(&error),
-                    }
-                }
-                Ok(page) => self.take_in(page),
-                Err(error) => return self.reading_failed(&error),
-            }
-        }
-    }
-
-    fn reading_failed(&mut self, error: &StoreError) {
-        tracing::error!(%error, "the outbox cannot be read");
-        self.inbox.behind.store(true, Ordering::Release);
-    }
-
-    async fn read_page(&mut self) -> Result<Vec<OutboxEntry>, StoreError> {
-        let mut snapshot = self.cse.0.store.snapshot().await?;
-        snapshot.outbox(self.last, PAGE).await
-    }
-
-    fn take_in(&mut self, entries: Vec<OutboxEntry>) {
-        for entry in entries {
-            if entry.seq <= self.last {
-                continue;
-            }
-            self.last = entry.seq;
-            self.take_in_one(entry);
-        }
-    }
-
-    fn take_in_one(&mut self, entry: OutboxEntry) {
-        let now = self.cse.0.clock.now();
-        let bound = self.cse.0.settings.notifications_per_target_max;
-        let target = entry.target.clone();
-        let lane = self.lanes.entry(target.clone()).or_default();
-        if entry.attempts > 0 && entry.next_try > now && lane.failures == 0 {
-            // It was failing before the restart.
-            lane.failures = entry.attempts;
-            lane.pause_until(entry.next_try, &target, &mut self.pauses);
-        }
-        let mut waiting = Waiting::new(entry);
-        if self.loaded >= LOADED_MAX || lane.failures > 0 {
-            waiting.content = None;
-        }
-        self.count += 1;
-        self.loaded += usize::from(waiting.content.is_some());
-        let replaced = lane.put(waiting);
-        if lane.is_too_long(bound) && !lane.is_to_thin {
-            lane.is_to_thin = true;
-            self.to_thin.push(target.clone());
-        }
-        if let Some(replaced) = replaced {
-            self.drop_waiting(&target, &replaced);
-        }
-        self.start(&target);
     }
 
     /// Has lanes try again whose pause is over.
@@ -237,43 +166,65 @@ impl<S: Store> Outbox<S> {
         }
     }
 
-    fn start_ready(&mut self) {
+    async fn start_ready(&mut self) {
         while self.under_way.len() < UNDER_WAY_MAX {
             let Some(target) = self.ready.pop_front() else { return };
             if let Some(lane) = self.lanes.get_mut(&target) {
                 lane.is_ready = false;
             }
-            self.start(&target);
+            self.start(&target).await;
         }
     }
 
-    /// Starts what a lane can start now.
-    fn start(&mut self, target: &Text) {
+    /// Starts what a lane can start now. What has to be read before is read here, once for all of them: by themselves
+    /// they would overtake one another.
+    async fn start(&mut self, target: &Text) {
         let settings = &self.cse.0.settings;
-        let Some(lane) = self.lanes.get_mut(target) else { return };
-        if lane.paused_until.is_some() || lane.is_to_thin {
+        let Some(lane) = self.lanes.get(target) else { return };
+        if lane.is_resting() {
             return;
         }
-        let window = lane.window(settings);
-        while lane.under_way < window && self.under_way.len() < UNDER_WAY_MAX {
-            let Some(mut waiting) = lane.take_first() else { break };
-            self.loaded -= usize::from(waiting.content.is_some());
-            lane.under_way += 1;
-            let (patience, is_probe) = lane.patience(settings);
-            waiting.is_probe = is_probe;
-            let cse = self.cse.clone();
-            let target = target.clone();
-            self.under_way.push(Box::pin(async move {
-                let attempt = deliver(&cse, &target, &waiting, patience).await;
-                (target, waiting, attempt)
-            }));
+        if lane.can_start(settings) {
+            if let Some(first) = lane.first_unread() {
+                self.read_contents(target, first).await;
+            }
+            match way(&self.cse, target).await {
+                Ok(way) => self.start_along(target, &way),
+                Err(problem) => self.cannot_start(target, problem),
+            }
         }
-        let could_start_more = lane.under_way < window && !lane.is_empty();
-        if could_start_more {
+        let Some(lane) = self.lanes.get(target) else { return };
+        if lane.can_start(&self.cse.0.settings) {
             self.make_ready(target);
         } else if lane.is_over() {
             self.lanes.remove(target);
         }
+    }
+
+    fn start_along(&mut self, target: &Text, way: &Arc<Route>) {
+        let settings = &self.cse.0.settings;
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        while !lane.is_resting() && lane.can_start(settings) && self.under_way.len() < UNDER_WAY_MAX {
+            let Some((mut waiting, content)) = lane.take_first_read() else { return };
+            self.loaded -= 1;
+            lane.under_way += 1;
+            let (patience, is_probe) = lane.patience();
+            waiting.is_probe = is_probe;
+            let (cse, way, target) = (self.cse.clone(), Arc::clone(way), target.clone());
+            self.under_way.push(Box::pin(async move {
+                let attempt = deliver(&cse, &way, &content, waiting.event_category, patience).await;
+                (target, waiting, attempt)
+            }));
+        }
+    }
+
+    /// The first one fails for all of its lane.
+    fn cannot_start(&mut self, target: &Text, problem: String) {
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        let Some(waiting) = lane.take_first() else { return };
+        self.loaded -= usize::from(waiting.content.is_some());
+        lane.under_way += 1;
+        self.finished(target, waiting, Err(SendError::Unreachable(problem)));
     }
 
     fn finished(&mut self, target: &Text, mut waiting: Waiting, attempt: Attempt) {
@@ -286,7 +237,7 @@ impl<S: Store> Outbox<S> {
         lane.under_way -= 1;
         lane.is_probed &= !waiting.is_probe;
         match attempt {
-            Attempt::Made(Ok(sent)) => {
+            Ok(sent) => {
                 if lane.recovered() {
                     lane.is_to_thin = true;
                     self.to_thin.push(target.clone());
@@ -297,12 +248,10 @@ impl<S: Store> Outbox<S> {
                     Sent::Answered(_) => DeliveryResult::Answered,
                     Sent::Unanswered | Sent::Unanswerable => DeliveryResult::Unanswered,
                 };
-                lane.note_answer(result == DeliveryResult::Answered);
+                lane.note_answer(result == DeliveryResult::Answered, settings);
                 self.results.push(delivered(target, &waiting, result));
             }
-            Attempt::Made(Err(SendError::Unreachable(problem)))
-                if waiting.created.plus(settings.notification_lifetime) > now =>
-            {
+            Err(SendError::Unreachable(problem)) if waiting.created.plus(settings.notification_lifetime) > now => {
                 tracing::debug!(%target, problem, "a notification is tried again later");
                 metrics.notifications_retried.increment();
                 let until = lane.failed(settings, now);
@@ -315,13 +264,9 @@ impl<S: Store> Outbox<S> {
                     self.drop_waiting(target, &replaced);
                 }
             }
-            Attempt::Made(Err(problem)) => {
+            Err(problem) => {
                 tracing::info!(%target, %problem, "a notification is given up");
                 metrics.notifications_given_up.increment();
-                self.count -= 1;
-                self.results.push(delivered(target, &waiting, DeliveryResult::GivenUp));
-            }
-            Attempt::Gone => {
                 self.count -= 1;
                 self.results.push(delivered(target, &waiting, DeliveryResult::GivenUp));
             }

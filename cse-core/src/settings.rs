@@ -111,6 +111,9 @@ pub struct Settings {
     pub notifications_max: usize,
     /// Notifications under way to one target at the same time.
     pub notification_window: usize,
+    /// How long the answer to a change may be held back while its notifications pile up before their targets; half of
+    /// the time that the request has left if that is less. Zero: not at all.
+    pub notification_hold_max: Duration,
 }
 
 impl Settings {
@@ -146,6 +149,7 @@ impl Settings {
             notifications_per_target_max: 10_000,
             notifications_max: 100_000,
             notification_window: 32,
+            notification_hold_max: Duration::from_secs(2),
         }
     }
 

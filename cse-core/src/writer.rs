@@ -1,5 +1,6 @@
 //! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
 
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
+use crate::outbox::{Hold, Left, Release};
 use crate::overlay::{Effects, Overlay, Windows};
 use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
@@ -63,8 +65,8 @@ pub(crate) struct Change {
 
 /// What became of a change.
 pub(crate) enum Outcome {
-    /// It is decided, and durable if it was made.
-    Done(Response),
+    /// It is decided, and durable if it was made; the answer may have to wait until its notifications are on their way.
+    Done(Response, Option<Release>),
     /// The network has to be asked; the change comes back.
     Ask(Question, Box<(Request, Cx, Answers)>),
 }
@@ -142,7 +144,12 @@ struct Writer<S: Store> {
 }
 
 /// A decided change whose answer waits for the commit.
-type Waiting = (oneshot::Sender<Outcome>, Response);
+struct Waiting {
+    reply: oneshot::Sender<Outcome>,
+    response: Response,
+    /// Its notifications among those of the group.
+    left: Range<usize>,
+}
 
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
@@ -255,23 +262,26 @@ impl<S: Store> Writer<S> {
         if broken {
             self.windows.clear();
             self.pacing.clear();
-            for (reply, response) in waiting {
+            for Waiting { reply, response, .. } in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
-                drop(reply.send(Outcome::Done(failed)));
+                drop(reply.send(Outcome::Done(failed, None)));
             }
             return;
         }
         let outbox = std::mem::take(&mut overlay.outbox);
+        let mut left: Vec<Left> = outbox.into_iter().map(|entry| Left { entry, hold: None }).collect();
+        let is_pressed = shared.outbox.is_pressed(left.len());
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
         shared.cache.commit(committed);
-        for (reply, response) in waiting {
+        for Waiting { reply, response, left: own } in waiting {
+            let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.
-            drop(reply.send(Outcome::Done(response)));
+            drop(reply.send(Outcome::Done(response, release)));
         }
         shared.outbox.settled(settled);
-        shared.outbox.added(outbox);
+        shared.outbox.added(left);
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
         }
@@ -317,11 +327,20 @@ async fn commit<S: Store>(
     transaction.commit().await
 }
 
+/// Has the outbox decide when the answer to the request that left these may go.
+fn hold(left: &mut [Left]) -> Release {
+    let (hold, release) = Hold::new();
+    for each in left {
+        each.hold = Some(hold.clone());
+    }
+    release
+}
+
 fn refuse_all(jobs: impl Iterator<Item = Job>) {
     for job in jobs {
         if let Job::Change(change) = job {
             let response = Response::error(change.request.request_identifier, &Error::Internal);
-            drop(change.reply.send(Outcome::Done(response)));
+            drop(change.reply.send(Outcome::Done(response, None)));
         }
     }
 }
@@ -339,12 +358,13 @@ impl Change {
                 Ok(Some(response)) => {
                     metrics.redeliveries.increment();
                     tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
-                    waiting.push((self.reply, response));
+                    waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
                     return;
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    waiting.push((self.reply, Response::error(self.request.request_identifier, &error)));
+                    let response = Response::error(self.request.request_identifier, &error);
+                    waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
                     return;
                 }
             }
@@ -376,13 +396,15 @@ impl Change {
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
         let at = view.now;
+        let first = view.source.overlay.outbox.len();
         view.source.apply(effects);
+        let left = first..view.source.overlay.outbox.len();
         // What failed here may go well the next time.
         let is_final = response.status != Rsc::InternalServerError;
         if let Some(key) = self.key.filter(|_| is_final) {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
-        waiting.push((self.reply, response));
+        waiting.push(Waiting { reply: self.reply, response, left });
     }
 }
 

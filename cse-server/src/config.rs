@@ -240,6 +240,7 @@ impl Config {
             notifications_per_target_max: notifications.per_target_max,
             notifications_max: notifications.total_max,
             notification_window: notifications.window,
+            notification_hold_max: notifications.hold_max,
         })
     }
 }

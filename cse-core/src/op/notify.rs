@@ -48,7 +48,7 @@ impl<S: Store> Cse<S> {
         let timeout = cx.deadline.since(shared.clock.now());
         // Identifiers of different originators may be the same; towards the AE this CSE's are used.
         request.request_identifier = shared.new_request_identifier();
-        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
+        match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) => Ok(*response),
             Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
             Err(error) => {
@@ -72,20 +72,21 @@ impl<S: Store> Cse<S> {
     /// Sends a request along a route: the first destination that can be reached has it.
     pub(crate) async fn send_along(
         &self,
-        route: Route,
+        route: &Route,
         mut request: Request,
         timeout: std::time::Duration,
         patience: Patience,
     ) -> Result<Sent, SendError> {
-        request.to = route.to;
+        request.to = route.to.clone();
         let mut problem = SendError::Unreachable("no point of access".into());
-        for destination in route.destinations {
-            if !self.0.outbound.reaches(&destination) {
+        for destination in &route.destinations {
+            if !self.0.outbound.reaches(destination) {
                 problem = SendError::Unsupported(destination.as_str().to_owned());
                 continue;
             }
-            let serialization = route.serialization;
-            let outgoing = OutgoingRequest { destination, request: request.clone(), serialization, timeout, patience };
+            let (destination, request) = (destination.clone(), request.clone());
+            let outgoing =
+                OutgoingRequest { destination, request, serialization: route.serialization, timeout, patience };
             match self.0.outbound.send(outgoing).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
@@ -141,7 +142,7 @@ impl<S: Store> Cse<S> {
         sgn.push(Name::new_static(keys::CREATOR), creator);
         let request = self.notify_request(single(sgn), None);
         let timeout = self.0.settings.verification_timeout;
-        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
+        match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) => match response.status {
                 Rsc::SubscriptionCreatorHasNoPrivilege => {
                     Err(Error::SubscriptionCreatorHasNoPrivilege(target.to_string()))
@@ -163,7 +164,7 @@ impl<S: Store> Cse<S> {
         let route = self.route(target).await?.ok_or_else(unreachable)?;
         let request = self.notify_request(single(notification), None);
         let timeout = self.0.settings.verification_timeout;
-        match self.send_along(route, request, timeout, Patience::UntilTimeout).await {
+        match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),
             Ok(Sent::Answered(response)) if response.status == Rsc::TargetNotReachable => Err(unreachable()),
             Ok(Sent::Answered(response)) => Err(Error::DeniedByRemoteEntity(response.status.to_string())),

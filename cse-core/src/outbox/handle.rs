@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::hold::Hold;
 use crate::id::Seq;
 use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
 
@@ -12,10 +13,18 @@ use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
 const HANDOVERS_MAX: usize = 256;
 /// Notifications counted in one step.
 const PAGE: usize = 500;
+/// With so many outstanding, it is looked whether answers have to be held.
+const HELD_FROM: usize = 256;
+
+/// A committed notification on its way to the outbox, and the hold on the answer to the request that caused it.
+pub(crate) struct Left {
+    pub(crate) entry: OutboxEntry,
+    pub(crate) hold: Option<Hold>,
+}
 
 /// Where the writer leaves notifications.
 pub(crate) struct OutboxHandle {
-    sender: mpsc::Sender<Vec<OutboxEntry>>,
+    sender: mpsc::Sender<Vec<Left>>,
     /// Set when a handover found no room: the store has to be read.
     behind: Arc<AtomicBool>,
     wake: Arc<tokio::sync::Notify>,
@@ -27,7 +36,7 @@ pub(crate) struct OutboxHandle {
 
 /// What the outbox task reads from.
 pub(crate) struct Inbox {
-    pub(super) receiver: mpsc::Receiver<Vec<OutboxEntry>>,
+    pub(super) receiver: mpsc::Receiver<Vec<Left>>,
     pub(super) behind: Arc<AtomicBool>,
     pub(super) wake: Arc<tokio::sync::Notify>,
     pub(super) waiting: Arc<AtomicUsize>,
@@ -71,14 +80,20 @@ impl OutboxHandle {
         self.outstanding.load(Ordering::Relaxed) + uncommitted < self.outstanding_max
     }
 
+    /// Whether those who leave so many more may have to wait for their answers. Without a hold, answers need not take
+    /// the way through the outbox.
+    pub(crate) fn is_pressed(&self, more: usize) -> bool {
+        self.outstanding.load(Ordering::Relaxed) + more > HELD_FROM
+    }
+
     /// Hands committed notifications over.
-    pub(crate) fn added(&self, entries: Vec<OutboxEntry>) {
-        if entries.is_empty() {
+    pub(crate) fn added(&self, left: Vec<Left>) {
+        if left.is_empty() {
             return;
         }
-        self.outstanding.fetch_add(entries.len(), Ordering::Relaxed);
+        self.outstanding.fetch_add(left.len(), Ordering::Relaxed);
         // While the outbox reads the store, it finds these there.
-        if self.behind.load(Ordering::Acquire) || self.sender.try_send(entries).is_err() {
+        if self.behind.load(Ordering::Acquire) || self.sender.try_send(left).is_err() {
             self.behind.store(true, Ordering::Release);
             self.wake.notify_one();
         }

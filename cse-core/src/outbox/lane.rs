@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::hold::Hold;
 use crate::id::Seq;
 use crate::notify::LATEST;
 use crate::ports::{OutboxEntry, Patience};
@@ -14,7 +15,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
 
-/// How long an answer is awaited of a target that has never answered, or not for long, while it is sent more.
+/// How long an answer is awaited of a target that has not answered yet, or not for long.
 const SILENT_PATIENCE: Duration = Duration::from_millis(500);
 /// How many more notifications a silent target may be sent than others before it has received the first.
 const SILENT_WINDOW: usize = 8;
@@ -28,8 +29,10 @@ pub(super) struct Waiting {
     pub(super) event_category: Option<u32>,
     /// `None` when it is only in the store.
     pub(super) content: Option<Arc<Map>>,
-    /// Whether it finds out if a silent target answers again.
+    /// Whether it finds out if the target answers.
     pub(super) is_probe: bool,
+    /// On the answer to the request that caused it.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Waiting {
@@ -42,6 +45,7 @@ impl Waiting {
             event_category: entry.event_category,
             content: Some(entry.content),
             is_probe: false,
+            hold: None,
         }
     }
 }
@@ -61,8 +65,8 @@ pub(super) struct Lane {
     pub(super) was_unreachable: bool,
     /// Notifications in a row that were taken over but not answered.
     unanswered: usize,
-    /// Whether it has ever answered.
-    has_answered: bool,
+    /// Whether it is known to answer.
+    answers: bool,
     /// Whether a probe is under way.
     pub(super) is_probed: bool,
     /// Whether it is in the queue of ready lanes.
@@ -74,6 +78,42 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether it tries the way for all, or nothing at all now.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0 || self.paused_until.is_some()
+    }
+
+    /// Whether nothing may start now.
+    pub(super) fn is_resting(&self) -> bool {
+        self.paused_until.is_some() || self.is_to_thin
+    }
+
+    /// Whether one more can start.
+    pub(super) fn can_start(&self, settings: &Settings) -> bool {
+        !self.is_empty() && self.under_way < self.window(settings)
+    }
+
+    /// The first one, if its content is only in the store.
+    pub(super) fn first_unread(&self) -> Option<Seq> {
+        self.waiting.first_key_value().filter(|(_, first)| first.content.is_none()).map(|(seq, _)| *seq)
+    }
+
+    /// Gives one that waits its content; returns whether it had none.
+    pub(super) fn fill(&mut self, seq: Seq, content: Arc<Map>) -> bool {
+        match self.waiting.get_mut(&seq) {
+            Some(waiting) if waiting.content.is_none() => {
+                waiting.content = Some(content);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether nothing has to be remembered of it.
@@ -109,6 +149,14 @@ impl Lane {
         Some(waiting)
     }
 
+    /// The first one on its way, for which nobody is held any more; none if its content is only in the store.
+    pub(super) fn take_first_read(&mut self) -> Option<(Waiting, Arc<Map>)> {
+        let content = self.waiting.first_entry()?.get_mut().content.take()?;
+        let mut first = self.take_first()?;
+        first.hold = None;
+        Some((first, content))
+    }
+
     /// Takes out those of which the question is answered with yes.
     pub(super) fn take_where(&mut self, mut is_taken: impl FnMut(&mut Waiting) -> bool) -> Vec<Waiting> {
         let taken: Vec<Seq> =
@@ -135,9 +183,13 @@ impl Lane {
         self.waiting.len() > bound + bound / 16
     }
 
-    /// Forgets the contents of what waits, which the store has; returns how many there were.
+    /// Forgets the contents of what waits, which the store has; returns how many there were. Nobody is held for them.
     pub(super) fn unload(&mut self) -> usize {
-        self.waiting.values_mut().filter_map(|waiting| waiting.content.take()).count()
+        let take = |waiting: &mut Waiting| {
+            waiting.hold = None;
+            waiting.content.take()
+        };
+        self.waiting.values_mut().filter_map(take).count()
     }
 
     /// How many may be under way. After a failure one tries the way for all.
@@ -154,22 +206,21 @@ impl Lane {
         self.unanswered >= settings.notification_window.max(1)
     }
 
-    /// How long the next one waits for its answer, and whether it is a probe. A silent target need not answer but for
-    /// one notification at a time: what it has received makes room for more.
-    pub(super) fn patience(&mut self, settings: &Settings) -> (Patience, bool) {
-        if self.is_silent(settings) {
-            if self.is_probed {
-                return (Patience::UntilReceived(SILENT_PATIENCE), false);
-            }
-            self.is_probed = true;
-            return (Patience::AtMost(SILENT_PATIENCE), true);
+    /// How long the next one waits for its answer, and whether it is a probe. A target that is not known to answer is
+    /// asked to by one notification at a time: what it has received of the others makes room for more.
+    pub(super) fn patience(&mut self) -> (Patience, bool) {
+        if self.answers {
+            return (Patience::UntilTimeout, false);
         }
-        (if self.has_answered { Patience::UntilTimeout } else { Patience::AtMost(SILENT_PATIENCE) }, false)
+        if std::mem::replace(&mut self.is_probed, true) {
+            return (Patience::UntilReceived(SILENT_PATIENCE), false);
+        }
+        (Patience::AtMost(SILENT_PATIENCE), true)
     }
 
-    pub(super) fn note_answer(&mut self, is_answered: bool) {
-        self.has_answered |= is_answered;
+    pub(super) fn note_answer(&mut self, is_answered: bool, settings: &Settings) {
         self.unanswered = if is_answered { 0 } else { self.unanswered.saturating_add(1) };
+        self.answers = is_answered || self.answers && !self.is_silent(settings);
     }
 
     /// Notes a success; returns whether it ends a time of failures.
@@ -220,6 +271,7 @@ mod tests {
             event_category,
             content: None,
             is_probe: false,
+            hold: None,
         }
     }
 
@@ -273,21 +325,36 @@ mod tests {
     }
 
     #[test]
-    fn who_never_answers_need_not_but_is_probed() {
+    fn who_is_not_known_to_answer_is_probed() {
         let (mut lane, settings) = (Lane::default(), settings());
-        for _ in 0..4 {
-            assert_eq!(
-                (lane.patience(&settings), lane.window(&settings)),
-                ((Patience::AtMost(SILENT_PATIENCE), false), 4)
-            );
-            lane.note_answer(false);
+        let (probe, other) =
+            ((Patience::AtMost(SILENT_PATIENCE), true), (Patience::UntilReceived(SILENT_PATIENCE), false));
+        assert_eq!((lane.patience(), lane.patience(), lane.patience()), (probe, other, other));
+        for window in [4, 4, 4, 4 * SILENT_WINDOW] {
+            lane.note_answer(false, &settings);
+            assert_eq!(lane.window(&settings), window);
         }
-        assert_eq!(lane.window(&settings), 4 * SILENT_WINDOW);
-        assert_eq!(lane.patience(&settings), (Patience::AtMost(SILENT_PATIENCE), true));
-        assert_eq!(lane.patience(&settings), (Patience::UntilReceived(SILENT_PATIENCE), false));
         lane.is_probed = false;
-        assert!(lane.patience(&settings).1, "the next probe");
-        lane.note_answer(true);
-        assert_eq!((lane.patience(&settings), lane.window(&settings)), ((Patience::UntilTimeout, false), 4));
+        assert_eq!((lane.patience(), lane.patience()), (probe, other));
+        lane.note_answer(true, &settings);
+        assert_eq!((lane.patience(), lane.window(&settings)), ((Patience::UntilTimeout, false), 4));
+        for _ in 0..3 {
+            lane.note_answer(false, &settings);
+            assert_eq!(lane.patience(), (Patience::UntilTimeout, false));
+        }
+        lane.note_answer(false, &settings);
+        assert_eq!(lane.patience(), other, "the first probe has not come back");
+    }
+
+    #[test]
+    fn contents_come_and_go() {
+        let mut lane = Lane::default();
+        lane.put(waiting(1, 9, None));
+        lane.put(waiting(2, 9, None));
+        assert_eq!(lane.first_unread(), Some(Seq(1)));
+        assert!(lane.fill(Seq(1), Arc::default()) && !lane.fill(Seq(1), Arc::default()));
+        assert!(!lane.fill(Seq(3), Arc::default()), "it does not wait here");
+        assert_eq!((lane.first_unread(), lane.unload()), (None, 1));
+        assert_eq!(lane.first_unread(), Some(Seq(1)));
     }
 }

@@ -13,6 +13,7 @@ mod faulty;
 mod filters;
 mod groups;
 mod harness;
+mod held;
 mod model;
 mod notifications;
 mod notified;

@@ -23,6 +23,8 @@ pub(crate) struct NotificationsConfig {
     pub(crate) total_max: usize,
     /// Notifications under way to one target at the same time. Default: 32.
     pub(crate) window: usize,
+    /// How long the answer to a change may be held back while its notifications pile up. 0: not at all. Default: 2 s.
+    pub(crate) hold_max: Duration,
 }
 
 impl NotificationsConfig {
@@ -42,6 +44,7 @@ impl NotificationsConfig {
             per_target_max: section.within("per-target-max", 10_000, 1..=10_000_000),
             total_max: section.within("total-max", 100_000, 1..=100_000_000),
             window: section.within("window", 32, 1..=10_000),
+            hold_max: section.within("hold-max", Duration::from_secs(2), Duration::ZERO..=Duration::from_secs(60)),
         };
         if config.retry_first > config.retry_max {
             section.problem("retry-first", "must not be longer than notifications.retry-max");

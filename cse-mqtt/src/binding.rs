@@ -1,7 +1,8 @@
 //! Requests that come in over MQTT: from the topic and the payload to the CSE and back to an answer.
 //!
 //! One task takes messages in the order of arrival and gives each to the CSE before it looks at the next. Requests of one
-//! originator keep their order ([`Lanes`]); those of different originators run side by side. The answer is published first, then the
+//! originator keep their order ([`Lanes`]); those of different originators run side by side. Answers to requests of the CSE
+//! do not come this way ([`addressing`]), so they wait for none of these. The answer is published first, then the
 //! request is acknowledged: a crash in between brings the request again, and the record of the CSE answers it.
 
 use std::collections::VecDeque;

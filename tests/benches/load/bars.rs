@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::{OUTSTANDING, Report, Variant, What, mebibytes};
+use super::report::{Notified, OUTSTANDING, Report, Variant, What, mebibytes};
 
 /// Creates per second of the fastest other CSE known (C, SQLite) on this kind of machine.
 const OTHER_CREATES_MQTT: f64 = 600.0;
@@ -67,9 +67,10 @@ pub(crate) fn print(report: &Report) -> bool {
         }
     }
     for notified in &report.notified {
-        let found = report.any_rate(What::Notified(notified.manner, notified.subscribers)).unwrap_or_default();
+        let found = notified.rate;
         let passed = found >= NOTIFIED_MIN && notified.lost == 0 && notified.out_of_order == 0;
-        let what = format!("notified per s: {} {}", notified.subscribers, notified.manner.name());
+        let Notified { subscribers, outstanding, manner, .. } = notified;
+        let what = format!("notified per s: {subscribers} {}, {outstanding} creates at a time", manner.name());
         let wrong = format!("{} lost, {} out of order", notified.lost, notified.out_of_order);
         judge.say(&what, passed, &format!("{found:.0} (>= {NOTIFIED_MIN:.0}), {wrong} (none)"));
     }

@@ -20,7 +20,7 @@ use super::subscriber::{Manner, Subscriber};
 use crate::Result;
 
 /// Subscribers, and creates outstanding at a time.
-const LINES: [(usize, usize); 2] = [(1, 64), (100, 4)];
+const LINES: [(usize, usize); 3] = [(1, 64), (100, 4), (100, 64)];
 /// How long the last notifications may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const OWNER: &str = "Cowner";
@@ -38,7 +38,7 @@ impl Bench<'_> {
     }
 
     async fn notify_line(&mut self, manner: Manner, count: usize, outstanding: usize) -> Result<()> {
-        let cse = self.start(&format!("notify-{manner:?}-{count}")).await?;
+        let cse = self.start(&format!("notify-{manner:?}-{count}-{outstanding}")).await?;
         let mut subscribers = subscribe(&cse, manner, count).await?;
         let (door, form) = (cse.door(), Form::Json);
         let mut client = MqttClient::connect(&door, OWNER, OWNER, form, false).await?;
@@ -71,13 +71,22 @@ impl Bench<'_> {
         let lost = created * count as u64 - arrived;
         let mut tally = Tally::default();
         stopwatch.stop(all, &mut tally)?;
-        self.report.add(What::Notified(manner, count), outstanding, tally.into_sample());
+        let sample = tally.into_sample();
+        let arrived_per_second = sample.per_second;
+        self.report.add(What::Notified(manner, count), outstanding, sample);
         let rate = created as f64 / creating_took.as_secs_f64();
         println!("    {created} creates, {rate:.0}/s; {lost} notifications lost, {out_of_order} out of order or twice");
         if !is_complete {
             println!("    the rate above has {} s in it in which the missing ones were waited for", PATIENCE.as_secs());
         }
-        self.report.notified.push(Notified { manner, subscribers: count, lost, out_of_order });
+        self.report.notified.push(Notified {
+            manner,
+            subscribers: count,
+            outstanding,
+            rate: arrived_per_second,
+            lost,
+            out_of_order,
+        });
         cse.serving.stop("TERM")?;
         Ok(())
     }

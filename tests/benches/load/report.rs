@@ -102,11 +102,15 @@ pub(crate) struct Crowd {
     pub(crate) idle: u64,
 }
 
-/// What was wrong with the notifications of a line.
+/// What became of the notifications of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notified {
     pub(crate) manner: Manner,
     pub(crate) subscribers: usize,
+    /// Creates that cause them, at a time.
+    pub(crate) outstanding: usize,
+    /// Arrived per second.
+    pub(crate) rate: f64,
     pub(crate) lost: u64,
     pub(crate) out_of_order: u64,
 }
@@ -146,12 +150,6 @@ impl Report {
             millis(sample.p99),
         );
         self.lines.push((what, outstanding, sample));
-    }
-
-    /// The rate of a line, however many requests were outstanding.
-    pub(crate) fn any_rate(&self, what: What) -> Option<f64> {
-        let found = self.lines.iter().find(|(line, ..)| *line == what);
-        found.map(|(_, _, sample)| sample.per_second)
     }
 
     /// The rate of a line, if it was measured.

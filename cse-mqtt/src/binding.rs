@@ -1,7 +1,8 @@
 //! Requests that come in over MQTT: from the topic and the payload to the CSE and back to an answer.
 //!
 //! One task takes messages in the order of arrival and gives each to the CSE before it looks at the next. Requests of one
-//! originator keep their order ([`Lanes`]); those of different originators run side by side. The answer is published first, then the
+//! originator keep their order ([`Lanes`]); those of different originators run side by side. Answers to requests of the CSE
+//! do not come this way ([`addressing`]), so they wait for none of these. The answer is published first, then the
 //! request is acknowledged: a crash in between brings the request again, and the record of the CSE answers it.
 
 use std::collections::VecDeque;
@@ -25,19 +26,25 @@ use crate::correlation::Correlation;
 use crate::expiry::time_left;
 use crate::hop::{self, Hop};
 use crate::lanes::{Class, Lanes};
-use crate::legacy::{DraftMessage, Drafts};
+use crate::legacy::Drafts;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::stats::MqttStats;
-use crate::topic::{Topic, TopicKind, Topics};
+use crate::topic::Topics;
 
+mod addressing;
 mod reading;
 
+use addressing::Addressed;
 use reading::{Accepted, Reply};
 
 /// How often slow requests are looked for, so an early acknowledgement comes up to this much later.
 const SLOW_CHECK: Duration = Duration::from_millis(500);
+
+/// One originator has at most one of so many places for requests that are carried out, so that a flood of its requests,
+/// however long each takes, leaves places for others.
+const ORIGINATOR_SHARE: usize = 4;
 
 /// What all parts of a binding share.
 #[derive(Clone)]
@@ -86,16 +93,6 @@ struct Running {
     lane: Option<Text>,
 }
 
-/// What a message is, by its topic.
-enum Addressed<'a> {
-    Request(Topic<'a>),
-    Answer(Topic<'a>),
-    Draft(DraftMessage<'a>),
-    /// In the form of the draft, which is not served.
-    UnservedDraft,
-    Elsewhere,
-}
-
 /// A request that can be carried out, with its number and the bytes of its message.
 struct Ready {
     number: u64,
@@ -121,14 +118,14 @@ pub(crate) struct Receiver<D> {
     is_stopping: bool,
     /// When the running requests came, by number.
     arrivals: VecDeque<(Instant, u64)>,
-    /// Messages with requests that found no place, in order of arrival.
-    waiting: VecDeque<Inbound>,
     waiting_bytes: usize,
     next_number: u64,
 }
 
 impl<D: Dispatch> Receiver<D> {
     pub(crate) fn new(common: Common, dispatch: D, publisher: Arc<dyn Publisher>, recall: Recall) -> Self {
+        let BindingOptions { concurrent_requests_max, waiting_per_originator_max, .. } = *common.options;
+        let lanes = Lanes::new(concurrent_requests_max.div_ceil(ORIGINATOR_SHARE), waiting_per_originator_max);
         Self {
             common,
             dispatch,
@@ -136,11 +133,10 @@ impl<D: Dispatch> Receiver<D> {
             recall,
             futures: FuturesUnordered::new(),
             running: FxHashMap::default(),
-            lanes: Lanes::new(),
+            lanes,
             released: VecDeque::new(),
             is_stopping: false,
             arrivals: VecDeque::new(),
-            waiting: VecDeque::new(),
             waiting_bytes: 0,
             next_number: 0,
         }
@@ -166,7 +162,6 @@ impl<D: Dispatch> Receiver<D> {
             consume_budget().await;
         }
         // What waits is not acknowledged and comes again.
-        self.waiting.clear();
         self.is_stopping = true;
         let grace = self.common.options.stop_grace;
         let finish_all = async {
@@ -184,135 +179,82 @@ impl<D: Dispatch> Receiver<D> {
 
     fn has_room(&self) -> bool {
         let options = &self.common.options;
-        let waiting = self.waiting.len() + self.lanes.waiting() + self.released.len();
+        let waiting = self.lanes.waiting() + self.released.len();
         waiting < options.waiting_requests_max && self.waiting_bytes < options.waiting_bytes_max
     }
 
-    /// Takes the next message. Answers to our own requests never wait behind requests of others.
+    /// Takes the next message. Answers to our own requests are not among them: the link has taken these.
     fn take(&mut self, inbound: Inbound) {
-        self.common.stats.received.increment();
-        let Common { drafts, correlation, stats, .. } = &self.common;
-        match self.addressed(&inbound.topic) {
-            Addressed::Request(_) | Addressed::Draft(DraftMessage::Request(_)) => {
-                if self.may_start() && self.waiting.is_empty() {
-                    self.start(inbound);
-                } else {
-                    self.waiting_bytes += inbound.payload.len();
-                    self.waiting.push_back(inbound);
-                }
-            }
-            Addressed::Answer(topic) => {
-                correlation.on_response(None, &topic, &inbound.payload);
-                acknowledge(inbound.acknowledgement);
-            }
-            Addressed::Draft(DraftMessage::Answer) => {
-                correlation.on_draft_response(&inbound.payload);
-                acknowledge(inbound.acknowledgement);
-            }
-            Addressed::UnservedDraft => {
-                drafts.notice(&inbound.topic, &inbound.payload, stats);
-                acknowledge(inbound.acknowledgement);
-            }
-            Addressed::Elsewhere => {
-                stats.unknown_topics.increment();
-                tracing::warn!(topic = &*inbound.topic, "message on a topic that is not for this CSE");
-                acknowledge(inbound.acknowledgement);
-            }
-        }
-    }
-
-    /// What a message is, by its topic.
-    fn addressed<'a>(&self, topic: &'a str) -> Addressed<'a> {
-        let Common { topics, drafts, .. } = &self.common;
-        match topics.parse(topic) {
-            Some(topic) if topic.kind.answer().is_some() && topics.is_own(topic.receiver) => {
-                return Addressed::Request(topic);
-            }
-            Some(topic) if topic.kind == TopicKind::Response && topics.is_own(topic.originator) => {
-                return Addressed::Answer(topic);
-            }
-            _ => {}
-        }
-        match drafts.parse(topic) {
-            Some(message) if drafts.are_served() => return Addressed::Draft(message),
-            Some(DraftMessage::Request(_)) => return Addressed::UnservedDraft,
-            _ => {}
-        }
-        // Under whatever prefix the request went out.
-        match topics.parse_any(topic) {
-            Some(topic) if topic.kind == TopicKind::Response && topics.is_own(topic.originator) => {
-                Addressed::Answer(topic)
-            }
-            _ => Addressed::Elsewhere,
-        }
-    }
-
-    fn may_start(&self) -> bool {
-        self.futures.len() < self.common.options.concurrent_requests_max
-    }
-
-    /// Starts what may be started now: first those whose turn has come, then those that found no place.
-    fn start_waiting(&mut self) {
-        while self.may_start() && !self.is_stopping {
-            if let Some(ready) = self.released.pop_front() {
-                self.waiting_bytes -= ready.bytes;
-                self.carry_out(ready.number, ready.request);
-            } else if let Some(inbound) = self.waiting.pop_front() {
-                self.waiting_bytes -= inbound.payload.len();
-                self.start(inbound);
-            } else {
-                return;
-            }
-        }
-    }
-
-    /// Reads a request and gives it to the CSE.
-    fn start(&mut self, inbound: Inbound) {
-        let options = Arc::clone(&self.common.options);
+        let Common { drafts, stats, options, topics, .. } = &self.common;
+        stats.received.increment();
         let restricted = options.restricted.as_ref();
-        let vouched = inbound.vouched;
-        let (read, claimed) = match self.addressed(&inbound.topic) {
+        let topic = Arc::clone(&inbound.topic);
+        let (read, claimed) = match self.common.addressed(&topic) {
             Addressed::Request(topic) => {
-                let level = self.common.topics.relative_level(topic.originator);
-                let vouched = vouched.or_else(|| restricted?.vouch(level));
+                let level = topics.relative_level(topic.originator);
+                let vouched = inbound.vouched.or_else(|| restricted?.vouch(level));
                 let hop = Hop { kind: topic.kind, level, vouched };
                 (self.common.read(&topic, hop, &inbound.payload), hop::claimed_credential(&topic))
             }
-            Addressed::Draft(DraftMessage::Request(topic)) => {
+            Addressed::DraftRequest(topic) => {
                 // These topics do not say who speaks, so they are nobody's.
-                let vouched = vouched.or(restricted.map(|_| Vouched::Not));
+                let vouched = inbound.vouched.or(restricted.map(|_| Vouched::Not));
                 (self.common.read_draft(&topic, vouched, &inbound.payload), None)
             }
-            _ => return,
-        };
-        let Accepted { mut request, reply, registrant } = match read {
-            Ok(accepted) => accepted,
-            Err(refusal) => {
-                match refusal.map(|(response, reply)| self.try_publish(&reply, *response, None)) {
-                    None => acknowledge(inbound.acknowledgement),
-                    Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), inbound.acknowledgement),
-                    Some(Err(())) => {}
-                }
-                return;
+            Addressed::UnservedDraft => {
+                drafts.notice(&topic, &inbound.payload, stats);
+                return acknowledge(inbound.acknowledgement);
+            }
+            Addressed::Answer(_) | Addressed::DraftAnswer | Addressed::Elsewhere => {
+                stats.unknown_topics.increment();
+                tracing::warn!(topic = &*topic, "message on a topic that is not for this CSE");
+                return acknowledge(inbound.acknowledgement);
             }
         };
+        match read {
+            Ok(accepted) => self.admit(accepted, claimed, inbound),
+            Err(refusal) => self.refuse(refusal.map(|(response, reply)| (*response, reply)), inbound.acknowledgement),
+        }
+    }
+
+    /// Answers what is not carried out, if there is an answer to it.
+    fn refuse(&self, refusal: Option<(Response, Reply)>, acknowledgement: Option<Box<dyn Acknowledgement>>) {
+        match refusal.map(|(response, reply)| self.try_publish(&reply, response, None)) {
+            None => acknowledge(acknowledgement),
+            Some(Ok(mut receipt)) => acknowledge_answered(receipt.as_mut(), acknowledgement),
+            Some(Err(())) => {}
+        }
+    }
+
+    /// Gives a request its place: with the CSE, or behind others.
+    fn admit(&mut self, accepted: Accepted, claimed: Option<Text>, inbound: Inbound) {
+        let Accepted { mut request, reply, registrant } = accepted;
+        let class = Class::of(&request);
+        let originator = self.originator(&reply, &request);
+        let wants_answer = request.response_type != ResponseType::NoResponse;
+        if class.is_some_and(|class| !self.lanes.has_room(&originator, class)) {
+            self.common.stats.refused_as_too_many.increment();
+            tracing::debug!(originator = originator.as_str(), "too many requests of one originator wait");
+            let error =
+                Error::Busy("too many requests of this originator are waiting; try again when some are answered");
+            let response = Response::error(request.request_identifier, &error).in_release(request.release_version);
+            return self.refuse(wants_answer.then_some((response, reply)), inbound.acknowledgement);
+        }
         let redelivery = self.recall.judge(inbound.duplicate, &reply.originator, &request.request_identifier);
         if redelivery == Redelivery::Possible {
             self.common.stats.possible_redeliveries.increment();
         }
         let peer = hop::with_credential(claimed, inbound.peer);
-        let peer = match restricted {
+        let peer = match &self.common.options.restricted {
             Some(broker) => broker.bind(&self.common.identity, peer),
             None => peer,
         };
         request.context = Context { binding: Binding::Mqtt, peer, redelivery, registrant };
-        let class = Class::of(&request);
-        let originator = self.originator(&reply, &request);
         let running = Running {
             reply,
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
-            wants_answer: request.response_type != ResponseType::NoResponse,
+            wants_answer,
             answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
             lane: class.map(|_| originator.clone()),
@@ -321,16 +263,24 @@ impl<D: Dispatch> Receiver<D> {
         self.next_number += 1;
         self.running.insert(number, running);
         let ready = Ready { number, request, bytes: inbound.payload.len() };
+        self.waiting_bytes += ready.bytes;
         let now = match class {
             Some(class) => self.lanes.enter(&originator, class, ready),
             None => Some(ready),
         };
-        match now {
-            Some(ready) => self.carry_out(ready.number, ready.request),
-            None => self.waiting_bytes += inbound.payload.len(),
-        }
+        self.released.extend(now);
+        self.start_waiting();
         if self.common.options.acknowledge_after.is_some() && self.running.contains_key(&number) {
             self.arrivals.push_back((Instant::now(), number));
+        }
+    }
+
+    /// Starts those whose turn has come, as far as there are places.
+    fn start_waiting(&mut self) {
+        while self.futures.len() < self.common.options.concurrent_requests_max && !self.is_stopping {
+            let Some(ready) = self.released.pop_front() else { return };
+            self.waiting_bytes -= ready.bytes;
+            self.carry_out(ready.number, ready.request);
         }
     }
 

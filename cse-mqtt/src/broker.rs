@@ -80,7 +80,7 @@ mod trie;
 pub use delivery::{DeliveryHandle, DeliveryStatus};
 pub use filter::InvalidFilter;
 pub use limits::Limits;
-pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome};
+pub use link::{AckToken, Inbound, Link, LinkReceiver, PublishError, PublishOutcome, Shortcut};
 pub use persistence::{
     Changes, MessageContent, MessageRange, MessageRecord, PacketKey, Persistence, PersistenceError, Persister,
     PersisterStatus, SessionRecord, StoredSession, SubscriptionKey, SubscriptionRecord,
@@ -138,6 +138,28 @@ impl Broker {
     /// # Errors
     /// If one of `filters` is malformed, too long, or shared.
     pub fn link(&self, name: &str, filters: &[&str]) -> Result<(Link, LinkReceiver), InvalidFilter> {
+        self.link_as(name, filters, None)
+    }
+
+    /// As [`Broker::link`], with a [`Shortcut`] past its queue.
+    ///
+    /// # Errors
+    /// As [`Broker::link`].
+    pub fn link_with_shortcut(
+        &self,
+        name: &str,
+        filters: &[&str],
+        shortcut: Shortcut,
+    ) -> Result<(Link, LinkReceiver), InvalidFilter> {
+        self.link_as(name, filters, Some(shortcut))
+    }
+
+    fn link_as(
+        &self,
+        name: &str,
+        filters: &[&str],
+        shortcut: Option<Shortcut>,
+    ) -> Result<(Link, LinkReceiver), InvalidFilter> {
         let limits = &self.core.limits;
         let client = Client { client_id: name.into(), identity: Identity::new(name), peer: None };
         let shared = Arc::new(LinkShared::new(
@@ -145,6 +167,7 @@ impl Broker {
             Arc::new(client),
             limits.link_messages_max,
             limits.link_bytes_max,
+            shortcut,
         ));
         let receiver = LinkReceiver::new(Arc::clone(&self.core), Arc::clone(&shared));
         let link = Link::new(Arc::clone(&self.core), shared);

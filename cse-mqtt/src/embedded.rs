@@ -28,7 +28,9 @@ const BATCH: usize = 64;
 pub(crate) fn link(broker: &Broker, common: &Common) -> Result<(EmbeddedPublisher, EmbeddedLink), InvalidFilter> {
     let subscriptions = common.subscriptions();
     let filters: Vec<&str> = subscriptions.iter().map(|subscription| subscription.filter.as_str()).collect();
-    let (link, receiver) = broker.link(common.identity.base_id(), &filters)?;
+    let take_answer = common.answer_taker();
+    let shortcut = Arc::new(move |message: &broker::Inbound| take_answer(&message.topic, &message.payload));
+    let (link, receiver) = broker.link_with_shortcut(common.identity.base_id(), &filters, shortcut)?;
     let publisher = EmbeddedPublisher { link, more: Mutex::default(), stats: Arc::clone(&common.stats) };
     let security = common.options.security.clone();
     Ok((publisher, EmbeddedLink { receiver, batch: Vec::with_capacity(BATCH), ready: VecDeque::new(), security }))

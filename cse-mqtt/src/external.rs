@@ -26,7 +26,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::link::{Acknowledgement, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused, Subscription};
+use crate::link::{
+    Acknowledgement, AnswerTaker, Inbound, Link, LinkStatus, Progress, Publisher, Receipt, Refused, Subscription,
+};
 use crate::options::ExternalOptions;
 use crate::stats::MqttStats;
 use crate::topic::is_publishable;
@@ -37,7 +39,8 @@ pub use leave::{LeaveError, leave};
 use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX};
 use subscriptions::Subscriptions;
 
-/// Messages received and not yet taken by the binding; with MQTT 5 the broker is told so.
+/// Messages received and not yet taken by the binding, answers to requests of this CSE not among them; with MQTT 5 the
+/// broker is told so.
 const INBOUND_MAX: u16 = 256;
 /// Bytes that fit into MQTT's remaining length.
 const REMAINING_LENGTH_MAX: usize = 268_435_455;
@@ -221,7 +224,7 @@ pub(crate) struct ExternalLink {
 
 impl Link for ExternalLink {
     async fn receive(&mut self) -> Option<Inbound> {
-        // Whatever is received may need an answer, and an answer needs a place.
+        // A request needs an answer, and an answer needs a place.
         loop {
             let mut room = pin!(self.shared.room.notified());
             room.as_mut().enable();
@@ -243,11 +246,13 @@ impl Link for ExternalLink {
     }
 }
 
-/// Makes a link to an external broker, with those subscriptions. Does not wait for the broker.
+/// Makes a link to an external broker, with those subscriptions. Does not wait for the broker. The driver gives answers
+/// to `take_answer`.
 pub(crate) fn link(
     identity: &CseIdentity,
     options: &ExternalOptions,
     subscriptions: Vec<Subscription>,
+    take_answer: AnswerTaker,
     stats: Arc<MqttStats>,
 ) -> (ExternalPublisher, ExternalLink, Driver) {
     let packet_bytes_max = options.packet_bytes_max.min(REMAINING_LENGTH_MAX);
@@ -270,6 +275,7 @@ pub(crate) fn link(
         client: client(identity, options, packet_bytes_max),
         pauses: Pauses::new(options.reconnect_min, options.reconnect_max),
         inbound: sender,
+        take_answer,
         stats,
         broker: format!("{}:{}", options.host, options.port),
         unstable: 0,

@@ -3,7 +3,7 @@
 //! The requests of an originator take effect in the order in which they came: what it reads shows what it changed
 //! before, and nothing that it changes later. So each originator has a lane. Requests that keep their order by themselves
 //! go together; any other waits until those before it are done, and those behind it wait for it. Lanes do not
-//! wait for one another.
+//! wait for one another. How many of a lane run and wait is bounded, so that no originator takes the places of all.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -46,16 +46,26 @@ struct Lane<T> {
     waiting: VecDeque<(Class, T)>,
 }
 
+impl<T> Lane<T> {
+    /// Whether one of that class may run beside those that do.
+    fn takes(&self, class: Class, running_max: usize) -> bool {
+        self.running == 0 || (self.running < running_max && class == self.class && class != Class::Alone)
+    }
+}
+
 /// See the module. `T` is what waits.
 pub(crate) struct Lanes<T> {
     /// Keys come from clients, hence the keyed default hasher.
     lanes: HashMap<Text, Lane<T>>,
     waiting: usize,
+    running_max: usize,
+    waiting_max: usize,
 }
 
 impl<T> Lanes<T> {
-    pub(crate) fn new() -> Self {
-        Self { lanes: HashMap::new(), waiting: 0 }
+    /// Lanes in each of which at most `running_max` (at least 1) run and `waiting_max` wait.
+    pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
+        Self { lanes: HashMap::new(), waiting: 0, running_max: running_max.max(1), waiting_max }
     }
 
     /// How many wait in all lanes.
@@ -63,13 +73,20 @@ impl<T> Lanes<T> {
         self.waiting
     }
 
-    /// Gives the item back if it may run now; else it waits. Each that runs is followed by [`Lanes::leave`].
+    /// Whether one more may enter.
+    pub(crate) fn has_room(&self, originator: &Text, class: Class) -> bool {
+        let Some(lane) = self.lanes.get(originator) else { return true };
+        lane.waiting.len() < self.waiting_max || (lane.waiting.is_empty() && lane.takes(class, self.running_max))
+    }
+
+    /// Gives the item back if it may run now; else it waits. Each that runs is followed by [`Lanes::leave`]. Asked
+    /// before: [`Lanes::has_room`].
     pub(crate) fn enter(&mut self, originator: &Text, class: Class, item: T) -> Option<T> {
         let Some(lane) = self.lanes.get_mut(originator) else {
             self.lanes.insert(originator.clone(), Lane { class, running: 1, waiting: VecDeque::new() });
             return Some(item);
         };
-        if lane.waiting.is_empty() && lane.class == class && class != Class::Alone {
+        if lane.waiting.is_empty() && lane.takes(class, self.running_max) {
             lane.running += 1;
             return Some(item);
         }
@@ -82,11 +99,8 @@ impl<T> Lanes<T> {
     pub(crate) fn leave(&mut self, originator: &Text, released: &mut VecDeque<T>) {
         let Some(lane) = self.lanes.get_mut(originator) else { return };
         lane.running = lane.running.saturating_sub(1);
-        if lane.running > 0 {
-            return;
-        }
         while let Some((class, _)) = lane.waiting.front() {
-            if lane.running > 0 && (*class != lane.class || *class == Class::Alone) {
+            if !lane.takes(*class, self.running_max) {
                 return;
             }
             lane.class = *class;
@@ -128,7 +142,11 @@ mod tests {
 
     /// Plays requests named by a letter of their class and a digit; what runs at once, and what with each end.
     fn play(arriving: &[&'static str], ends: usize) -> Vec<String> {
-        let (mut lanes, mut seen) = (Lanes::new(), Vec::new());
+        play_in(Lanes::new(usize::MAX, usize::MAX), arriving, ends)
+    }
+
+    fn play_in(mut lanes: Lanes<&'static str>, arriving: &[&'static str], ends: usize) -> Vec<String> {
+        let mut seen = Vec::new();
         let originator = Text::new("Cx");
         let mut now = Vec::new();
         for name in arriving {
@@ -137,6 +155,7 @@ mod tests {
                 b'a' => Class::Append,
                 _ => Class::Alone,
             };
+            assert!(lanes.has_room(&originator, class));
             now.extend(lanes.enter(&originator, class, *name));
         }
         seen.push(now.join(" "));
@@ -158,8 +177,39 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_of_one_lane_run() {
+        let lanes = || Lanes::new(2, 10);
+        assert_eq!(play_in(lanes(), &["a1", "a2", "a3", "a4", "r1"], 5), ["a1 a2", "a3", "a4", "", "r1", ""]);
+        assert_eq!(play_in(lanes(), &["x1", "r1", "r2", "r3", "a1"], 5), ["x1", "r1 r2", "r3", "", "a1", ""]);
+        assert_eq!(play_in(lanes(), &["r1", "r2", "r3", "x1", "r4"], 5), ["r1 r2", "r3", "", "x1", "r4", ""]);
+        // At least one, whatever the bound says.
+        assert_eq!(play_in(Lanes::new(0, 10), &["r1", "r2"], 2), ["r1", "r2", ""]);
+    }
+
+    #[test]
+    fn only_so_many_of_one_lane_wait() {
+        let (cx, cy) = (Text::new("Cx"), Text::new("Cy"));
+        let mut lanes = Lanes::new(2, 2);
+        assert_eq!(lanes.enter(&cx, Class::Alone, 1), Some(1));
+        for item in [2, 3] {
+            assert!(lanes.has_room(&cx, Class::Read));
+            assert_eq!(lanes.enter(&cx, Class::Read, item), None);
+        }
+        assert!(!lanes.has_room(&cx, Class::Read) && !lanes.has_room(&cx, Class::Alone));
+        assert!(lanes.has_room(&cy, Class::Read), "that is no matter of others");
+        let mut released = VecDeque::new();
+        lanes.leave(&cx, &mut released);
+        assert_eq!((released, lanes.waiting()), (VecDeque::from([2, 3]), 0));
+        assert!(lanes.has_room(&cx, Class::Read));
+        // Where none may wait, those that need not may enter.
+        let mut lanes = Lanes::new(2, 0);
+        assert_eq!(lanes.enter(&cx, Class::Read, 1), Some(1));
+        assert!(lanes.has_room(&cx, Class::Read) && !lanes.has_room(&cx, Class::Append));
+    }
+
+    #[test]
     fn originators_do_not_wait_for_one_another() {
-        let mut lanes = Lanes::new();
+        let mut lanes = Lanes::new(10, 10);
         assert_eq!(lanes.enter(&Text::new("Cx"), Class::Alone, 1), Some(1));
         assert_eq!(lanes.enter(&Text::new("Cx"), Class::Read, 2), None);
         assert_eq!(lanes.enter(&Text::new("Cy"), Class::Read, 3), Some(3));

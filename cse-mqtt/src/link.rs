@@ -41,6 +41,10 @@ pub(crate) trait Acknowledgement: Send {
     fn acknowledge(self: Box<Self>);
 }
 
+/// Is given each message, topic and payload, as it is read, before it waits behind others. `true`: it was an answer to a
+/// request of this CSE and has done its work.
+pub(crate) type AnswerTaker = Arc<dyn Fn(&str, &[u8]) -> bool + Send + Sync>;
+
 /// Filters that are listened under for answers, besides those of the binding itself, of one link.
 pub(crate) const MORE_FILTERS_MAX: usize = 128;
 
@@ -132,7 +136,7 @@ pub(crate) trait Publisher: Send + Sync + 'static {
 
 /// The receiving half of a link, in the hands of one task.
 pub(crate) trait Link: Send + 'static {
-    /// The next message, in the order of arrival; `None` when there will be no more. Cancel safe.
+    /// The next message that the link's [`AnswerTaker`] has not taken, in the order of arrival; `None` when there will be no more. Cancel safe.
     fn receive(&mut self) -> impl Future<Output = Option<Inbound>> + Send;
     /// Lets everything published reach the broker and ends. The caller limits the time.
     fn close(self) -> impl Future<Output = ()> + Send;

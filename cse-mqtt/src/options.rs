@@ -19,10 +19,13 @@ pub struct BindingOptions {
     /// Points of access that lead to the broker this binding is connected to (`mqtt://host:port`). Requests to
     /// them take the existing connection, as do those to host and port of [`ExternalOptions`].
     pub own_points_of_access: Vec<String>,
-    /// Requests carried out at a time; more wait. Default 1,024.
+    /// Requests carried out at a time, a quarter of them of one originator; more wait. Default 1,024.
     pub concurrent_requests_max: usize,
-    /// Requests waiting for one of those to end; beyond it nothing more is taken from the link. Default 4,096.
+    /// Requests waiting for one of those to end; beyond it nothing more is taken from the link but answers to requests
+    /// of this CSE. Default 4,096.
     pub waiting_requests_max: usize,
+    /// Requests of one originator waiting likewise; beyond it they are refused as "busy". Default 1,024.
+    pub waiting_per_originator_max: usize,
     /// Bytes of payload waiting likewise. Default 32 MiB.
     pub waiting_bytes_max: usize,
     /// How long a repeated request counts as a redelivery where the broker cannot tell (an external one). Default
@@ -74,6 +77,7 @@ impl Default for BindingOptions {
             own_points_of_access: Vec::new(),
             concurrent_requests_max: 1024,
             waiting_requests_max: 4096,
+            waiting_per_originator_max: 1024,
             waiting_bytes_max: 32 * 1024 * 1024,
             redelivery_window: Duration::from_secs(10),
             followed_answers_max: 100_000,

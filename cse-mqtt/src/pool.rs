@@ -110,19 +110,21 @@ impl Pool {
             ..self.template.clone()
         };
         let Common { identity, topics, correlation, stats, .. } = self.common.clone();
-        // Which answers to listen for, the requests say.
-        let closed = Arc::clone(&stats);
         let broker = authority.clone();
-        let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), stats);
+        let take_answer = Arc::new(move |topic: &str, payload: &[u8]| match topics.parse_any(topic) {
+            Some(topic) if topic.kind == TopicKind::Response => {
+                correlation.on_response(Some(&broker), &topic, payload);
+                true
+            }
+            _ => false,
+        });
+        let closed = Arc::clone(&stats);
+        // Which answers to listen for, the requests say.
+        let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), take_answer, stats);
         let connection = async move {
             let receive = async {
                 while let Some(inbound) = link.receive().await {
-                    match topics.parse_any(&inbound.topic) {
-                        Some(topic) if topic.kind == TopicKind::Response => {
-                            correlation.on_response(Some(&broker), &topic, &inbound.payload);
-                        }
-                        _ => tracing::warn!(topic = &*inbound.topic, "message that was not subscribed to"),
-                    }
+                    tracing::warn!(topic = &*inbound.topic, "message that was not subscribed to");
                     if let Some(acknowledgement) = inbound.acknowledgement {
                         acknowledgement.acknowledge();
                     }

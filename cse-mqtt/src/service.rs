@@ -70,7 +70,8 @@ impl MqttBinding {
         options.own_points_of_access.extend(own);
         let common = Common::new(identity, options);
         let subscriptions = common.subscriptions();
-        let (publisher, link, driver) = external::link(identity, &broker, subscriptions, Arc::clone(&common.stats));
+        let (take_answer, stats) = (common.answer_taker(), Arc::clone(&common.stats));
+        let (publisher, link, driver) = external::link(identity, &broker, subscriptions, take_answer, stats);
         let status = publisher.status();
         let reported = publisher.clone();
         let problem = Arc::new(move || reported.problem());

@@ -34,6 +34,9 @@ pub struct MqttStats {
     /// Requests acknowledged before they were complete, see
     /// [`BindingOptions::acknowledge_after`](crate::BindingOptions::acknowledge_after).
     pub acknowledged_early: Counter,
+    /// Requests refused because too many of their originator were waiting, see
+    /// [`BindingOptions::waiting_per_originator_max`](crate::BindingOptions::waiting_per_originator_max).
+    pub refused_as_too_many: Counter,
     /// Requests whose execution panicked.
     pub panics: Counter,
     /// Entries dropped from the full table of unacknowledged answers.

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::form::appearance;
+use crate::link::AnswerTaker;
 use crate::redelivery::FollowedAnswers;
 
 /// What the link saw: `answer <topic> <rsc> <rqi>`, with `wrapped` if there is a root name around it, or `ack <number>`.
@@ -115,6 +116,7 @@ struct Bench {
     log: Log,
     stub: Stub,
     stats: Arc<MqttStats>,
+    take_answer: AnswerTaker,
     sender: Option<mpsc::Sender<Inbound>>,
     task: JoinHandle<()>,
     stop: Option<oneshot::Sender<()>>,
@@ -130,7 +132,7 @@ impl Bench {
         let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).unwrap();
         let recall = recall.unwrap_or(Recall::Window(options.redelivery_window));
         let common = Common::new(&identity, options);
-        let stats = Arc::clone(&common.stats);
+        let (stats, take_answer) = (Arc::clone(&common.stats), common.answer_taker());
         let stub = Stub { requests: Arc::default(), gate: Arc::new(Semaphore::new(0)), concurrent: Arc::default() };
         let (sender, inbound) = mpsc::channel(10_000);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -142,18 +144,23 @@ impl Bench {
             }
         };
         let task = tokio::spawn(receiver.serve(FakeLink(inbound), stopped));
-        Self { log, stub, stats, sender: Some(sender), task, stop: Some(stop), sent: 0 }
+        Self { log, stub, stats, take_answer, sender: Some(sender), task, stop: Some(stop), sent: 0 }
     }
 
     async fn send_with(&mut self, topic: &str, payload: &[u8], duplicate: bool) {
         self.sent += 1;
+        let acknowledgement = Box::new(FakeAcknowledgement(self.sent, Arc::clone(&self.log)));
+        // As links do.
+        if (self.take_answer)(topic, payload) {
+            return acknowledgement.acknowledge();
+        }
         let inbound = Inbound {
             topic: topic.into(),
             payload: Bytes::copy_from_slice(payload),
             duplicate,
             peer: Peer::default(),
             vouched: None,
-            acknowledgement: Some(Box::new(FakeAcknowledgement(self.sent, Arc::clone(&self.log)))),
+            acknowledgement: Some(acknowledgement),
         };
         self.sender.as_ref().unwrap().send(inbound).await.unwrap();
     }
@@ -163,7 +170,16 @@ impl Bench {
     }
 
     async fn request(&mut self, to: &str, rqi: &str) {
-        self.send("/oneM2M/req/Cx/id-in/json", retrieve("Cx", to, rqi)).await;
+        self.request_of("Cx", to, rqi).await;
+    }
+
+    async fn request_of(&mut self, from: &str, to: &str, rqi: &str) {
+        self.send(&format!("/oneM2M/req/{from}/id-in/json"), retrieve(from, to, rqi)).await;
+    }
+
+    /// Identifiers of the requests that the CSE was given, in order.
+    fn begun(&self) -> Vec<String> {
+        self.stub.requests.lock().iter().map(|request| request.request_identifier.to_string()).collect()
     }
 
     /// Waits until something holds; time is virtual.
@@ -299,8 +315,7 @@ async fn requests_begin_in_the_order_of_arrival_and_end_in_any() {
         bench.request(to, &number.to_string()).await;
     }
     bench.until("all but the waiting are answered", |bench| bench.stats.answered.get() == 134).await;
-    let begun: Vec<String> = bench.stub.requests.lock().iter().map(|r| r.request_identifier.to_string()).collect();
-    assert_eq!(begun, (1..=200).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(bench.begun(), (1..=200).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(bench.stats.acknowledged_early.get(), 0);
     bench.stub.gate.add_permits(66);
     bench.until("all are answered", |bench| bench.stats.answered.get() == 200).await;
@@ -310,40 +325,6 @@ async fn requests_begin_in_the_order_of_arrival_and_end_in_any() {
         let answered = log.iter().position(|entry| *entry == answer).unwrap();
         assert_eq!(log[answered + 1], format!("ack {number}"));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn too_many_requests_wait_and_then_no_more_are_taken() {
-    let options = BindingOptions {
-        concurrent_requests_max: 4,
-        waiting_requests_max: 8,
-        acknowledge_after: None,
-        ..BindingOptions::default()
-    };
-    let mut bench = Bench::with(options, FakePublisher::default(), None);
-    for number in 1..=100 {
-        bench.request("wait", &number.to_string()).await;
-    }
-    bench.until("the places are taken", |bench| bench.stats.received.get() == 12).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!((bench.stats.received.get(), bench.stats.dispatched.get()), (12, 4));
-    bench.stub.gate.add_permits(100);
-    bench.until("all are answered", |bench| bench.stats.answered.get() == 100).await;
-    assert_eq!(bench.stub.concurrent.1.load(Ordering::SeqCst), 4);
-    let begun: Vec<String> = bench.stub.requests.lock().iter().map(|r| r.request_identifier.to_string()).collect();
-    assert_eq!(begun, (1..=100).map(|number| number.to_string()).collect::<Vec<_>>());
-}
-
-#[tokio::test(start_paused = true)]
-async fn answers_to_our_requests_pass_waiting_requests() {
-    let options = BindingOptions { concurrent_requests_max: 1, ..BindingOptions::default() };
-    let mut bench = Bench::with(options, FakePublisher::default(), None);
-    bench.request("wait", "1").await;
-    bench.request("wait", "2").await;
-    bench.send("/oneM2M/resp/id-in/Cx/json", r#"{"rsc":2000,"rqi":"n1"}"#).await;
-    bench.until("the answer is looked at", |bench| bench.stats.responses_unmatched.get() == 1).await;
-    assert_eq!(*bench.log.lock(), ["ack 3"]);
-    assert_eq!(bench.stats.dispatched.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,8 +347,8 @@ async fn a_slow_request_is_acknowledged_early_and_answered_later() {
 async fn stopping_ends_what_runs_and_leaves_the_rest_unacknowledged() {
     let options = BindingOptions { concurrent_requests_max: 2, ..BindingOptions::default() };
     let mut bench = Bench::with(options, FakePublisher::default(), None);
-    for number in 1..=4 {
-        bench.request("wait", &number.to_string()).await;
+    for (from, rqi) in [("Cx", "1"), ("Cy", "2"), ("Cx", "3"), ("Cy", "4")] {
+        bench.request_of(from, "wait", rqi).await;
     }
     bench.until("all taken", |bench| bench.stats.received.get() == 4).await;
     bench.stop.take().unwrap().send(()).unwrap();
@@ -376,7 +357,7 @@ async fn stopping_ends_what_runs_and_leaves_the_rest_unacknowledged() {
     let log = bench.end().await;
     assert_eq!(
         log,
-        ["answer /oneM2M/resp/Cx/id-in/json 2000 1", "ack 1", "answer /oneM2M/resp/Cx/id-in/json 2000 2", "ack 2"]
+        ["answer /oneM2M/resp/Cx/id-in/json 2000 1", "ack 1", "answer /oneM2M/resp/Cy/id-in/json 2000 2", "ack 2"]
     );
 }
 
@@ -427,6 +408,6 @@ async fn redeliveries_are_told_to_the_cse() {
     }
 }
 
-mod forms;
-
 mod drafts;
+mod floods;
+mod forms;

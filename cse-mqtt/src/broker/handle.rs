@@ -129,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let core = Arc::clone(&self.attachment.core);
         let expires = expiry.and_then(|seconds| core.clock.after(Duration::from_secs(u64::from(seconds))));
         let message = Message { topic, payload, expires, properties };
+        let waiting_for_links = self.to_links.len();
         core.router.with_matching(&message.topic, self.attachment.session.id, |subscribers| {
             if subscribers.is_empty() {
                 core.stats.publishes_unmatched.increment();
@@ -172,6 +173,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.explain(acknowledgement, Reason::QuotaExceeded);
             }
         });
+        self.take_shortcuts(waiting_for_links);
+    }
+
+    /// What a link takes at once does not wait behind what it has no room for. No lock is held meanwhile.
+    fn take_shortcuts(&mut self, first: usize) {
+        let mut at = first;
+        while let Some((link, inbound)) = self.to_links.remove(at) {
+            match link.take_at_once(inbound) {
+                Some(inbound) => {
+                    self.to_links.insert(at, (link, inbound));
+                    at += 1;
+                }
+                None => self.attachment.core.stats.link_deliveries.increment(),
+            }
+        }
     }
 
     fn begin_acknowledgement(&mut self, qos: QoS, packet_id: u16, decisions: u32) -> Acknowledgement {

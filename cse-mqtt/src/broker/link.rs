@@ -40,6 +40,12 @@ pub struct Inbound {
     pub ack: AckToken,
 }
 
+/// Is shown each message for a link, in the task of whoever publishes it, before it waits for room in the queue behind
+/// others. `true`: the message has done its work, is acknowledged, and does not get into the queue.
+///
+/// It has to be quick, and must not publish.
+pub type Shortcut = Arc<dyn Fn(&Inbound) -> bool + Send + Sync>;
+
 /// The right, and the duty, to let a message be acknowledged to its publisher.
 ///
 /// Dropped without [`AckToken::accept`], the message stays unacknowledged: its client sends it again, with DUP, on its
@@ -116,6 +122,7 @@ pub(crate) struct LinkShared {
     pub(crate) client: Arc<Client>,
     messages_max: usize,
     bytes_max: usize,
+    shortcut: Option<Shortcut>,
     queue: Mutex<Queue>,
 }
 
@@ -141,8 +148,23 @@ pub(crate) enum Push {
 }
 
 impl LinkShared {
-    pub(crate) fn new(id: u64, client: Arc<Client>, messages_max: usize, bytes_max: usize) -> Self {
-        Self { id, client, messages_max, bytes_max, queue: Mutex::default() }
+    pub(crate) fn new(
+        id: u64,
+        client: Arc<Client>,
+        messages_max: usize,
+        bytes_max: usize,
+        shortcut: Option<Shortcut>,
+    ) -> Self {
+        Self { id, client, messages_max, bytes_max, shortcut, queue: Mutex::default() }
+    }
+
+    /// Gives a message back that has to go through the queue.
+    pub(crate) fn take_at_once(&self, inbound: Inbound) -> Option<Inbound> {
+        if self.shortcut.as_ref().is_some_and(|shortcut| shortcut(&inbound)) {
+            inbound.ack.accept();
+            return None;
+        }
+        Some(inbound)
     }
 
     /// Takes a message; if there is no room, `connection` (if any) is woken when there is.

@@ -183,7 +183,10 @@ impl Core {
                             publisher: Arc::clone(&publisher.client),
                             ack: AckToken::delivery(handle.map(DeliveryHandle::guard)),
                         };
-                        let taken = matches!(link.push(inbound, None), Push::Taken);
+                        let taken = match link.take_at_once(inbound) {
+                            Some(inbound) => matches!(link.push(inbound, None), Push::Taken),
+                            None => true,
+                        };
                         let counter = if taken { &self.stats.link_deliveries } else { &self.stats.dropped_link_full };
                         counter.increment();
                         taken

@@ -13,7 +13,7 @@ use super::connection::{Client, Connection, Failure, Welcome};
 use super::outbox::{Next, Outbox};
 use super::wire::{Arriving, Packet, Reason};
 use super::{Closing, ExternalAcknowledgement, Shared};
-use crate::link::{Acknowledgement, Inbound, LinkStatus, Progress};
+use crate::link::{Acknowledgement, AnswerTaker, Inbound, LinkStatus, Progress};
 use crate::stats::MqttStats;
 
 /// Longest that nothing is read because the binding takes no messages. Longer, and the connection is given up
@@ -30,6 +30,7 @@ pub(crate) struct Driver {
     pub(super) client: Client,
     pub(super) pauses: Pauses,
     pub(super) inbound: mpsc::Sender<Inbound>,
+    pub(super) take_answer: AnswerTaker,
     pub(super) stats: Arc<MqttStats>,
     pub(super) broker: String,
     /// Connections in a row that ended soon.
@@ -247,6 +248,10 @@ impl Driver {
             return None;
         }
         let Arriving { topic, payload, duplicate, .. } = arriving;
+        if (self.take_answer)(&topic, &payload) {
+            acknowledgement.into_iter().for_each(|taken| taken.acknowledge());
+            return None;
+        }
         let inbound = Inbound { topic, payload, duplicate, peer: Peer::default(), vouched: None, acknowledgement };
         match self.inbound.try_send(inbound) {
             Err(TrySendError::Full(inbound)) => Some((inbound, Instant::now())),

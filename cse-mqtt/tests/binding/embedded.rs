@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use crate::support::{Client, DEADLINE, Running, answer, identity, notification, point_of_access, retrieve, until};
 
 /// A broker, its port, and the binding in it.
-struct Node {
-    broker: Broker,
-    port: u16,
-    running: Running,
+pub(crate) struct Node {
+    pub(crate) broker: Broker,
+    pub(crate) port: u16,
+    pub(crate) running: Running,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -33,7 +33,7 @@ impl Node {
         Self::with(BindingOptions::default(), Limits::default()).await
     }
 
-    async fn with(options: BindingOptions, limits: Limits) -> Self {
+    pub(crate) async fn with(options: BindingOptions, limits: Limits) -> Self {
         let broker = Broker::new(limits, Arc::new(OpenPolicy));
         let binding = MqttBinding::embedded(&identity(), options, &broker).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -44,7 +44,7 @@ impl Node {
         Self { broker, port, running: Running::start(binding), stop, task }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.running.stop().await;
         self.stop.send(true).unwrap();
         tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();

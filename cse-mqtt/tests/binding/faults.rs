@@ -14,19 +14,19 @@ use tokio::time::timeout;
 
 use crate::support::{DEADLINE, Running, identity, notification, retrieve, until};
 
-const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+pub(crate) const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 const CONNACK_RESUMED: [u8; 4] = [0x20, 2, 1, 0];
 /// Of version 5, without properties.
 const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
 
 /// The broker's end of one connection.
-struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
 }
 
 impl Peer {
     /// The next packet: first byte and body.
-    async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let reading = async {
             let first = self.stream.read_u8().await.ok()?;
             let (mut length, mut shift) = (0, 0);
@@ -46,7 +46,7 @@ impl Peer {
     }
 
     /// The next packet of that type; pings are answered, others are an error.
-    async fn expect(&mut self, kind: u8) -> Vec<u8> {
+    pub(crate) async fn expect(&mut self, kind: u8) -> Vec<u8> {
         loop {
             let (first, body) = self.next().await.expect("still connected");
             if first >> 4 == kind {
@@ -58,7 +58,7 @@ impl Peer {
     }
 
     /// The next PUBLISH with QoS 1: topic, packet identifier, DUP.
-    async fn message(&mut self) -> (String, u16, bool) {
+    pub(crate) async fn message(&mut self) -> (String, u16, bool) {
         loop {
             let (first, body) = self.next().await.expect("still connected");
             match first >> 4 {
@@ -86,13 +86,13 @@ impl Peer {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The other side may have left, which is noticed when reading.
         let _ = self.stream.write_all(bytes).await;
     }
 
     /// Takes the client in, and its subscriptions (version 3.1.1).
-    async fn welcome(&mut self, connack: &[u8]) {
+    pub(crate) async fn welcome(&mut self, connack: &[u8]) {
         self.expect(1).await;
         self.send(connack).await;
         let body = self.expect(8).await;
@@ -113,14 +113,14 @@ impl Peer {
     }
 }
 
-struct Broker(TcpListener);
+pub(crate) struct Broker(TcpListener);
 
 impl Broker {
-    async fn listen() -> Self {
+    pub(crate) async fn listen() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    async fn accept(&self) -> Peer {
+    pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = timeout(DEADLINE, self.0.accept()).await.expect("a connection").unwrap();
         stream.set_nodelay(true).unwrap();
         Peer { stream }
@@ -130,7 +130,7 @@ impl Broker {
         self.0.local_addr().unwrap().port()
     }
 
-    fn options(&self) -> ExternalOptions {
+    pub(crate) fn options(&self) -> ExternalOptions {
         ExternalOptions {
             reconnect_min: Duration::from_millis(20),
             reconnect_max: Duration::from_millis(200),

@@ -4,4 +4,5 @@ mod durable;
 mod embedded;
 mod external;
 mod faults;
+mod floods;
 mod support;

@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cse_core::error::Rsc;
 use cse_core::id::{CseIdentity, CseType};
-use cse_core::ports::{Destination, Dispatch, OutgoingRequest, Patience};
+use cse_core::ports::{Destination, Dispatch, Outbound, OutgoingRequest, Patience, Sent};
 use cse_core::primitive::{Operation, Request, Response};
 use cse_core::value::{Map, Value};
 use cse_mqtt::{LinkStatus, MqttBinding, MqttOutbound, MqttStats};
@@ -34,16 +34,18 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "did not happen: {what}");
 }
 
-/// Answers 2000 with the request's target as content; requests to `wait` need a permit.
+/// Answers 2000 with the request's target as content; requests to `wait` need a permit, those to `ask` an answer of Cz,
+/// to a request that has their identifier with `?` behind it.
 #[derive(Clone)]
 pub(crate) struct StubCse {
     pub(crate) requests: Arc<Mutex<Vec<Request>>>,
     pub(crate) gate: Arc<Semaphore>,
+    outbound: Arc<OnceLock<Arc<MqttOutbound>>>,
 }
 
 impl Default for StubCse {
     fn default() -> Self {
-        Self { requests: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+        Self { requests: Arc::default(), gate: Arc::new(Semaphore::new(0)), outbound: Arc::default() }
     }
 }
 
@@ -59,7 +61,16 @@ impl Dispatch for StubCse {
         if request.to == "wait" {
             self.gate.acquire().await.unwrap().forget();
         }
-        let mut response = Response::new(Rsc::Ok, request.request_identifier);
+        let mut status = Rsc::Ok;
+        if request.to == "ask" {
+            let question = format!("{}?", request.request_identifier);
+            let question = notification(Destination::MqttEntity("Cz".into()), "/id-in/Cz", &question, DEADLINE);
+            status = match self.outbound.get().unwrap().send(question).await {
+                Ok(Sent::Answered(answer)) => answer.status,
+                _ => Rsc::TargetNotReachable,
+            };
+        }
+        let mut response = Response::new(status, request.request_identifier);
         response.content = Some(Map::single("m2m:uri", Value::from(request.to)));
         response
     }
@@ -97,6 +108,7 @@ impl Running {
         let (outbound, stats, status) = (binding.outbound(), binding.stats(), binding.status());
         let problem = binding.problem();
         let cse = StubCse::default();
+        assert!(cse.outbound.set(Arc::clone(&outbound)).is_ok());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(binding.run(cse.clone(), async move {
             let _ = stopped.await;

@@ -1,8 +1,10 @@
 //! The in-process link: acceptance, redelivery, back-pressure, tracking.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cse_mqtt::broker::{DeliveryStatus, InvalidFilter, Limits, OpenPolicy, PublishError};
+use cse_mqtt::broker::{DeliveryStatus, Inbound, InvalidFilter, Limits, OpenPolicy, PublishError};
 use rumqttc::QoS;
 use rumqttc::mqttbytes::v4::{Packet, PubRel};
 
@@ -117,10 +119,50 @@ async fn a_full_link_makes_publishers_wait_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_shortcut_leads_past_a_full_queue() {
+    let limits = Limits { link_messages_max: 1, ..Limits::default() };
+    let broker = TestBroker::with(limits, OpenPolicy).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let shortcut = Arc::new(move |message: &Inbound| {
+        let takes = message.topic.starts_with("answer");
+        count.fetch_add(usize::from(takes), Ordering::SeqCst);
+        takes
+    });
+    let filters = ["request", "answer/#"];
+    let (_link, mut receiver) = broker.broker.link_with_shortcut("cse", &filters, shortcut).expect("filters");
+    let mut full = broker.client("full").await;
+    for pkid in 1..=3 {
+        full.publish("request", "x", QoS::AtLeastOnce, pkid).await;
+    }
+    until(|| broker.broker.stats().link_stalls.get() == 1).await;
+    // From whoever: clients, of which one has messages waiting that came before, and other links.
+    full.publish("answer/1", "x", QoS::AtLeastOnce, 4).await;
+    let mut other = broker.client("other").await;
+    other.publish("answer/2", "x", QoS::AtLeastOnce, 1).await;
+    other.expect_puback(1).await;
+    other.publish("answer/3", "x", QoS::ExactlyOnce, 2).await;
+    other.expect_pubrec(2).await;
+    let (link, _receiver) = broker.broker.link("link", &[]).expect("no filters");
+    let (outcome, delivery) = link.publish_tracked("answer/4", "x".into(), QoS::AtLeastOnce).expect("valid");
+    assert_eq!((outcome.matched, delivery.status()), (1, DeliveryStatus::Acknowledged));
+    until(|| taken.load(Ordering::SeqCst) == 4).await;
+    // Acknowledgements keep the order of what they are for.
+    full.expect_nothing().await;
+    for pkid in 1..=3 {
+        let message = receive_one(&mut receiver).await;
+        assert_eq!(&*message.topic, "request");
+        message.ack.accept();
+        full.expect_puback(pkid).await;
+    }
+    full.expect_puback(4).await;
+}
+
+#[tokio::test]
 async fn a_full_link_does_not_let_the_keep_alive_strike() {
     tokio::time::pause();
     let limits = Limits { link_messages_max: 1, ..Limits::default() };
-    let broker = cse_mqtt::broker::Broker::new(limits, std::sync::Arc::new(OpenPolicy));
+    let broker = cse_mqtt::broker::Broker::new(limits, Arc::new(OpenPolicy));
     let (_link, mut receiver) = broker.link("cse", &["t"]).expect("a filter");
     let (mut client, _stop, _served) = in_memory(&broker);
     client.send(&connect_bytes("client", true, 10)).await;

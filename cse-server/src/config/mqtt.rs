@@ -53,10 +53,12 @@ pub(crate) struct MqttConfig {
     pub(crate) followed_answers_max: usize,
     /// A request that takes longer is acknowledged before it is complete; 0 for never. Default: never.
     pub(crate) acknowledge_after: Duration,
-    /// Requests at the same time; further ones wait. Default: 1,024.
+    /// Requests at the same time, a quarter of them of one originator; further ones wait. Default: 1,024.
     pub(crate) requests_max: usize,
-    /// Requests that wait; beyond it nothing more is taken from the broker. Default: 4,096.
+    /// Requests that wait; beyond it no more are taken from the broker. Default: 4,096.
     pub(crate) waiting_requests_max: usize,
+    /// Requests of one originator that wait; further ones are refused. Default: a quarter of all that may wait.
+    pub(crate) waiting_per_originator_max: usize,
     /// The same in bytes. Default: 32 MiB.
     pub(crate) waiting_bytes_max: Size,
     /// Requests of this CSE that wait for an answer; further ones fail. Default: 10,000.
@@ -80,6 +82,7 @@ impl MqttConfig {
             _ => MqttVia::Off,
         };
         let security = MqttSecurity::read(&mut section, &via);
+        let waiting_requests_max = section.within("waiting-requests-max", 4_096, 1..=1_000_000);
         Self {
             via,
             security,
@@ -98,7 +101,12 @@ impl MqttConfig {
                 Duration::ZERO..=Duration::from_secs(3_600),
             ),
             requests_max: section.within("requests-max", 1_024, 1..=1_000_000),
-            waiting_requests_max: section.within("waiting-requests-max", 4_096, 1..=1_000_000),
+            waiting_requests_max,
+            waiting_per_originator_max: section.within(
+                "waiting-per-originator-max",
+                waiting_requests_max.div_ceil(4),
+                1..=1_000_000,
+            ),
             waiting_bytes_max: section.within("waiting-bytes-max", Size(32 << 20), Size(64 << 10)..=Size(16 << 30)),
             pending_requests_max: section.within("pending-requests-max", 10_000, 1..=10_000_000),
             other_brokers_max: section.within("other-brokers-max", 64, 1..=10_000),

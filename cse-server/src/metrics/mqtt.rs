@@ -29,6 +29,9 @@ const COUNTERS: &[Row] = &[
     }),
     ("mqtt_possible_redeliveries", "Requests that may be redeliveries", |s| s.possible_redeliveries.get()),
     ("mqtt_acknowledged_early", "Requests acknowledged before they were complete", |s| s.acknowledged_early.get()),
+    ("mqtt_refused_as_too_many", "Requests refused because too many of their originator wait", |s| {
+        s.refused_as_too_many.get()
+    }),
     ("mqtt_panics", "Requests whose execution panicked", |s| s.panics.get()),
     ("mqtt_answers_forgotten", "Answers whose receipt is followed no longer, for want of room", |s| {
         s.answers_forgotten.get()

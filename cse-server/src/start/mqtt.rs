@@ -46,6 +46,7 @@ impl Mqtt {
             early_draft: EarlyDraft { served: mqtt.early_draft.served, entities: mqtt.early_draft.entities.clone() },
             concurrent_requests_max: mqtt.requests_max,
             waiting_requests_max: mqtt.waiting_requests_max,
+            waiting_per_originator_max: mqtt.waiting_per_originator_max,
             waiting_bytes_max: mqtt.waiting_bytes_max.0,
             redelivery_window: mqtt.redelivery_window,
             followed_answers_max: mqtt.followed_answers_max,

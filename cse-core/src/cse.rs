@@ -46,7 +46,7 @@ use crate::view::{ReadSource, View};
 use crate::writer::{self, Change, Job, Observed, Outcome};
 
 /// Requests that wait for their execution time (`oet`).
-const DELAYED_MAX: usize = 1_000;
+const DELAYED_MAX: usize = 256;
 /// How often the network may be asked for one change.
 const ROUNDS_MAX: usize = 4;
 /// Group request identifiers that are remembered.

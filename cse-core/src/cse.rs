@@ -141,7 +141,7 @@ impl<S: Store> Cse<S> {
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
-        let registrations = Arc::new(Registrations::load(&store).await?);
+        let registrations = Arc::new(Registrations::load(&store, &settings).await?);
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),

@@ -50,11 +50,21 @@ impl CredentialRules {
     }
 }
 
+/// The CSE that this one is registered with, or is to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registrar {
+    /// Its CSE-ID: SP-relative (`/id-in`), or absolute (`//other.example/id-in`) if it belongs to another service
+    /// provider.
+    pub cse_id: Text,
+}
+
 /// Settings of a CSE. Every bound says what happens when it is reached.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who this CSE is.
     pub identity: CseIdentity,
+    /// Where this CSE is registered; `None` if nowhere.
+    pub registrar: Option<Registrar>,
     /// The originator that may do everything, besides the CSE itself.
     pub admin: Originator,
     /// `poa` of the CSEBase: how others reach this CSE.
@@ -122,6 +132,7 @@ impl Settings {
         let admin = identity.canonical_originator(admin);
         Self {
             identity,
+            registrar: None,
             admin,
             points_of_access: Vec::new(),
             default_lifetime: Duration::from_secs(5 * 365 * 86_400),
@@ -151,6 +162,11 @@ impl Settings {
             notification_window: 32,
             notification_hold_max: Duration::from_secs(2),
         }
+    }
+
+    /// The registrar as an originator.
+    pub(crate) fn registrar_id(&self) -> Option<Originator> {
+        self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
     }
 
     /// Whether an AE with that stem may register.

@@ -25,3 +25,4 @@ mod results;
 mod serializations;
 mod subscriptions;
 mod time;
+mod uplink;

@@ -54,3 +54,57 @@ fn the_commands_of_the_unit_are_those_of_the_server() {
     }
     assert!(!data.exists());
 }
+
+/// What the image of `deploy/container` would have, with the binary under test.
+fn image(directory: &Path) -> PathBuf {
+    let root = directory.join("root");
+    let made = Command::new(deployed("container/rootfs")).arg(binary::cse_server()).arg(&root).output().expect("runs");
+    assert!(made.status.success(), "{made:?}");
+    root
+}
+
+#[test]
+fn the_image_has_all_that_the_server_needs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = image(directory.path());
+    let linked = Command::new("ldd").arg(binary::cse_server()).output().expect("runs");
+    let linked = String::from_utf8(linked.stdout).expect("text");
+    let path_of = |name: &str| {
+        let path = linked.split_whitespace().find(|word| word.starts_with('/') && word.contains(name));
+        root.join(path.expect("it is linked").trim_start_matches('/'))
+    };
+    let (loader, libc) = (path_of("/ld-linux"), path_of("/libc.so"));
+    let load = |before: &[&str], after: &[&str]| {
+        let mut command = Command::new(&loader);
+        command
+            .env_clear()
+            .args(before)
+            .arg("--inhibit-cache")
+            .arg("--library-path")
+            .arg(libc.parent().expect("a directory"));
+        let ran = command.arg(root.join("cse-server")).args(after).output().expect("runs");
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stdout).expect("text")
+    };
+    for line in load(&["--list"], &[]).lines().filter(|line| line.contains("=>")) {
+        assert!(line.contains(&root.display().to_string()), "not in the image: {line}");
+    }
+    assert!(load(&[], &["--version"]).starts_with("cse-server "));
+    assert!(root.join("etc/ssl/certs/ca-certificates.crt").is_file());
+}
+
+#[test]
+fn the_image_sets_options_that_exist() {
+    let text = std::fs::read_to_string(deployed("container/Containerfile")).expect("readable");
+    let line = text.lines().find_map(|line| line.strip_prefix("ENV ")).expect("variables");
+    let variables = line.split(' ').filter_map(|pair| pair.split_once('='));
+    let mut command = Command::new(binary::cse_server());
+    command.env_clear().envs(variables).env("CSE_INSECURE", "true").arg("check-config");
+    let ran = command.output().expect("runs");
+    assert!(ran.status.success(), "{ran:?}");
+    let help = Command::new(binary::cse_server()).arg("--help").output().expect("runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    for (name, _) in line.split(' ').filter_map(|pair| pair.split_once('=')) {
+        assert!(help.contains(&format!("env: {name}]")), "{name}");
+    }
+}

@@ -8,6 +8,7 @@ pub(crate) mod fan_out;
 mod find;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
+pub(crate) mod route;
 pub(crate) mod update;
 
 use std::sync::Arc;

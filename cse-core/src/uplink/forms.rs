@@ -1,6 +1,7 @@
 //! What this CSE says of itself to its registrar (TS-0001 §9.6.4), and where.
 
 use super::Uplink;
+use crate::behaviour::remote_cse::default_name;
 use crate::codec::Serialization;
 use crate::ports::Store;
 use crate::primitive::ReleaseVersion;
@@ -55,8 +56,9 @@ impl<S: Store> Uplink<'_, S> {
     /// The representation to register with.
     pub(super) fn creation(&self, about_us: &Map) -> Map {
         let mut content = about_us.clone();
-        let identity = &self.cse.0.settings.identity;
-        content.push(Name::new_static(keys::RESOURCE_NAME), identity.base_id());
+        if let Some(name) = default_name(&self.own_id()) {
+            content.push(Name::new_static(keys::RESOURCE_NAME), name);
+        }
         content.push(Name::new_static(keys::CSE_ID), self.own_id());
         for list in LISTS {
             if content.texts(list).next().is_none() {
@@ -90,9 +92,11 @@ impl<S: Store> Uplink<'_, S> {
         let own = self.cse.0.settings.identity.base_id();
         let mut addresses: Vec<Text> = self.address.iter().cloned().collect();
         let registrar = self.registrar;
-        let by_name = registrar.cse_name.is_some().then(|| smol_str::format_smolstr!("{}/{own}", registrar.base()));
+        // `-` stands for the name of any CSEBase (TS-0001 §9.3.1).
+        let base = registrar.cse_name.as_deref().unwrap_or("-");
+        let by_name = smol_str::format_smolstr!("{}/{base}/{own}", registrar.cse_id);
         let by_id = smol_str::format_smolstr!("{}/{own}", registrar.cse_id);
-        for address in by_name.into_iter().chain([by_id]) {
+        for address in [by_name, by_id] {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }

@@ -3,6 +3,7 @@
 
 use super::forms::{ROOT, serializations};
 use super::{Problem, Uplink, attributes};
+use crate::behaviour::remote_cse;
 use crate::error::Rsc;
 use crate::ports::{Dispatch, Store};
 use crate::primitive::{Operation, Request, Response};
@@ -24,8 +25,7 @@ impl<S: Store> Uplink<'_, S> {
                 self.about_registrar(&Map::new())
             }
         };
-        let name = self.registrar_name();
-        let address = smol_str::format_smolstr!("{}/{name}", self.cse.0.settings.identity.cse_name);
+        let address = self.address_here();
         if self.kept_here.as_ref() == Some(&about) && self.here(Operation::Retrieve, &address, None).await.is_success()
         {
             return Ok(());
@@ -37,7 +37,9 @@ impl<S: Store> Uplink<'_, S> {
         let mut response = self.here(Operation::Update, &address, Some(changes)).await;
         if response.status == Rsc::NotFound {
             let mut content = about.clone();
-            content.push(Name::new_static(keys::RESOURCE_NAME), name);
+            if let Some(name) = remote_cse::default_name(&self.registrar.cse_id) {
+                content.push(Name::new_static(keys::RESOURCE_NAME), name);
+            }
             let own_base = self.cse.0.settings.identity.cse_name.clone();
             response = self.here(Operation::Create, &own_base, Some(content)).await;
         }
@@ -51,8 +53,7 @@ impl<S: Store> Uplink<'_, S> {
 
     /// Removes it.
     pub(super) async fn forget_registrar_here(&mut self) {
-        let name = self.registrar_name();
-        let address = smol_str::format_smolstr!("{}/{name}", self.cse.0.settings.identity.cse_name);
+        let address = self.address_here();
         let response = self.here(Operation::Delete, &address, None).await;
         if !response.is_success() && response.status != Rsc::NotFound {
             tracing::warn!(status = %response.status, reason = response.debug_text(), "the registrar is still in the tree");
@@ -60,9 +61,9 @@ impl<S: Store> Uplink<'_, S> {
         self.kept_here = None;
     }
 
-    /// Named as it names us: by the CSE-ID, and what is before its last slash names the service provider.
-    fn registrar_name(&self) -> Text {
-        self.registrar.cse_id.rsplit('/').next().unwrap_or_default().into()
+    /// Where it is: found by the CSE-ID, whatever its name.
+    fn address_here(&self) -> Text {
+        remote_cse::resource_id(&self.registrar.cse_id, &self.cse.0.settings.identity)
     }
 
     fn about_registrar(&self, base: &Map) -> Map {

@@ -390,6 +390,29 @@ async fn the_registrar_in_the_tree_is_brought_back() {
 }
 
 #[tokio::test]
+async fn the_registrar_hears_who_is_below_us() {
+    let gateway = Gateway::new().await;
+    gateway.registered().await;
+    let register = |cse_id: &str, below: &str| {
+        let content = format!(
+            r#"{{"m2m:csr":{{"cb":"{cse_id}/base","csi":"{cse_id}","rr":true,"srv":["3"],"poa":["http://{cse_id}"]{below}}}}}"#
+        );
+        let registree = gateway.mn.originator(cse_id);
+        async move { registree.create("cse-mn", Ty::REMOTE_CSE, &content).await.created() }
+    };
+    register("/id-b", r#","dcse":["/id-c"]"#).await;
+    let below = |cses: &[&str]| Some(Value::text_list(cses.iter().copied()));
+    gateway.soon("dcse", |gateway| gateway.told("dcse") == below(&["/id-b", "/id-c"])).await;
+    register("/id-a", "").await;
+    gateway.soon("dcse", |gateway| gateway.told("dcse") == below(&["/id-a", "/id-b", "/id-c"])).await;
+    gateway.mn.originator("/id-b").delete("cse-mn/id-b").await.deleted();
+    gateway.soon("dcse", |gateway| gateway.told("dcse") == below(&["/id-a"])).await;
+    gateway.mn.originator("/id-a").delete("cse-mn/id-a").await.deleted();
+    gateway.soon("no dcse", |gateway| gateway.told("dcse").is_none()).await;
+    assert_eq!(gateway.count(Operation::Create), 1);
+}
+
+#[tokio::test]
 async fn a_stop_deregisters_only_if_that_is_wanted() {
     for wanted in [false, true] {
         let gateway = Gateway::with(|_, registrar| registrar.deregister_on_shutdown = wanted, |_| {}).await;

@@ -9,7 +9,8 @@ use super::layers::Section;
 pub(crate) struct RegistrationConfig {
     /// AE-ID stems that may register; `*` stands for any text. Default: `C*` and `S*`.
     pub(crate) ae_originators: Vec<Text>,
-    /// CSE-IDs that may register; `*` stands for any text. Default: any SP-relative one.
+    /// CSE-IDs that may register; `*` stands for any text. CSEs of other service providers need a pattern that begins
+    /// with `//` or `*`. Default: `/*`, all of this service provider.
     pub(crate) cse_originators: Vec<Text>,
     /// Whether registered AEs may create access control policies under the CSEBase. Default: yes.
     pub(crate) ae_may_create_policies: bool,

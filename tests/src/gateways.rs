@@ -49,6 +49,15 @@ impl Place {
     }
 }
 
+/// How an IN-CSE of another service provider is started, `//other.example/id-up` with the CSEBase `cse-up`, which lets
+/// those of others register.
+pub fn other_provider() -> Launch {
+    Launch::default().with_file(
+        "[cse]\nid = \"/id-up\"\nname = \"cse-up\"\nsp-id = \"//other.example\"\n\
+         [registration]\ncse-originators = [\"//*\"]\n",
+    )
+}
+
 /// How the gateway of that name (`mn` is `/id-mn` with the CSEBase `cse-mn`) is started, with further options of
 /// `[registrar]`.
 pub fn gateway(name: &str, registrar: &str, point_of_access: &str, options: &str) -> Launch {

@@ -1,9 +1,10 @@
 //! Gateways as processes: an MN-CSE registers with its IN-CSE, stays registered, and comes back by itself.
 
 use cse_tests::certificates::Certificates;
-use cse_tests::gateways::{Over, Place, gateway, registered, resource, uplink};
+use cse_tests::gateways::{Over, Place, gateway, other_provider, registered, resource, uplink};
 use cse_tests::guarded;
 use cse_tests::http::Http;
+use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
 use cse_tests::server::{Launch, Server};
 use cse_tests::wait::until_some;
@@ -262,4 +263,47 @@ async fn a_gateway_shows_its_certificate_to_the_broker_of_its_registrar() {
     let mn = with_credentials(&infrastructure, "mqtts", infrastructure.broker_port("mqtts"), &credentials);
     registered(&mn).await;
     assert_eq!(resource(&infrastructure, "/cse-in/id-mn").await["csi"], "/id-mn");
+}
+
+#[tokio::test]
+async fn one_independent_broker_serves_both() {
+    let mosquitto = Mosquitto::start();
+    let infrastructure = Launch::default().external_broker(mosquitto.port()).start();
+    let broker = format!("mqtt://127.0.0.1:{}", mosquitto.port());
+    // By the name that both use there is one connection, by another one there are two.
+    for point in [broker.clone(), broker.replace("127.0.0.1", "localhost")] {
+        let mn = gateway("mn", "in", &point, "deregister-on-shutdown = true").external_broker(mosquitto.port()).start();
+        registered(&mn).await;
+        let there = resource(&infrastructure, "/cse-in/id-mn").await;
+        assert!(texts(&there["poa"]).iter().any(|url| url.trim_end_matches('/') == point), "{there}");
+        let links = mn.log().text().matches("connected to the MQTT broker").count();
+        assert!(links <= 2, "the connections do not end each other:\n{}", mn.log().text());
+        assert!(mn.stop().success());
+    }
+}
+
+#[tokio::test]
+async fn infrastructures_of_different_providers_register_with_each_other() {
+    for over in BOTH {
+        let other = other_provider().start();
+        let point = match over {
+            Over::Mqtt => format!("mqtt://127.0.0.1:{}", other.mqtt_port()),
+            Over::Http => format!("http://{}", other.http()),
+        };
+        let file =
+            format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
+        let infrastructure = Launch::default().with_file(&file).start();
+        registered(&infrastructure).await;
+        let there = resource(&other, "/cse-up/id-in").await;
+        assert_eq!(
+            (&there["csi"], &there["cb"]),
+            (&json!("//cse.example/id-in"), &json!("//cse.example/id-in/cse-in"))
+        );
+        assert_eq!(there["spi"], "//cse.example");
+        let here = resource(&infrastructure, "/cse-in/id-up").await;
+        assert_eq!(
+            (&here["csi"], &here["cb"]),
+            (&json!("//other.example/id-up"), &json!("//other.example/id-up/cse-up"))
+        );
+    }
 }

@@ -5,7 +5,7 @@ use crate::behaviour::remote_cse::default_name;
 use crate::codec::Serialization;
 use crate::ports::Store;
 use crate::primitive::ReleaseVersion;
-use crate::schema::keys;
+use crate::schema::{keys, syntax};
 use crate::value::{Map, Name, Text, Value};
 
 /// Root of the representation of a `<remoteCSE>`.
@@ -49,7 +49,7 @@ impl<S: Store> Uplink<'_, S> {
             true => cse_id,
             false => smol_str::format_smolstr!("{}{cse_id}", shared.settings.identity.sp_id),
         };
-        let below = shared.registrations.cses().into_iter();
+        let below = shared.registrations.cses().into_iter().take(syntax::MAX_LIST_ITEMS);
         if self.registrar.is_foreign() { below.map(absolute).collect() } else { below.collect() }
     }
 

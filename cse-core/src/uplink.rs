@@ -120,6 +120,16 @@ impl Problem {
     }
 }
 
+/// What became of an update.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Update {
+    Done,
+    /// There is nothing to update.
+    NotThere,
+    /// What is there will never be as it should.
+    Unacceptable,
+}
+
 /// What is to be done next.
 enum Next {
     /// Tell the registrar everything again.
@@ -243,8 +253,7 @@ impl<'a, S: Store> Uplink<'a, S> {
 
     /// Tells the registrar everything: by an update if we are registered as far as we know, else by registering.
     async fn refresh(&mut self) -> Result<(), Problem> {
-        let is_updated = self.told.is_some() && self.update().await?;
-        if !is_updated {
+        if self.told.is_none() || self.update().await? != Update::Done {
             self.told = None;
             self.register().await?;
         }
@@ -259,13 +268,12 @@ impl<'a, S: Store> Uplink<'a, S> {
         let address = self.addresses().swap_remove(0);
         let response = self.send(self.request(Operation::Retrieve, address)).await?;
         match response.status {
-            Rsc::Ok => Ok(()),
-            // Gone, or something else in its place, or somebody else: registering sorts it out.
-            _ => {
-                self.told = None;
-                self.refresh().await
-            }
+            Rsc::Ok => return Ok(()),
+            Rsc::NotFound => self.told = None,
+            // One that does not show it may take an update all the same.
+            _ => {}
         }
+        self.refresh().await
     }
 
     /// Registers, whatever there is already.
@@ -277,10 +285,10 @@ impl<'a, S: Store> Uplink<'a, S> {
             Rsc::OriginatorHasAlreadyRegistered | Rsc::Conflict => {}
             _ => return Err(Problem::refused(Operation::Create, &created)),
         }
-        if self.update().await? {
+        if self.update().await? == Update::Done {
             return Ok(());
         }
-        // It is there and cannot be brought up to date; one that can is better.
+        // Ours cannot be brought up to date, or is not where ours would be: only another one is of use.
         self.delete().await?;
         match self.create().await? {
             created if created.status == Rsc::Created => Ok(()),
@@ -303,8 +311,8 @@ impl<'a, S: Store> Uplink<'a, S> {
         Ok(response)
     }
 
-    /// Brings our resource at the registrar up to date; `false` if it is not there, or will not have it.
-    async fn update(&mut self) -> Result<bool, Problem> {
+    /// Brings our resource at the registrar up to date, if it is there and takes that.
+    async fn update(&mut self) -> Result<Update, Problem> {
         let about_us = self.about_us();
         for address in self.addresses() {
             let mut request = self.request(Operation::Update, address.clone());
@@ -314,20 +322,25 @@ impl<'a, S: Store> Uplink<'a, S> {
                 Rsc::Updated => {
                     self.address = Some(address);
                     self.note_told(about_us, &response);
-                    return Ok(true);
+                    return Ok(Update::Done);
                 }
                 Rsc::NotFound => {}
-                status => {
-                    tracing::info!(%status, reason = response.debug_text(), "the registrar refuses an update");
-                    return Ok(false);
+                status @ (Rsc::BadRequest | Rsc::ContentsUnacceptable) => {
+                    tracing::warn!(%status, reason = response.debug_text(), "the registrar refuses an update");
+                    return Ok(Update::Unacceptable);
                 }
+                // Busy, say. What is there may be worth a lot, with all that is below it, and another time will do.
+                _ => return Err(Problem::refused(Operation::Update, &response)),
             }
         }
-        Ok(false)
+        Ok(Update::NotThere)
     }
 
     async fn delete(&mut self) -> Result<(), Problem> {
         for address in self.addresses() {
+            if !self.is_ours(&address).await? {
+                continue;
+            }
             let response = self.send(self.request(Operation::Delete, address)).await?;
             match response.status {
                 Rsc::NotFound => {}
@@ -338,6 +351,16 @@ impl<'a, S: Store> Uplink<'a, S> {
         self.address = None;
         self.told = None;
         Ok(())
+    }
+
+    /// Whether the resource at an address stands for this CSE; of others there may be one of that name.
+    async fn is_ours(&self, address: &Text) -> Result<bool, Problem> {
+        if self.address.as_ref() == Some(address) {
+            return Ok(true);
+        }
+        let response = self.send(self.request(Operation::Retrieve, address.clone())).await?;
+        let stands_for = attributes(&response).and_then(|found| found.text(keys::CSE_ID));
+        Ok(response.status == Rsc::Ok && stands_for == Some(self.own_id().as_str()))
     }
 
     /// Notes what the registrar has taken over, and until when that holds.

@@ -261,16 +261,62 @@ async fn a_registration_that_will_not_be_updated_is_replaced() {
     let gateway = Gateway::with(
         |_, _| {},
         |there| {
-            there.csr = Some(json(r#"{"rn":"id-mn"}"#));
+            there.csr = Some(json(r#"{"rn":"id-mn","csi":"/id-mn"}"#));
             there.refuses.push((Operation::Update, Rsc::BadRequest));
         },
     )
     .await;
     gateway.registered().await;
     let operations: Vec<Operation> = gateway.operations().into_iter().map(|(operation, _)| operation).collect();
-    let expected = ["CREATE", "UPDATE", "DELETE", "CREATE", "RETRIEVE"];
+    let expected = ["CREATE", "UPDATE", "RETRIEVE", "DELETE", "CREATE", "RETRIEVE"];
     assert_eq!(operations.iter().map(|operation| operation.name()).collect::<Vec<_>>(), expected);
     assert_eq!(gateway.told("csi"), Some("/id-mn".into()));
+}
+
+#[tokio::test]
+async fn what_only_has_our_name_is_left_alone() {
+    let other = || json(r#"{"rn":"id-mn","aei":"Cother"}"#);
+    let gateway = Gateway::with(
+        |_, _| {},
+        |there| {
+            there.csr = Some(other());
+            there.refuses = vec![(Operation::Create, Rsc::Conflict), (Operation::Update, Rsc::BadRequest)];
+        },
+    )
+    .await;
+    gateway.later(SECOND, |gateway| gateway.count(Operation::Create) >= 4).await;
+    assert_eq!(gateway.count(Operation::Delete), 0);
+    assert!(!gateway.is_registered());
+}
+
+#[tokio::test]
+async fn a_registrar_that_is_busy_loses_nothing() {
+    for status in [Rsc::InternalServerError, Rsc::OriginatorHasNoPrivilege, Rsc::TargetNotReachable] {
+        let gateway = Gateway::with(
+            |_, _| {},
+            |there| {
+                there.csr = Some(json(r#"{"rn":"id-mn"}"#));
+                there.refuses.push((Operation::Update, status));
+            },
+        )
+        .await;
+        gateway.later(SECOND, |gateway| gateway.count(Operation::Update) >= 3).await;
+        assert_eq!(gateway.count(Operation::Delete), 0, "what is below it would go, too");
+        gateway.registrar.there.lock().refuses.clear();
+        gateway.later(SECOND, Gateway::is_registered).await;
+        assert_eq!(gateway.count(Operation::Delete), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_registrar_that_does_not_show_the_registration_is_told_again() {
+    let hidden = (Operation::Retrieve, Rsc::OriginatorHasNoPrivilege);
+    let gateway = Gateway::with(|_, _| {}, |there| there.refuses.push(hidden)).await;
+    gateway.registered().await;
+    gateway.forget();
+    gateway.mn.cse.check_uplink();
+    gateway.soon("an update", |gateway| gateway.count(Operation::Update) == 1).await;
+    assert_eq!((gateway.count(Operation::Create), gateway.count(Operation::Delete)), (0, 0));
 }
 
 #[tokio::test]

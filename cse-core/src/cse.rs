@@ -557,10 +557,18 @@ impl<S: Store> Dispatch for Cse<S> {
     }
 
     async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {
-        let originator = self.0.settings.identity.canonical_originator(originator);
+        let identity = &self.0.settings.identity;
+        let originator = identity.canonical_originator(originator);
         // It is only how the answer looks: where the store fails, the request itself will say so.
-        let entity = self.0.view().local_resource(originator.as_str()).await.ok().flatten()?;
-        matches!(entity.ty, Ty::AE | Ty::REMOTE_CSE).then(|| preference::of_entity(&entity)).flatten()
+        let entity = match identity.cse_id_of(originator.as_str()) {
+            // The answer goes to the CSE that passed the request on.
+            Some(cse_id) => {
+                let hop = self.next_hop(&cse_id)?;
+                self.0.view().node(hop.seq).await.ok().flatten()?
+            }
+            None => self.0.view().registration(&originator).await.ok().flatten()?,
+        };
+        preference::of_entity(&entity)
     }
 }
 

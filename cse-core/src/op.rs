@@ -9,6 +9,7 @@ mod find;
 pub(crate) mod forward;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
+pub(crate) mod route;
 pub(crate) mod update;
 
 use std::sync::Arc;

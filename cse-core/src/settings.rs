@@ -83,7 +83,8 @@ pub struct Settings {
     pub expiration_interval: Duration,
     /// AE-ID stems that may register, with `*`.
     pub allowed_ae_originators: Vec<Text>,
-    /// CSE-IDs that may register, with `*`.
+    /// CSE-IDs that may register, with `*`. CSEs of other service providers need a pattern that begins with `//` or
+    /// `*`.
     pub allowed_cse_originators: Vec<Text>,
     /// What may be registered under which credential. Asked for registrations whose binding knows a Credential-ID;
     /// the two lists above hold besides.
@@ -142,7 +143,7 @@ impl Settings {
             reply_lifetime: Duration::from_secs(600),
             expiration_interval: Duration::from_millis(500),
             allowed_ae_originators: vec!["C*".into(), "S*".into()],
-            allowed_cse_originators: Vec::new(),
+            allowed_cse_originators: vec!["/*".into()],
             credentials: CredentialRules::default(),
             ae_may_create_policies: true,
             group_size_max: 512,
@@ -174,8 +175,11 @@ impl Settings {
         self.allowed_ae_originators.iter().any(|pattern| matches_wildcard(pattern, stem))
     }
 
-    /// Whether a CSE with that SP-relative CSE-ID may register.
+    /// Whether a CSE with that SP-relative or absolute CSE-ID may register.
     pub fn allows_cse(&self, cse_id: &str) -> bool {
-        self.allowed_cse_originators.iter().any(|pattern| matches_wildcard(pattern, cse_id))
+        let is_absolute = cse_id.starts_with("//");
+        let may_mean = |pattern: &str| !is_absolute || pattern.starts_with("//") || pattern.starts_with('*');
+        let mut patterns = self.allowed_cse_originators.iter();
+        patterns.any(|pattern| may_mean(pattern) && matches_wildcard(pattern, cse_id))
     }
 }

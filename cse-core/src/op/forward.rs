@@ -23,7 +23,7 @@ use crate::cse::{Cse, deadline_of};
 use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::{CseIdentity, Originator};
-use crate::op::notify::Route;
+use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use crate::resource::approximate_bytes;
@@ -70,12 +70,34 @@ impl<S: Store> Cse<S> {
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&next.cse_id, bytes)?;
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
-        let clock = &self.0.clock;
-        let redelivery = request.context.redelivery;
-        if request.operation == Operation::Retrieve || redelivery == Redelivery::Never {
-            return self.forward_under(request, identifier, clock.now(), &next, requester).await;
+        if request.operation == Operation::Retrieve {
+            return self.forward_under(request, identifier, self.0.clock.now(), &next, requester).await;
         }
         let key = digest::of(&request);
+        let redelivery = request.context.redelivery;
+        let send = |identifier, since| self.forward_under(request, identifier, since, &next, requester);
+        self.pass_on(key, redelivery, identifier, deadline, send).await
+    }
+
+    /// Has a request sent under an identifier of this CSE: the same each time, however often the request is delivered.
+    /// Once there is an answer, a redelivery gets that instead.
+    ///
+    /// `send` is given the identifier, and when the request came first.
+    pub(crate) async fn pass_on<Sending>(
+        &self,
+        key: ReplyKey,
+        redelivery: Redelivery,
+        identifier: Text,
+        deadline: Timestamp,
+        send: impl FnOnce(Text, Timestamp) -> Sending,
+    ) -> Result<Response, Error>
+    where
+        Sending: Future<Output = Result<Response, Error>>,
+    {
+        let clock = &self.0.clock;
+        if redelivery == Redelivery::Never {
+            return send(identifier, clock.now()).await;
+        }
         if redelivery != Redelivery::New {
             tokio::select! {
                 biased;
@@ -90,9 +112,9 @@ impl<S: Store> Cse<S> {
             Passage::Answered(response) => return Ok(*response),
             Passage::Under { identifier, since } => (identifier, since),
         };
-        let response = self.forward_under(request, identifier.clone(), since, &next, requester).await?;
+        let response = send(identifier.clone(), since).await?;
         if is_final(response.status) {
-            // Not waited for, and no harm if there is no room: the next CSE remembers the answer as well.
+            // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
             let answered = PassedOn { key, identifier, response: Box::new(response.clone()) };
             drop(self.0.jobs.try_send(Job::PassedOn(answered)));
         }
@@ -118,25 +140,24 @@ impl<S: Store> Cse<S> {
         let Self(shared) = self;
         let no_route = |why| Error::NoRoute { target: to.to_owned(), why };
         let cse_id = shared.settings.identity.cse_id_of(to).ok_or_else(|| no_route("it names no CSE"))?;
-        let hop = match (shared.registrations.next_hop(&cse_id), shared.settings.registrar_id()) {
-            (Some(registree), _) => registree,
-            (None, None) => return Err(no_route("neither that CSE nor one above it is registered here")),
-            (None, Some(registrar)) if *side == Side::Cse(registrar.text().clone()) => {
-                return Err(no_route("neither that CSE nor one above it is registered here, and the registrar asks"));
-            }
-            (None, Some(registrar)) => shared.registrations.registrar().ok_or_else(|| {
-                Error::NotReachable(format!("{registrar}, with which this CSE is not registered now"))
-            })?,
+        let Some(hop) = self.next_hop(&cse_id) else {
+            return Err(match shared.settings.registrar_id() {
+                // It may know the way, and may be there again soon.
+                Some(registrar) if shared.registrations.registrar().is_none() => {
+                    Error::NotReachable(format!("{registrar}, with which this CSE is not registered now"))
+                }
+                _ => no_route("neither that CSE nor one above it is registered here"),
+            });
         };
         if *side == Side::Cse(hop.cse_id.clone()) {
             return Err(no_route("the way there leads back to the CSE that asks"));
         }
         let unreachable = || Error::NotReachable(hop.cse_id.to_string());
+        let route = self.route_by(&hop, to).await?.ok_or_else(unreachable)?;
         let node = shared.view().node(hop.seq).await?.ok_or_else(unreachable)?;
         let mut releases = node.attributes.texts(keys::SUPPORTED_RELEASE_VERSIONS);
         let is_release_1 = releases.all(|release| ReleaseVersion::parse(release) == Some(ReleaseVersion::R1));
-        let route = cse_route(&node, &hop.cse_id).ok_or_else(unreachable)?;
-        Ok(NextCse { cse_id: hop.cse_id, route: Route { to: to.into(), ..route }, is_release_1 })
+        Ok(NextCse { cse_id: hop.cse_id, route, is_release_1 })
     }
 
     /// Sends a request to the next CSE and waits for the answer.
@@ -194,7 +215,7 @@ fn fix_times(request: &mut Request, received: Timestamp) {
 
 /// Makes of a request what goes to the next CSE.
 fn rewrite(request: &mut Request, identifier: Text, originator: &Originator, next: &NextCse, identity: &CseIdentity) {
-    request.from = Some(from_elsewhere(originator, next.cse_id.starts_with("//"), identity));
+    request.from = Some(from_elsewhere(originator, identity));
     request.request_identifier = identifier;
     request.response_type = ResponseType::Blocking;
     request.notification_uris = None;
@@ -205,38 +226,19 @@ fn rewrite(request: &mut Request, identifier: Text, originator: &Originator, nex
     request.context = crate::primitive::Context::default();
 }
 
-/// An originator as other CSEs know it, or those of other service providers.
-fn from_elsewhere(originator: &Originator, other_provider: bool, identity: &CseIdentity) -> Text {
+/// An originator as other CSEs of the service provider know it.
+fn from_elsewhere(originator: &Originator, identity: &CseIdentity) -> Text {
     let text = originator.as_str();
-    let sp_relative: Text = if text.starts_with('/') {
+    if text.starts_with('/') {
         text.into()
-    } else if text.starts_with('S') && originator.is_ae_stem() {
+    } else if text.starts_with('S') {
         smol_str::format_smolstr!("/{text}")
     } else {
         identity.sp_relative(text).into()
-    };
-    if other_provider && !sp_relative.starts_with("//") {
-        smol_str::format_smolstr!("{}{sp_relative}", identity.sp_id)
-    } else {
-        sp_relative
     }
 }
 
 /// Whether a redelivery is to be answered the same; what failed for now may go well the next time.
 fn is_final(status: Rsc) -> bool {
     !matches!(status, Rsc::InternalServerError | Rsc::TargetNotReachable | Rsc::RequestTimeout)
-}
-
-/// How a CSE is reached: by its points of access, and without any by its identifier over our own broker.
-fn cse_route(csr: &crate::node::Node, cse_id: &Text) -> Option<Route> {
-    use crate::ports::Destination;
-    if csr.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
-        return None;
-    }
-    let points = csr.attributes.texts(keys::POINT_OF_ACCESS);
-    let points: Vec<Destination> =
-        points.map(|url| Destination::PointOfAccess { url: url.into(), entity: cse_id.clone() }).collect();
-    let destinations = if points.is_empty() { vec![Destination::MqttEntity(cse_id.clone())] } else { points };
-    let serialization = crate::preference::of_entity(csr).unwrap_or(crate::preference::DEFAULT);
-    Some(Route { destinations, to: Text::default(), serialization })
 }

@@ -299,8 +299,8 @@ async fn without_a_route_there_is_none_to_try() {
         async move { Answer(cse.send(request).await) }
     };
     // What the registrar asks for is not asked of the registrar, and what a registree claims to have not of it.
-    send(&middle, "/id-other/x", "/id-in/Capp", "/id-in").await.refused(Rsc::NotFound, "the registrar asks");
-    send(&middle, "/id-in/x", "/id-in/Capp", "/id-in").await.refused(Rsc::NotFound, "the registrar asks");
+    send(&middle, "/id-other/x", "/id-in/Capp", "/id-in").await.refused(Rsc::NotFound, "leads back");
+    send(&middle, "/id-in/x", "/id-in/Capp", "/id-in").await.refused(Rsc::NotFound, "leads back");
     send(&top, "/id-gone/x", "/id-mn/Cx", "/id-mn").await.refused(Rsc::NotFound, "leads back");
     assert_eq!((top.network.count(), middle.network.count()), (0, 0));
     // A registrar that is not there yet may come.
@@ -357,12 +357,12 @@ async fn a_circle_of_registrars_is_cut() {
             from.1.network.connect(to.0, to.1, if knows_sender { from_cse(from.0) } else { from_anywhere() });
         }
         let sensor = register(&one, "cse-a", "Csensor").await;
-        let reason = if knows_sender { "come back" } else { "the registrar asks" };
+        let reason = if knows_sender { "come back" } else { "leads back" };
         sensor.retrieve("/id-nowhere/x").await.refused(Rsc::NotFound, reason);
         // Also one that comes into it from outside.
         let mut request = Request::new(Operation::Retrieve, "/id-nowhere/x", "/id-z/Cx", "1");
         request.context = if knows_sender { from_cse("/id-c") } else { from_anywhere() };
-        let reason = if knows_sender { "passed on too often" } else { "the registrar asks" };
+        let reason = if knows_sender { "passed on too often" } else { "leads back" };
         Answer(one.send(request).await).refused(Rsc::NotFound, reason);
         let sent = one.network.count() + two.network.count() + three.network.count();
         assert!(sent <= 20, "{sent} requests went round");

@@ -217,6 +217,31 @@ async fn a_group_with_remote_members_has_one_effect_at_each() {
 }
 
 #[tokio::test]
+async fn a_notification_reaches_an_ae_of_another_cse_once() {
+    let Pair { infrastructure, middle, .. } = with_log().await;
+    let acp = r#"{"m2m:acp":{"rn":"p","pv":{"acr":[{"acor":["/id-in/CAdmin"],"acop":16}]},
+        "pvs":{"acr":[{"acor":["Csensor"],"acop":63}]}}}"#;
+    let sensor = middle.originator("Csensor");
+    sensor.create("cse-mn/sensor", Ty::ACCESS_CONTROL_POLICY, acp).await.created();
+    sensor.update("cse-mn/sensor", r#"{"m2m:ae":{"acpi":["cse-mn/sensor/p"]}}"#).await.updated();
+    let mut request = Request::new(Operation::Notify, "/id-mn/Csensor", "CAdmin", "constant");
+    request.content = Some(json(r#"{"m2m:sgn":{"sur":"/id-in/sub1"}}"#));
+    infrastructure.network.play([Play::LoseAnswer]);
+    send(&infrastructure, &request, Redelivery::New).await.refused(Rsc::RequestTimeout, "did not answer");
+    send(&infrastructure, &request, Redelivery::Possible).await.ok();
+    assert_eq!((infrastructure.network.count(), middle.network.count()), (2, 1));
+    // One that is repeated on purpose arrives again.
+    send(&infrastructure, &request, Redelivery::New).await.ok();
+    assert_eq!(middle.network.count(), 2);
+    // While the AE cannot be reached it has nothing, so a redelivery is another try, under the same identifier.
+    middle.network.play([Play::Unreachable]);
+    send(&infrastructure, &request, Redelivery::New).await.refused(Rsc::TargetNotReachable, "sensor");
+    send(&infrastructure, &request, Redelivery::Possible).await.ok();
+    let identifiers = identifiers(&middle, 4).await;
+    assert_eq!(identifiers[2], identifiers[3]);
+}
+
+#[tokio::test]
 async fn reads_leave_no_record() {
     use cse_core::ports::{Snapshot as _, Store as _};
     let Pair { middle, .. } = with_log().await;

@@ -43,8 +43,7 @@ impl<S: Store> Cse<S> {
         }
         // The binding does not know, so what it has to be: the tree has one way to each originator.
         let cse_id = identity.cse_id_of(originator.as_str()).filter(|cse_id| *cse_id != identity.cse_id)?;
-        let registree = self.0.registrations.next_hop(&cse_id);
-        registree.or_else(|| self.0.registrations.registrar()).map(|hop| hop.cse_id)
+        self.next_hop(&cse_id).map(|hop| hop.cse_id)
     }
 
     /// Whether a CSE is registered here, or this one with it.

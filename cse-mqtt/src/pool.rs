@@ -44,6 +44,9 @@ pub(crate) struct Pool {
     template: ExternalOptions,
     entries: Mutex<FxHashMap<Authority, Entry>>,
     open: mpsc::Sender<BoxFuture<'static, ()>>,
+    /// Of each broker, whose turn it is: the session of a connection is ended under the identifier that the next one
+    /// there has.
+    turns: Mutex<FxHashMap<Authority, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A connection in use; it is not closed as idle as long as this lives.
@@ -71,7 +74,7 @@ pub(crate) struct PoolRunner {
 /// Makes a pool; connections are made like the template, but for host, port and login.
 pub(crate) fn pool(common: Common, template: ExternalOptions) -> (Arc<Pool>, PoolRunner) {
     let (open, opened) = mpsc::channel(common.options.other_brokers_max.max(1));
-    let pool = Arc::new(Pool { common, template, entries: Mutex::default(), open });
+    let pool = Arc::new(Pool { common, template, entries: Mutex::default(), open, turns: Mutex::default() });
     (Arc::clone(&pool), PoolRunner { pool, opened })
 }
 
@@ -121,7 +124,9 @@ impl Pool {
         let closed = Arc::clone(&stats);
         // Which answers to listen for, the requests say.
         let (publisher, mut link, driver) = external::link(&identity, &options, Vec::new(), take_answer, stats);
+        let turn = self.turn(authority);
         let connection = async move {
+            let _turn = turn.lock().await;
             let receive = async {
                 while let Some(inbound) = link.receive().await {
                     tracing::warn!(topic = &*inbound.topic, "message that was not subscribed to");
@@ -137,6 +142,13 @@ impl Pool {
             closed.other_brokers_closed.increment();
         };
         (publisher, Box::pin(connection))
+    }
+
+    fn turn(&self, authority: &Authority) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock();
+        // Those of connections that have ended.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(authority.clone()).or_default())
     }
 
     fn close_idle(&self, now: Instant) {

@@ -1,5 +1,7 @@
 //! What a link is subscribed to, and what the broker has said to it.
 
+use std::iter::repeat;
+
 use crate::link::{MORE_FILTERS_MAX, Refused, Subscription};
 
 /// Reason codes from here on are refusals; in version 3.1.1 there is only this one.
@@ -54,11 +56,13 @@ impl Subscriptions {
         filters
     }
 
-    /// The last question has been answered; gives what was refused, and with which code.
+    /// The last question has been answered; gives what was refused, and with which code. What the answer says nothing
+    /// of is not granted.
     pub(super) fn answered(&mut self, codes: &[u8]) -> Vec<(Subscription, u8)> {
         let asked = self.all.get(self.answered..self.asked).unwrap_or_default();
-        let refused = asked.iter().zip(codes).filter(|(_, code)| **code >= REFUSED_FROM);
-        let refused = refused.map(|(subscription, code)| (subscription.clone(), *code)).collect();
+        let codes = codes.iter().copied().chain(repeat(REFUSED_FROM));
+        let refused = asked.iter().zip(codes).filter(|(_, code)| *code >= REFUSED_FROM);
+        let refused = refused.map(|(subscription, code)| (subscription.clone(), code)).collect();
         self.answered = self.asked;
         refused
     }
@@ -89,6 +93,10 @@ mod tests {
         subscriptions.start_over();
         assert_eq!(subscriptions.ask(), ["a", "b", "c"]);
         assert_eq!(subscriptions.answered(&[1, 1, 1]), []);
+        subscriptions.start_over();
+        subscriptions.ask();
+        let refused = subscriptions.answered(&[1]);
+        assert_eq!(refused.iter().map(|(subscription, _)| &*subscription.filter).collect::<Vec<_>>(), ["b", "c"]);
     }
 
     #[test]

@@ -475,3 +475,31 @@ async fn messages_expire_when_their_primitives_do() {
     let left = peer.expiry_of_message().await.expect("the answer expires");
     assert!((1..=60).contains(&left), "{left}");
 }
+
+#[tokio::test]
+async fn a_connection_waits_until_the_session_of_the_one_before_is_ended() {
+    let (own, other) = (Broker::listen().await, Broker::listen().await);
+    let options = BindingOptions { other_brokers_idle: Duration::from_millis(20), ..BindingOptions::default() };
+    let client = Running::start(MqttBinding::external(&identity(), options, own.options()));
+    own.accept().await.welcome(&CONNACK).await;
+    let take_one = async |mut peer: Peer| {
+        peer.expect(1).await;
+        peer.send(&CONNACK).await;
+        let (_, packet_id, _) = peer.message().await;
+        peer.acknowledge(packet_id).await;
+        peer
+    };
+    let sending = other.notify(&client, "first");
+    let mut first = take_one(other.accept().await).await;
+    assert!(matches!(sending.await.unwrap(), Ok(Sent::Unanswerable)));
+    first.expect(14).await;
+    // The session is ended by a connection of its own, under the same identifier.
+    let mut ending = other.accept().await;
+    ending.expect(1).await;
+    let sending = other.notify(&client, "second");
+    assert!(timeout(Duration::from_millis(200), other.0.accept()).await.is_err(), "it would be taken over");
+    ending.send(&CONNACK).await;
+    ending.expect(14).await;
+    take_one(other.accept().await).await;
+    assert!(matches!(sending.await.unwrap(), Ok(Sent::Unanswerable)));
+}

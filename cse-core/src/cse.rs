@@ -229,7 +229,10 @@ impl<S: Store> Cse<S> {
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         let Target::Local(target, attribute) = target else {
-            return self.forward(request, &requester, deadline, through.is_of_group()).await;
+            // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
+            // requests of one originator have to leave as they came.
+            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
         let cx = Cx { requester, release, deadline, target, attribute };

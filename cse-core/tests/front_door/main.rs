@@ -8,6 +8,7 @@ mod basics;
 mod consistency;
 mod containers;
 mod credentials;
+mod cse_registration;
 mod discovery;
 mod faulty;
 mod filters;

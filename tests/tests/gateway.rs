@@ -208,6 +208,41 @@ async fn requests_of_the_registrar_come_over_the_connection_of_the_gateway() {
     }
 }
 
+#[tokio::test]
+async fn requests_pass_up_and_down_by_what_was_registered() {
+    for over in BOTH {
+        let place = Place::reserve();
+        let infrastructure = place.infrastructure().start();
+        let mn = gateway("mn", "in", &place.point_of_access(over), "");
+        // Over MQTT the gateway is reached by its own connection, and by nothing else.
+        let mn = if over == Over::Mqtt { mn.mqtt("off").start() } else { mn.start() };
+        registered(&mn).await;
+        let ae = |name: &str| json!({"m2m:ae": {"rn": name, "api": "Napp", "rr": false, "srv": ["3"]}});
+        let (above, below) = (Http::new(infrastructure.http(), "Cabove"), Http::new(mn.http(), "Cbelow"));
+        above.create("/cse-in", 2, &ae("above")).await.expect(2001);
+        below.create("/cse-mn", 2, &ae("below")).await.expect(2001);
+        let policy = |name: &str, who: &str| {
+            let rule = json!({"acor": [who, "Cabove"], "acop": 63});
+            json!({"m2m:acp": {"rn": name, "pv": {"acr": [rule]}, "pvs": {"acr": [{"acor": ["CAdmin"], "acop": 63}]}}})
+        };
+        let log = |policy: &str| json!({"m2m:cnt": {"rn": "log", "acpi": [policy]}});
+        let admin = Http::new(infrastructure.http(), "CAdmin");
+        admin.create("/cse-in", 1, &policy("up", "/id-mn/Cbelow")).await.expect(2001);
+        above.create("/cse-in/above", 3, &log("cse-in/up")).await.expect(2001);
+        let admin = Http::new(mn.http(), "CAdmin");
+        admin.create("/cse-mn", 1, &policy("down", "/id-in/Cabove")).await.expect(2001);
+        below.create("/cse-mn/below", 3, &log("cse-mn/down")).await.expect(2001);
+
+        let value = |content: &str| json!({"m2m:cin": {"con": content}});
+        below.create("/~/id-in/cse-in/above/log", 4, &value("from below")).await.expect(2001);
+        above.create("/~/id-mn/cse-mn/below/log", 4, &value("from above")).await.expect(2001);
+        let up = above.get("/cse-in/above/log/la").await.expect(2000).json();
+        assert_eq!(up["m2m:cin"]["con"], "from below", "{over:?}");
+        let down = above.get("/~/id-mn/cse-mn/below/log/la").await.expect(2000).json();
+        assert_eq!(down["m2m:cin"]["con"], "from above", "{over:?}");
+    }
+}
+
 #[test]
 fn a_gateway_without_registrar_says_so() {
     let server = Launch::default().with(&["--cse-type", "mn"]).start();

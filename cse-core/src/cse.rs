@@ -42,6 +42,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::timers;
 use crate::under_way::UnderWay;
+use crate::uplink::UplinkHandle;
 use crate::value::{Text, Value};
 use crate::view::{ReadSource, View};
 use crate::writer::{self, Change, Job, Observed, Outcome};
@@ -72,6 +73,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) uplink: UplinkHandle,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -149,6 +151,7 @@ impl<S: Store> Cse<S> {
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
             started: clock.now(),
+            uplink: UplinkHandle::new(settings.registrar.as_ref()),
             settings,
             store,
             clock,

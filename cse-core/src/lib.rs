@@ -37,6 +37,7 @@ pub mod settings;
 pub mod time;
 mod timers;
 mod under_way;
+pub mod uplink;
 pub mod value;
 mod view;
 mod writer;

@@ -1,6 +1,10 @@
 //! What an operator can decide about the CSE. Parsed and checked by the server; plain values here.
 
+mod registrar;
+
 use std::time::Duration;
+
+pub use registrar::Registrar;
 
 use crate::id::{CseIdentity, Originator, matches_wildcard};
 use crate::value::Text;
@@ -48,14 +52,6 @@ impl CredentialRules {
         let rules = self.rules.iter().filter(move |rule| matches_wildcard(&rule.credential, credential));
         rules.flat_map(|rule| &rule.identifiers)
     }
-}
-
-/// The CSE that this one is registered with, or is to be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Registrar {
-    /// Its CSE-ID: SP-relative (`/id-in`), or absolute (`//other.example/id-in`) if it belongs to another service
-    /// provider.
-    pub cse_id: Text,
 }
 
 /// Settings of a CSE. Every bound says what happens when it is reached.
@@ -133,8 +129,8 @@ impl Settings {
         let admin = identity.canonical_originator(admin);
         Self {
             identity,
-            registrar: None,
             admin,
+            registrar: None,
             points_of_access: Vec::new(),
             default_lifetime: Duration::from_secs(5 * 365 * 86_400),
             maximum_lifetime: Duration::from_secs(20 * 365 * 86_400),

@@ -31,7 +31,7 @@ use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, S
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::stats::MqttStats;
-use crate::topic::Topics;
+use crate::topic::{Topics, level_of};
 
 mod addressing;
 mod reading;
@@ -55,6 +55,8 @@ pub(crate) struct Common {
     pub(crate) stats: Arc<MqttStats>,
     pub(crate) correlation: Arc<Correlation>,
     pub(crate) drafts: Arc<Drafts>,
+    /// The topic level of the only entity whose requests are taken, if there is one.
+    pub(crate) only_peer: Option<Arc<str>>,
 }
 
 impl Common {
@@ -63,6 +65,7 @@ impl Common {
         let topics = Topics::new(identity, &options.topic_prefix);
         Self {
             identity: Arc::new(identity.clone()),
+            only_peer: options.only_peer.as_deref().map(|peer| level_of(peer).unwrap_or_default().into()),
             drafts: Arc::new(Drafts::new(identity, &topics, options.early_draft.clone())),
             topics: Arc::new(topics),
             correlation: Correlation::new(identity.clone(), options.pending_requests_max, Arc::clone(&stats)),
@@ -73,6 +76,9 @@ impl Common {
 
     /// What the link to our own broker is subscribed to.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        if let Some(peer) = &self.only_peer {
+            return Subscription::needed(self.topics.filters_of_peer(peer)).collect();
+        }
         // A broker that serves one service provider may know nothing of absolute identifiers.
         let absolute = Subscription::wanted(self.topics.absolute_filters());
         let drafts = self.drafts.subscriptions();
@@ -185,14 +191,20 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Takes the next message. Answers to our own requests are not among them: the link has taken these.
     fn take(&mut self, inbound: Inbound) {
-        let Common { drafts, stats, options, topics, .. } = &self.common;
+        let Common { drafts, stats, options, topics, only_peer, .. } = &self.common;
         stats.received.increment();
         let restricted = options.restricted.as_ref();
         let topic = Arc::clone(&inbound.topic);
         let (read, claimed) = match self.common.addressed(&topic) {
+            Addressed::Request(topic) if self.common.is_for_others(&topic) => {
+                stats.unknown_topics.increment();
+                tracing::warn!(topic = &*inbound.topic, "request of somebody who has nothing to ask here");
+                return acknowledge(inbound.acknowledgement);
+            }
             Addressed::Request(topic) => {
                 let level = topics.relative_level(topic.originator);
-                let vouched = inbound.vouched.or_else(|| restricted?.vouch(level));
+                let peer = only_peer.as_ref().map(|_| Vouched::Cse);
+                let vouched = inbound.vouched.or(peer).or_else(|| restricted?.vouch(level));
                 let hop = Hop { kind: topic.kind, level, vouched };
                 (self.common.read(&topic, hop, &inbound.payload), hop::claimed_credential(&topic))
             }

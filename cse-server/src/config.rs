@@ -13,6 +13,7 @@ mod log;
 mod monitoring;
 mod mqtt;
 mod notifications;
+mod registrar;
 mod registration;
 mod requests;
 mod resources;
@@ -37,6 +38,7 @@ pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
 pub(crate) use resources::ResourcesConfig;
@@ -61,6 +63,7 @@ pub(crate) struct Exposure {
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     pub(crate) cse: CseConfig,
+    pub(crate) registrar: RegistrarConfig,
     pub(crate) registration: RegistrationConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
@@ -120,6 +123,7 @@ impl Config {
         let config = Self {
             server: ServerConfig::read(layers.section("server")),
             cse: CseConfig::read(layers.section("cse")),
+            registrar: RegistrarConfig::read(layers.section("registrar")),
             registration: RegistrationConfig::read(layers.section("registration")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
@@ -134,6 +138,7 @@ impl Config {
         };
         config.check_addresses(&mut layers);
         config.check_users(&mut layers);
+        config.registrar.check(&config.cse, &mut layers.section("registrar"));
         mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
@@ -213,7 +218,7 @@ impl Config {
         let (requests, notifications) = (&self.requests, &self.notifications);
         Ok(Settings {
             admin: self.cse.admin_of(&identity),
-            registrar: None,
+            registrar: self.registrar.settings(&identity),
             identity,
             points_of_access,
             default_lifetime: self.resources.default_lifetime,

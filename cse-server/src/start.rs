@@ -7,6 +7,7 @@ mod mqtt;
 mod security;
 mod sessions;
 mod signals;
+mod uplink;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cse_core::cse::Cse;
-use cse_core::id::{CseIdentity, InvalidId};
+use cse_core::id::{CseIdentity, CseType, InvalidId};
 use cse_core::ports::{Outbound, Store, StoreError};
 use cse_core::settings::Settings;
 use cse_store::sqlite::{self, OpenError, SqliteOptions, SqliteStore};
@@ -38,6 +39,7 @@ pub(crate) use mqtt::external_options;
 use listeners::Listeners;
 use mqtt::Mqtt;
 use signals::Signals;
+use uplink::Uplink;
 
 /// Name of the database in the data directory.
 const DATABASE: &str = "cse.db";
@@ -141,16 +143,19 @@ fn durability(durability: Durability) -> sqlite::Durability {
 /// Starts every part; the lifecycle owns their tasks.
 async fn start(
     config: &Config,
-    settings: Settings,
+    mut settings: Settings,
     listeners: Listeners,
     listening: &Listening,
     store: SqliteStore,
     lifecycle: &mut Lifecycle,
 ) -> Result<(), StartError> {
     let mqtt = Mqtt::new(config, &settings.identity, listening, sessions::open(config).await?)?;
+    let own_mqtt = mqtt.as_ref().map(Mqtt::outbound);
+    let uplink = Uplink::new(config, &mut settings, own_mqtt.as_deref());
     let outbound = OutboundRoutes {
         http: Some(Arc::new(http::outbound(config)?)),
-        mqtt: mqtt.as_ref().map(|mqtt| mqtt.outbound() as Arc<dyn Outbound>),
+        mqtt: own_mqtt.map(|outbound| outbound as Arc<dyn Outbound>),
+        registrar: uplink.as_ref().map(Uplink::outbound).unwrap_or_default(),
     };
     let clock = Arc::new(SystemClock::default());
     let (cse, background) = Cse::start(settings, store.clone(), clock, Arc::new(outbound)).await?;
@@ -171,6 +176,9 @@ async fn start(
         }
         let registrations = cse.registrations();
         mqtt.start(config, cse.clone(), registrations, listeners.mqtt, lifecycle, &mut health, &mut registry);
+    }
+    if let Some(uplink) = uplink {
+        uplink.start(&cse, lifecycle, &mut health);
     }
     if listeners.http.is_some() {
         // A listener whose task has ended stops the server, so one that is asked listens.
@@ -212,6 +220,9 @@ fn announce(config: &Config, settings: &Settings, listening: &Listening) {
         points_of_access = settings.points_of_access.join(" "),
         "started"
     );
+    if identity.cse_type != CseType::In && settings.registrar.is_none() {
+        info!("no registrar is configured: this CSE is on its own (docs/gateway.md)");
+    }
     for exposure in config.exposures() {
         warn!(address = %exposure.address, "others can reach this server, {}", exposure.why);
     }

@@ -29,3 +29,4 @@ mod serializations;
 mod subscriptions;
 mod time;
 mod tree;
+mod uplink;

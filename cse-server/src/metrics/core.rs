@@ -2,12 +2,19 @@
 
 use cse_core::cse::Cse;
 use cse_core::ports::Store;
+use cse_core::uplink::UplinkState;
 
 use super::Sample;
 
 /// The samples now.
 pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
     let counters = cse.metrics().snapshot().into_iter();
+    let uplink = match *cse.uplink().borrow() {
+        UplinkState::Off => None,
+        UplinkState::Registering { .. } => Some(0),
+        UplinkState::Registered { .. } => Some(1),
+    };
+    let uplink = uplink.map(|value| Sample::gauge("uplink_registered", "1 while registered with the registrar", value));
     let (cached, cached_bytes) = cse.cache_size();
     counters
         .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
@@ -26,5 +33,6 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
                 cse.forwarded_waiting() as u64,
             ),
         ])
+        .chain(uplink)
         .collect()
 }

@@ -29,6 +29,7 @@ use crate::node::Node;
 use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
+use crate::polling::Polling;
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
 use crate::primitive::{
@@ -70,6 +71,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -145,6 +147,7 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             settings,
             store,
@@ -188,6 +191,12 @@ impl<S: Store> Cse<S> {
         self.0.stop.send_replace(true);
     }
 
+    /// Answers those who wait at a polling channel, and all who come to wait there from now on: before bindings
+    /// are stopped, which let requests end that they have taken.
+    pub fn end_polls(&self) {
+        self.0.polling.close();
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
@@ -226,6 +235,12 @@ impl<S: Store> Cse<S> {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
                 return self.fan_out(request, cx, group, rest, through).await;
+            }
+        }
+        if cx.target.ends_with("/pcu") {
+            let resolved = shared.view().resolve(&cx.target).await?;
+            if let crate::address::Resolved::PollingChannelUri(channel) = resolved {
+                return self.at_polling_channel(&request, &cx, &channel).await;
             }
         }
         match request.operation {

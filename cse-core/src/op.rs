@@ -7,6 +7,7 @@ pub(crate) mod discover;
 pub(crate) mod fan_out;
 mod find;
 pub(crate) mod notify;
+mod poll;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
@@ -129,6 +130,7 @@ pub(crate) async fn resource_at<Q: Source>(
         Resolved::FanOut(..) => return Err(Error::Internal),
         Resolved::Latest(_) => Virtual::Latest,
         Resolved::Oldest(_) => Virtual::Oldest,
+        Resolved::PollingChannelUri(_) => Virtual::PollingChannelUri,
         Resolved::Other(point) => point,
     };
     let target = format!("virtual resource '{}'", point.short_name());

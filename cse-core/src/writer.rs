@@ -274,6 +274,7 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.polling.deleted(&committed.deleted);
         shared.cache.commit(committed);
         for Waiting { reply, response, left: own } in waiting {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);

@@ -181,7 +181,7 @@ impl Settings {
     }
 
     /// The registrar as an originator.
-    pub(crate) fn registrar_id(&self) -> Option<Originator> {
+    pub fn registrar_id(&self) -> Option<Originator> {
         self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
     }
 

@@ -191,6 +191,11 @@ impl<S: Store> Cse<S> {
         self.0.stop.send_replace(true);
     }
 
+    /// Polls that wait at polling channels, and requests that wait there to be fetched or answered.
+    pub fn polling_waiting(&self) -> (usize, usize) {
+        self.0.polling.waiting()
+    }
+
     /// Answers those who wait at a polling channel, and all who come to wait there from now on: before bindings
     /// are stopped, which let requests end that they have taken.
     pub fn end_polls(&self) {

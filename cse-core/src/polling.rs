@@ -182,6 +182,12 @@ impl Polling {
         }
     }
 
+    /// How many polls, and how many requests, are waiting.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let inner = self.inner.lock();
+        (inner.polls, inner.requests)
+    }
+
     /// Ends all polls and takes no more.
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();

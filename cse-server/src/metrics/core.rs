@@ -9,6 +9,7 @@ use super::Sample;
 pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
     let counters = cse.metrics().snapshot().into_iter();
     let (cached, cached_bytes) = cse.cache_size();
+    let (polls, polled) = cse.polling_waiting();
     counters
         .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
         .chain([
@@ -20,6 +21,8 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
                 "Notifications that wait in memory",
                 cse.notifications_waiting() as u64,
             ),
+            Sample::gauge("polls_waiting", "Polls that wait at polling channels", polls as u64),
+            Sample::gauge("polling_requests_waiting", "Requests that wait in polling channels", polled as u64),
         ])
         .collect()
 }

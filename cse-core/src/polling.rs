@@ -75,6 +75,10 @@ impl Channel {
     fn is_polled(&self, now: Timestamp, grace: Duration) -> bool {
         self.poll.is_some() || self.polled.is_some_and(|polled| polled.plus(grace) > now)
     }
+
+    fn is_unused(&self) -> bool {
+        self.waiting.is_empty() && self.poll.is_none() && self.polled.is_none()
+    }
 }
 
 /// A request that waits to be fetched or answered.
@@ -133,11 +137,15 @@ impl Polling {
         let mut inner = self.inner.lock();
         let is_full = inner.requests >= self.limits.requests || inner.bytes + bytes > self.limits.bytes;
         let Inner { channels, requests, bytes: bytes_waiting, number, .. } = &mut *inner;
-        let state = channels.entry(channel).or_default();
-        if !is_patient && !state.is_polled(now, self.limits.answer) {
-            state.has_missed = true;
+        let is_polled = channels.get_mut(&channel).is_some_and(|state| {
+            let is_polled = state.is_polled(now, self.limits.answer);
+            state.has_missed |= !is_polled;
+            is_polled
+        });
+        if !is_patient && !is_polled {
             return unreachable("nobody fetches from its polling channel");
         }
+        let state = channels.entry(channel).or_default();
         if is_full || state.waiting.len() >= self.limits.per_channel {
             state.has_missed = true;
             return unreachable("too many requests wait in its polling channel, or in all");
@@ -203,6 +211,10 @@ impl Inner {
         let waiting = self.channels.get_mut(&channel)?.waiting.remove(&number)?;
         self.requests -= 1;
         self.bytes -= waiting.bytes;
+        // What nobody has polled since the start says nothing; it may even have been deleted.
+        if self.channels.get(&channel).is_some_and(Channel::is_unused) {
+            self.channels.remove(&channel);
+        }
         Some(waiting)
     }
 }

@@ -46,6 +46,11 @@ impl<S: Store> Cse<S> {
     async fn fetch(&self, request: &Request, cx: &Cx, channel: &Node) -> Result<Response, Error> {
         let shared = &self.0;
         let (poll, has_missed) = shared.polling.poll(channel.seq)?;
+        // Whoever deletes it from now on tells; who did so just before could not.
+        if shared.view().node(channel.seq).await?.is_none() {
+            shared.polling.deleted(&[channel.seq]);
+            return Err(Error::NotFound(cx.target.to_string()));
+        }
         if has_missed {
             shared.outbox.polled(channel.seq, &channel.creator);
         }

@@ -196,6 +196,21 @@ async fn what_is_said_of_a_cse_must_fit_it() {
 }
 
 #[tokio::test]
+async fn the_cses_below_a_registree_are_bounded() {
+    let cse = TestCse::new().await;
+    let descendants = |count: usize| {
+        let ids: Vec<String> = (0..count).map(|number| format!("\"/id-{number}\"")).collect();
+        format!(r#","dcse":[{}]"#, ids.join(","))
+    };
+    register(&cse, "/id-mn", &descendants(10_001)).await.refused(Rsc::BadRequest, "at most 10000");
+    register(&cse, "/id-mn", &descendants(10_000)).await.created();
+    assert_eq!(way(&cse, "/id-9999").as_deref(), Some("/id-mn"));
+    let mn = cse.originator("/id-mn");
+    let more = format!(r#"{{"m2m:csr":{{{}}}}}"#, &descendants(10_001)[1..]);
+    mn.update("id-mn", &more).await.refused(Rsc::BadRequest, "at most 10000");
+}
+
+#[tokio::test]
 async fn only_the_registree_changes_its_registration() {
     let cse = TestCse::new().await;
     register(&cse, "/id-mn", "").await.created();

@@ -531,3 +531,23 @@ async fn what_waits_is_bounded() {
     other.retrieve("cse-in/other/pch/pcu").await.refused(Rsc::InternalServerError, "too many wait");
     poll.abort();
 }
+
+#[tokio::test]
+async fn a_request_for_a_cse_is_passed_on_by_its_channel() {
+    let cse = TestCse::new().await;
+    let gateway = cse.originator("/id-mn");
+    let registration = r#"{"m2m:csr":{"rn":"mn","cb":"/id-mn/cse-mn","csi":"/id-mn","rr":false,"srv":["3"]}}"#;
+    gateway.create("cse-in", Ty::REMOTE_CSE, registration).await.created();
+    gateway.create("cse-in/mn", Ty::POLLING_CHANNEL, r#"{"m2m:pch":{"rn":"pch"}}"#).await.created();
+    let reader = cse.register("Creader", "reader").await;
+    let reading = poll(&reader, reader.request(Operation::Retrieve, "/id-mn/cse-mn/log"));
+    let fetched = fetched(poll(&gateway, gateway.request(Operation::Retrieve, "cse-in/mn/pch/pcu"))).await;
+    assert_eq!((fetched.int("op"), fetched.text("to")), (Some(2), Some("/id-mn/cse-mn/log")));
+    assert_eq!(fetched.text("fr"), Some("/id-in/Creader"));
+    let mut answer = gateway.request(Operation::Notify, "cse-in/mn/pch/pcu");
+    let identifier = fetched.text("rqi").expect("an identifier");
+    let response = format!(r#"{{"m2m:rsp":{{"rsc":2000,"rqi":"{identifier}","pc":{{"m2m:cnt":{{"rn":"log"}}}}}}}}"#);
+    answer.content = Some(json(&response));
+    Answer(cse.send(answer).await).ok();
+    assert_eq!(Answer(reading.await.expect("no panic")).resource().text("rn"), Some("log"));
+}

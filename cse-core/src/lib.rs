@@ -24,6 +24,7 @@ mod notify;
 mod op;
 mod outbox;
 mod overlay;
+mod polling;
 pub mod ports;
 mod preference;
 pub mod primitive;

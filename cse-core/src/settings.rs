@@ -118,6 +118,16 @@ pub struct Settings {
     pub notifications_max: usize,
     /// Notifications under way to one target at the same time.
     pub notification_window: usize,
+    /// Most requests that wait in one polling channel; the way by the channel is shut to further ones.
+    pub polling_requests_per_channel_max: usize,
+    /// Most requests that wait in all polling channels; as above.
+    pub polling_requests_max: usize,
+    /// Most bytes of requests that wait in polling channels, roughly; as above.
+    pub polling_bytes_max: usize,
+    /// Most who wait for requests at polling channels at the same time; further ones are answered 5000.
+    pub polls_max: usize,
+    /// Longest time that somebody waits for a request at a polling channel, whatever the expiration says; then 4008.
+    pub poll_time_max: Duration,
     /// How long the answer to a change may be held back while its notifications pile up before their targets; half of
     /// the time that the request has left if that is less. Zero: not at all.
     pub notification_hold_max: Duration,
@@ -157,6 +167,11 @@ impl Settings {
             notifications_per_target_max: 10_000,
             notifications_max: 100_000,
             notification_window: 32,
+            polling_requests_per_channel_max: 1_000,
+            polling_requests_max: 10_000,
+            polling_bytes_max: 64 * 1024 * 1024,
+            polls_max: 1_000,
+            poll_time_max: Duration::from_secs(300),
             notification_hold_max: Duration::from_secs(2),
         }
     }

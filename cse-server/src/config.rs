@@ -13,6 +13,7 @@ mod log;
 mod monitoring;
 mod mqtt;
 mod notifications;
+mod polling;
 mod registrar;
 mod registration;
 mod requests;
@@ -38,6 +39,7 @@ pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use polling::PollingConfig;
 pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
@@ -68,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
     pub(crate) notifications: NotificationsConfig,
+    /// `[polling]`
+    pub(crate) polling: PollingConfig,
     pub(crate) store: StoreConfig,
     pub(crate) http: HttpConfig,
     pub(crate) http_client: HttpClientConfig,
@@ -128,6 +132,7 @@ impl Config {
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
+            polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
             http_client: HttpClientConfig::read(layers.section("http-client")),
@@ -247,6 +252,11 @@ impl Config {
             notifications_max: notifications.total_max,
             notification_window: notifications.window,
             notification_hold_max: notifications.hold_max,
+            polling_requests_per_channel_max: self.polling.requests_per_channel_max,
+            polling_requests_max: self.polling.requests_max,
+            polling_bytes_max: self.polling.requests_bytes_max.0,
+            polls_max: self.polling.polls_max,
+            poll_time_max: self.polling.time_max,
         })
     }
 }

@@ -160,7 +160,7 @@ async fn start(
     let clock = Arc::new(SystemClock::default());
     let (cse, background) = Cse::start(settings, store.clone(), clock, Arc::new(outbound)).await?;
     let stop = lifecycle.stop_of(Stage::Core);
-    lifecycle.spawn(Stage::Core, "cse", run_core(cse.clone(), background, stop));
+    lifecycle.spawn(Stage::Core, "cse", run_core(cse.clone(), background, stop, lifecycle.stopping()));
 
     let mut health = Health::new(lifecycle.stopping());
     let mut registry = Registry::default();
@@ -190,8 +190,16 @@ async fn start(
 }
 
 /// Runs the tasks of the CSE until they have ended after a stop.
-async fn run_core<S: Store>(cse: Cse<S>, background: impl Future<Output = ()>, stop: watch::Receiver<bool>) {
+async fn run_core<S: Store>(
+    cse: Cse<S>,
+    background: impl Future<Output = ()>,
+    stop: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
+) {
     let stopper = async {
+        // The bindings wait for what they have begun.
+        stopped(stopping).await;
+        cse.end_polls();
         stopped(stop).await;
         cse.stop();
         pending::<()>().await;

@@ -22,6 +22,7 @@ mod notifications;
 mod notified;
 mod outbox;
 mod policies_of_subscriptions;
+mod polling;
 mod redelivery;
 mod registration;
 mod results;

@@ -16,6 +16,7 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
     };
     let uplink = uplink.map(|value| Sample::gauge("uplink_registered", "1 while registered with the registrar", value));
     let (cached, cached_bytes) = cse.cache_size();
+    let (polls, polled) = cse.polling_waiting();
     counters
         .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
         .chain([
@@ -27,6 +28,8 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
                 "Notifications that wait in memory",
                 cse.notifications_waiting() as u64,
             ),
+            Sample::gauge("polls_waiting", "Polls that wait at polling channels", polls as u64),
+            Sample::gauge("polling_requests_waiting", "Requests that wait in polling channels", polled as u64),
             Sample::gauge(
                 "forwarded_waiting",
                 "Requests passed on to other CSEs that are not answered yet",

@@ -206,11 +206,14 @@ async fn the_early_draft_is_noticed_where_it_is_not_served() {
         slashless.send("id-in/cse-in", json!({"op": 2, "to": "cse-in"}), "Cslashless").await;
         let counted = async || (metric(&world, "cse_mqtt_early_draft_requests_total").await == 4).then_some(());
         until_some("all are counted", counted).await;
-        let log = world.server.log().text();
         for originator in ["Cold", "Cslashless"] {
-            let named = |line: &&str| line.contains("early draft") && line.contains(originator);
-            let lines: Vec<&str> = log.lines().filter(named).collect();
-            assert!(lines.len() == 1 && lines[0].contains("mqtt.early-draft"), "{log}");
+            let naming = |lines: &[String]| {
+                let named = |line: &&String| line.contains("early draft") && line.contains(originator);
+                let named: Vec<String> = lines.iter().filter(named).cloned().collect();
+                (!named.is_empty()).then_some(named)
+            };
+            let lines = world.server.log().wait_for("a line that names the client", naming).expect("it is logged");
+            assert!(lines.len() == 1 && lines[0].contains("mqtt.early-draft"), "{lines:?}");
         }
         assert_eq!(client.entity.answers_waiting(), 0);
     }

@@ -207,6 +207,12 @@ impl<S: Store> Outbox<S> {
         let settings = &self.cse.0.settings;
         let Some(lane) = self.lanes.get_mut(target) else { return };
         lane.channel = way.channel.map(|channel| channel.seq);
+        // Asked once for all of them: a poll that begins in between would be given the second before the first.
+        if let Some(channel) = lane.channel.filter(|_| way.destinations.is_empty())
+            && !self.cse.0.polling.is_polled(channel)
+        {
+            return self.cannot_start(target, "nobody fetches from its polling channel".into());
+        }
         while !lane.is_resting() && lane.can_start(settings) && self.under_way.len() < UNDER_WAY_MAX {
             let Some((mut waiting, content)) = lane.take_first_read() else { return };
             self.loaded -= 1;

@@ -126,6 +126,12 @@ impl Polling {
         Ok((Poll::new(self, channel, *number, wake), has_missed))
     }
 
+    /// Whether somebody fetches from a channel. If not, whoever begins to is told that something may have been missed.
+    pub(crate) fn is_polled(&self, channel: Seq) -> bool {
+        let now = self.clock.now();
+        self.inner.lock().is_polled(channel, now, self.limits.answer)
+    }
+
     /// Puts a request into a channel. Unless it is patient, only while the channel is polled.
     ///
     /// # Errors
@@ -136,12 +142,8 @@ impl Polling {
         let bytes = 256 + request.content.as_ref().map_or(0, approximate_bytes);
         let mut inner = self.inner.lock();
         let is_full = inner.requests >= self.limits.requests || inner.bytes + bytes > self.limits.bytes;
+        let is_polled = inner.is_polled(channel, now, self.limits.answer);
         let Inner { channels, requests, bytes: bytes_waiting, number, .. } = &mut *inner;
-        let is_polled = channels.get_mut(&channel).is_some_and(|state| {
-            let is_polled = state.is_polled(now, self.limits.answer);
-            state.has_missed |= !is_polled;
-            is_polled
-        });
         if !is_patient && !is_polled {
             return unreachable("nobody fetches from its polling channel");
         }
@@ -207,6 +209,13 @@ impl Polling {
 }
 
 impl Inner {
+    fn is_polled(&mut self, channel: Seq, now: Timestamp, grace: Duration) -> bool {
+        let Some(state) = self.channels.get_mut(&channel) else { return false };
+        let is_polled = state.is_polled(now, grace);
+        state.has_missed |= !is_polled;
+        is_polled
+    }
+
     fn take_out(&mut self, channel: Seq, number: u64) -> Option<Waiting> {
         let waiting = self.channels.get_mut(&channel)?.waiting.remove(&number)?;
         self.requests -= 1;

@@ -4,6 +4,7 @@ pub(crate) mod access_control_policy;
 pub(crate) mod ae;
 pub(crate) mod container;
 pub(crate) mod group;
+pub(crate) mod request;
 pub(crate) mod subscription;
 
 use std::sync::Arc;
@@ -55,6 +56,14 @@ pub(crate) async fn before_update<Q: Source>(
         Ty::CONTAINER => Ok(container::before_update(view, node, attributes, patch, effects).await?),
         Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
         Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
+        _ => Ok(()),
+    }
+}
+
+/// Before a resource is deleted by a request: whether it may go.
+pub(crate) fn before_delete(node: &Node) -> Result<(), Error> {
+    match node.ty {
+        Ty::REQUEST => request::check_delete(node),
         _ => Ok(()),
     }
 }

@@ -26,14 +26,13 @@ use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
-use crate::primitive::{
-    Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
-};
+use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResultContent};
 use crate::registrations::Registrations;
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
@@ -71,6 +70,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) non_blocking: non_blocking::Book,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -142,6 +142,7 @@ impl<S: Store> Cse<S> {
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store).await?);
+        let non_blocking = non_blocking::Book::load(&store).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -153,6 +154,7 @@ impl<S: Store> Cse<S> {
             metrics: Metrics::default(),
             outbox,
             registrations,
+            non_blocking,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -167,6 +169,7 @@ impl<S: Store> Cse<S> {
         let background = async move {
             let mut helpers = JoinSet::new();
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
+            helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
             let mut writer = tokio::spawn(writer::run(Arc::clone(&shared), waiting_jobs, stopped));
             // A part that ends by itself has failed; the rest must not limp on.
@@ -203,21 +206,59 @@ impl<S: Store> Cse<S> {
         Arc::clone(&self.0.registrations)
     }
 
+    /// `<request>` resources: non-blocking requests that wait to be carried out, or whose result is kept.
+    pub fn non_blocking_requests(&self) -> usize {
+        self.0.non_blocking.count()
+    }
+
     /// Notifications that wait in memory.
     pub fn notifications_waiting(&self) -> usize {
         self.0.outbox.waiting()
     }
 
-    /// Carries out a request that is valid as a primitive.
-    pub(crate) async fn handle(&self, request: Request) -> Result<Response, Error> {
-        self.handle_through(request, Through::default()).await
+    /// Carries out a request and makes an answer of whatever comes of it.
+    pub(crate) async fn answer(&self, request: Request, through: Through) -> Response {
+        let metrics = &self.0.metrics;
+        let request_identifier = request.request_identifier.clone();
+        let release_version = request.release_version;
+        let span = tracing::info_span!(
+            "request",
+            rqi = request_identifier.as_str(),
+            originator = request.from.as_deref(),
+            operation = request.operation.name(),
+            target = request.to.as_str(),
+        );
+        let outcome =
+            AssertUnwindSafe(self.handle_through(request, through)).catch_unwind().instrument(span.clone()).await;
+        let _in_request = span.enter();
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
+            Err(_) => {
+                tracing::error!(request = %request_identifier, "a request made the CSE panic");
+                Response::error(request_identifier.clone(), &Error::Internal)
+            }
+        };
+        response.request_identifier = request_identifier;
+        response.release_version = release_version;
+        if !response.is_success() {
+            metrics.refused.increment();
+            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
+        } else {
+            tracing::debug!(status = %response.status, "answered");
+        }
+        response
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
     pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
-        let cx = self.context(&request, received)?;
+        let mut cx = self.context(&request, received)?;
+        cx.deadline = through.until.map_or(cx.deadline, |until| until.min(cx.deadline));
+        if request.response_type.is_non_blocking() {
+            return self.change(request, cx.anywhere(), Answers::default()).await;
+        }
         self.wait_for_execution_time(&request, received, cx.deadline).await?;
         let Some(cx) = cx.local() else {
             return Err(Error::NoRoute(request.to.to_string()));
@@ -240,7 +281,8 @@ impl<S: Store> Cse<S> {
                 result
             }
             Operation::Create | Operation::Update | Operation::Delete => {
-                let answers = Answers { verified: through.verified.to_vec(), ..Answers::default() };
+                let verified = through.verified.to_vec();
+                let answers = Answers { verified, fulfils: through.fulfils, ..Answers::default() };
                 self.change(request, cx, answers).await
             }
         }
@@ -249,13 +291,6 @@ impl<S: Store> Cse<S> {
     /// The checks of TS-0004 §7.3.2 that need no resource.
     fn context(&self, request: &Request, received: Timestamp) -> Result<Located, Error> {
         let settings = &self.0.settings;
-        match request.response_type {
-            ResponseType::Blocking | ResponseType::FlexBlocking | ResponseType::NoResponse => {}
-            ResponseType::NonBlockingSynch => return Err(Error::NonBlockingNotSupported(1)),
-            ResponseType::NonBlockingAsynch => {
-                return Err(Error::NotImplemented("response type 2 (nonBlockingRequestAsynch)".into()));
-            }
-        }
         for (name, feature) in [
             ("sqi", "semantic queries"),
             ("tqi", "token requests"),
@@ -274,6 +309,9 @@ impl<S: Store> Cse<S> {
         }
         let originator = settings.identity.canonical_originator(&from);
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
+        if request.response_type.is_non_blocking() {
+            non_blocking::check(request, &originator)?;
+        }
         let requester = Requester {
             privileged: is_itself || originator == settings.admin,
             originator,
@@ -487,6 +525,12 @@ struct Located {
 }
 
 impl Located {
+    /// For what needs no target of this CSE.
+    fn anywhere(self) -> Cx {
+        let Self { requester, release, deadline, .. } = self;
+        Cx { requester, release, deadline, target: Text::default(), attribute: None }
+    }
+
     fn local(self) -> Option<Cx> {
         let Self { requester, release, deadline, target } = self;
         match target {
@@ -523,36 +567,8 @@ fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Res
 
 impl<S: Store> Dispatch for Cse<S> {
     async fn dispatch(&self, request: Request) -> Response {
-        let metrics = &self.0.metrics;
-        metrics.requests[request.operation as usize - 1].increment();
-        let request_identifier = request.request_identifier.clone();
-        let release_version = request.release_version;
-        let span = tracing::info_span!(
-            "request",
-            rqi = request_identifier.as_str(),
-            originator = request.from.as_deref(),
-            operation = request.operation.name(),
-            target = request.to.as_str(),
-        );
-        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().instrument(span.clone()).await;
-        let _in_request = span.enter();
-        let mut response = match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
-            Err(_) => {
-                tracing::error!(request = %request_identifier, "a request made the CSE panic");
-                Response::error(request_identifier.clone(), &Error::Internal)
-            }
-        };
-        response.request_identifier = request_identifier;
-        response.release_version = release_version;
-        if !response.is_success() {
-            metrics.refused.increment();
-            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
-        } else {
-            tracing::debug!(status = %response.status, "answered");
-        }
-        response
+        self.0.metrics.requests[request.operation as usize - 1].increment();
+        self.answer(request, Through::default()).await
     }
 
     async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {

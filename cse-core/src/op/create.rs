@@ -214,7 +214,12 @@ fn is_reserved_for_instance(parent: &Node, name: &str, seq: Seq) -> bool {
 }
 
 /// The name of a resource that came without one: its identifier, if no sibling was given that as a name.
-async fn free_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, ty: Ty, id: &Text) -> Result<Text, Error> {
+pub(crate) async fn free_name<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Node,
+    ty: Ty,
+    id: &Text,
+) -> Result<Text, Error> {
     let mut name = id.clone();
     let mut number = 0;
     while !is_instance(ty) && view.child(parent, &name).await?.is_some() {

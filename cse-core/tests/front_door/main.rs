@@ -15,6 +15,7 @@ mod groups;
 mod harness;
 mod held;
 mod model;
+mod non_blocking;
 mod notifications;
 mod notified;
 mod outbox;

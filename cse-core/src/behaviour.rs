@@ -4,6 +4,7 @@ pub(crate) mod access_control_policy;
 pub(crate) mod ae;
 pub(crate) mod container;
 pub(crate) mod group;
+pub(crate) mod remote_cse;
 pub(crate) mod request;
 pub(crate) mod subscription;
 
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::node::Node;
 use crate::op::{Draft, Refusal};
 use crate::overlay::Effects;
-use crate::schema::Ty;
+use crate::schema::{Ty, keys};
 use crate::value::{Map, Text};
 use crate::view::{Source, View};
 
@@ -35,6 +36,7 @@ pub(crate) async fn before_create<Q: Source>(
         }
         Ty::CONTENT_INSTANCE => Ok(container::before_instance(view, parent, draft, effects).await?),
         Ty::GROUP => Ok(group::before_create(view, requester, draft).await?),
+        Ty::REMOTE_CSE => Ok(remote_cse::before_create(view.settings, requester, draft)?),
         Ty::SUBSCRIPTION => subscription::before_create(view, requester, parent, draft).await,
         _ => Ok(()),
     }
@@ -55,6 +57,7 @@ pub(crate) async fn before_update<Q: Source>(
         Ty::AE => Ok(ae::before_update(attributes)?),
         Ty::CONTAINER => Ok(container::before_update(view, node, attributes, patch, effects).await?),
         Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
+        Ty::REMOTE_CSE => Ok(remote_cse::before_update(view.identity(), attributes)?),
         Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
         _ => Ok(()),
     }
@@ -78,4 +81,14 @@ pub(crate) async fn after_delete<Q: Source>(
         Ty::CONTENT_INSTANCE => container::after_instance_gone(view, node, effects).await,
         _ => Ok(()),
     }
+}
+
+/// Checks the points of access of an entity that is registered here.
+fn points_of_access(attributes: &Map) -> Result<(), Error> {
+    for point in attributes.texts(keys::POINT_OF_ACCESS) {
+        if url::Url::parse(point).is_err() {
+            return Err(Error::attribute(keys::POINT_OF_ACCESS, format!("'{point}' is no URL")));
+        }
+    }
+    Ok(())
 }

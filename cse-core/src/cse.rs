@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
+use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
@@ -78,7 +79,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) due_changed: Notify,
     /// Updates of resources with a blocking subscription, one at a time each.
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
-    under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
+    /// Requests that were passed on and are not answered yet.
+    pub(crate) places: Places,
     delayed: Arc<Semaphore>,
     group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
@@ -141,7 +144,7 @@ impl<S: Store> Cse<S> {
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
-        let registrations = Arc::new(Registrations::load(&store).await?);
+        let registrations = Arc::new(Registrations::load(&store, &settings).await?);
         let non_blocking = non_blocking::Book::load(&store).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
@@ -161,6 +164,7 @@ impl<S: Store> Cse<S> {
             due_changed: Notify::new(),
             leases: Mutex::new(FxHashMap::default()),
             under_way: UnderWay::default(),
+            places: Places::default(),
             delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
             group_requests: Mutex::new(LruCache::new(group_requests)),
             requests_made: AtomicU64::new(0),
@@ -199,6 +203,11 @@ impl<S: Store> Cse<S> {
     /// Resources in the cache and bytes that they take, roughly.
     pub fn cache_size(&self) -> (usize, usize) {
         self.0.cache.size()
+    }
+
+    /// Requests that were passed on to other CSEs and are not answered yet.
+    pub fn forwarded_waiting(&self) -> usize {
+        self.0.places.count()
     }
 
     /// Who is registered.
@@ -251,18 +260,26 @@ impl<S: Store> Cse<S> {
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
-    pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
+    pub(crate) async fn handle_through(&self, mut request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
-        let mut cx = self.context(&request, received)?;
-        cx.deadline = through.until.map_or(cx.deadline, |until| until.min(cx.deadline));
+        let Located { requester, release, deadline, target } = self.context(&request, received)?;
+        let deadline = through.until.map_or(deadline, |until| until.min(deadline));
+        request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         if request.response_type.is_non_blocking() {
-            return self.change(request, cx.anywhere(), Answers::default()).await;
+            // Whoever is not known could be given no access to the result, and fill the place of those who are.
+            self.check_is_known(&request, &requester.originator, requester.privileged)?;
+            let cx = Cx { requester, release, deadline, target: Text::default(), attribute: None };
+            return self.change(request, cx, Answers::default()).await;
         }
-        self.wait_for_execution_time(&request, received, cx.deadline).await?;
-        let Some(cx) = cx.local() else {
-            return Err(Error::NoRoute(request.to.to_string()));
+        let Target::Local(target, attribute) = target else {
+            // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
+            // requests of one originator have to leave as they came.
+            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            return tokio::task::unconstrained(forwarding).await;
         };
+        self.wait_for_execution_time(&request, received, deadline).await?;
+        let cx = Cx { requester, release, deadline, target, attribute };
         if cx.target.contains("/fopt") {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
@@ -291,16 +308,6 @@ impl<S: Store> Cse<S> {
     /// The checks of TS-0004 §7.3.2 that need no resource.
     fn context(&self, request: &Request, received: Timestamp) -> Result<Located, Error> {
         let settings = &self.0.settings;
-        for (name, feature) in [
-            ("sqi", "semantic queries"),
-            ("tqi", "token requests"),
-            ("asi", "authorization signatures"),
-            ("auri", "authorization relationships"),
-        ] {
-            if request.passive.bool(name) == Some(true) {
-                return Err(Error::NotImplemented(format!("{feature} ({name})")));
-            }
-        }
         let deadline = deadline_of(request, received, settings.request_timeout)?;
         let from = request.from.clone().unwrap_or_default();
         let registers = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
@@ -324,6 +331,16 @@ impl<S: Store> Cse<S> {
             return Err(Error::parameter("to", "must not be empty"));
         }
         let target = Target::of(&request.to, &settings.identity);
+        for (name, feature) in [
+            ("sqi", "semantic queries"),
+            ("tqi", "token requests"),
+            ("asi", "authorization signatures"),
+            ("auri", "authorization relationships"),
+        ] {
+            if target != Target::Remote && request.passive.bool(name) == Some(true) {
+                return Err(Error::NotImplemented(format!("{feature} ({name})")));
+            }
+        }
         if matches!(target, Target::Local(_, Some(_))) && request.operation != Operation::Retrieve {
             return Err(Error::parameter("to", "can name an attribute (#) only in RETRIEVE"));
         }
@@ -479,7 +496,7 @@ impl<S: Store> Cse<S> {
     }
 
     /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
-    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
         let job = match self.0.jobs.try_send(job) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
@@ -524,24 +541,8 @@ struct Located {
     target: Target,
 }
 
-impl Located {
-    /// For what needs no target of this CSE.
-    fn anywhere(self) -> Cx {
-        let Self { requester, release, deadline, .. } = self;
-        Cx { requester, release, deadline, target: Text::default(), attribute: None }
-    }
-
-    fn local(self) -> Option<Cx> {
-        let Self { requester, release, deadline, target } = self;
-        match target {
-            Target::Local(target, attribute) => Some(Cx { requester, release, deadline, target, attribute }),
-            Target::Remote => None,
-        }
-    }
-}
-
 /// When a request expires, after its time parameters have been checked (TS-0004 §7.3.2).
-fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Result<Timestamp, Error> {
+pub(crate) fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Result<Timestamp, Error> {
     let expiration = request.request_expiration.map(|time| time.at(received));
     let result = request.result_expiration.map(|time| time.at(received));
     let execution = request.operation_execution_time.map(|time| time.at(received));
@@ -572,10 +573,18 @@ impl<S: Store> Dispatch for Cse<S> {
     }
 
     async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {
-        let originator = self.0.settings.identity.canonical_originator(originator);
+        let identity = &self.0.settings.identity;
+        let originator = identity.canonical_originator(originator);
         // It is only how the answer looks: where the store fails, the request itself will say so.
-        let entity = self.0.view().local_resource(originator.as_str()).await.ok().flatten()?;
-        matches!(entity.ty, Ty::AE | Ty::REMOTE_CSE).then(|| preference::of_entity(&entity)).flatten()
+        let entity = match identity.cse_id_of(originator.as_str()) {
+            // The answer goes to the CSE that passed the request on.
+            Some(cse_id) => {
+                let hop = self.next_hop(&cse_id)?;
+                self.0.view().node(hop.seq).await.ok().flatten()?
+            }
+            None => self.0.view().registration(&originator).await.ok().flatten()?,
+        };
+        preference::of_entity(&entity)
     }
 }
 

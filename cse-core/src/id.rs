@@ -99,6 +99,31 @@ impl CseIdentity {
         }
     }
 
+    /// The CSE that hosts what an SP-relative or absolute address names, in canonical form: SP-relative, or absolute if
+    /// it belongs to another service provider. `None` for addresses that name no CSE.
+    pub fn cse_id_of(&self, address: &str) -> Option<Text> {
+        let is_absolute = address.starts_with("//");
+        let (provider, rest) = match provider_of(address) {
+            Some(provider) => (provider, &address[provider.len()..]),
+            None if is_absolute => return None,
+            None => ("", address),
+        };
+        let (stem, has_more) = match rest.strip_prefix('/')?.split_once('/') {
+            Some((stem, _)) => (stem, true),
+            None => (&rest[1..], false),
+        };
+        // The SP-relative form of an S-type AE-ID stem looks like a CSE-ID.
+        let is_service_level = !has_more && stem.starts_with('S') && stem != self.base_id();
+        if !is_unreserved(stem) || is_service_level {
+            return None;
+        }
+        Some(match provider {
+            "" => smol_str::format_smolstr!("/{stem}"),
+            own if own == self.sp_id => smol_str::format_smolstr!("/{stem}"),
+            other => smol_str::format_smolstr!("{other}/{stem}"),
+        })
+    }
+
     /// Brings an originator into canonical form: AEs registered here by their stem, S-type stems without
     /// slash, everything else SP-relative or, for other service providers, absolute.
     pub fn canonical_originator(&self, text: &str) -> Originator {
@@ -178,6 +203,12 @@ impl fmt::Display for Seq {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// The M2M-SP-ID (`//cse.example`) at the beginning of an absolute address; `None` for other forms.
+pub fn provider_of(address: &str) -> Option<&str> {
+    let name = address.strip_prefix("//")?.split('/').next()?;
+    is_unreserved(name).then(|| &address[..name.len() + 2])
 }
 
 /// Whether the text has only unreserved characters (RFC 3986) and at least one.
@@ -282,6 +313,27 @@ mod tests {
             ("//other.example/id-in/cnt1", None),
         ] {
             assert_eq!(identity().local_part(address), local, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_names_a_cse() {
+        for (address, cse_id) in [
+            ("/id-mn", Some("/id-mn")),
+            ("/id-mn/cse-mn/a", Some("/id-mn")),
+            ("//cse.example/id-mn/a", Some("/id-mn")),
+            ("//other.example/id-mn/a", Some("//other.example/id-mn")),
+            ("/Smn/a", Some("/Smn")),
+            ("/Smn", None),
+            ("//other.example", None),
+            ("///id-mn", None),
+            ("//a b/id-mn", None),
+            ("/id mn/a", None),
+            ("cse-in/a", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(identity().cse_id_of(address).as_deref(), cse_id, "{address}");
         }
     }
 

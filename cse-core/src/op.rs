@@ -6,8 +6,10 @@ pub(crate) mod delete;
 pub(crate) mod discover;
 pub(crate) mod fan_out;
 mod find;
+pub(crate) mod forward;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
+pub(crate) mod route;
 pub(crate) mod update;
 
 use std::sync::Arc;

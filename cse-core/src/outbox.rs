@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use crate::cse::Cse;
 use crate::id::Seq;
-use crate::op::notify::Route;
+use crate::op::route::Route;
 use crate::ports::{BoxFuture, SendError, Sent, Store};
 use crate::time::Timestamp;
 use crate::value::Text;

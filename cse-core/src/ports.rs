@@ -52,7 +52,8 @@ pub enum Destination {
     PointOfAccess {
         /// The URL in the entity's `poa`.
         url: Text,
-        /// Whose: an AE-ID stem, an SP-relative or an absolute identifier.
+        /// Whose: an AE-ID stem, or the SP-relative or absolute CSE-ID of a CSE, to which the `to` of a request says what
+        /// is meant behind it.
         entity: Text,
     },
     /// An entity that is reached over our own broker by its identifier: an AE-ID stem or an SP-relative ID.
@@ -129,7 +130,7 @@ pub enum SendError {
     OutOfDate,
 }
 
-/// Sends requests of the CSE: notifications now, forwarded requests later.
+/// Sends requests of the CSE: its own, and those of others that it passes on.
 pub trait Outbound: Send + Sync + 'static {
     /// Whether destinations of this form can be reached at all.
     fn reaches(&self, destination: &Destination) -> bool;

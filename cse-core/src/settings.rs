@@ -50,11 +50,21 @@ impl CredentialRules {
     }
 }
 
+/// The CSE that this one is registered with, or is to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registrar {
+    /// Its CSE-ID: SP-relative (`/id-in`), or absolute (`//other.example/id-in`) if it belongs to another service
+    /// provider.
+    pub cse_id: Text,
+}
+
 /// Settings of a CSE. Every bound says what happens when it is reached.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who this CSE is.
     pub identity: CseIdentity,
+    /// Where this CSE is registered; `None` if nowhere.
+    pub registrar: Option<Registrar>,
     /// The originator that may do everything, besides the CSE itself.
     pub admin: Originator,
     /// `poa` of the CSEBase: how others reach this CSE.
@@ -89,7 +99,8 @@ pub struct Settings {
     pub expiration_interval: Duration,
     /// AE-ID stems that may register, with `*`.
     pub allowed_ae_originators: Vec<Text>,
-    /// CSE-IDs that may register, with `*`.
+    /// CSE-IDs that may register, with `*`. CSEs of other service providers need a pattern that begins with `//` or
+    /// `*`.
     pub allowed_cse_originators: Vec<Text>,
     /// What may be registered under which credential. Asked for registrations whose binding knows a Credential-ID;
     /// the two lists above hold besides.
@@ -138,6 +149,7 @@ impl Settings {
         let admin = identity.canonical_originator(admin);
         Self {
             identity,
+            registrar: None,
             admin,
             points_of_access: Vec::new(),
             default_lifetime: Duration::from_secs(5 * 365 * 86_400),
@@ -154,7 +166,7 @@ impl Settings {
             reply_lifetime: Duration::from_secs(600),
             expiration_interval: Duration::from_millis(500),
             allowed_ae_originators: vec!["C*".into(), "S*".into()],
-            allowed_cse_originators: Vec::new(),
+            allowed_cse_originators: vec!["/*".into()],
             credentials: CredentialRules::default(),
             ae_may_create_policies: true,
             group_size_max: 512,
@@ -176,13 +188,21 @@ impl Settings {
         }
     }
 
+    /// The registrar as an originator.
+    pub fn registrar_id(&self) -> Option<Originator> {
+        self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
+    }
+
     /// Whether an AE with that stem may register.
     pub fn allows_ae(&self, stem: &str) -> bool {
         self.allowed_ae_originators.iter().any(|pattern| matches_wildcard(pattern, stem))
     }
 
-    /// Whether a CSE with that SP-relative CSE-ID may register.
+    /// Whether a CSE with that SP-relative or absolute CSE-ID may register.
     pub fn allows_cse(&self, cse_id: &str) -> bool {
-        self.allowed_cse_originators.iter().any(|pattern| matches_wildcard(pattern, cse_id))
+        let is_absolute = cse_id.starts_with("//");
+        let may_mean = |pattern: &str| !is_absolute || pattern.starts_with("//") || pattern.starts_with('*');
+        let mut patterns = self.allowed_cse_originators.iter();
+        patterns.any(|pattern| may_mean(pattern) && matches_wildcard(pattern, cse_id))
     }
 }

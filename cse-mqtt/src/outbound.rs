@@ -1,4 +1,4 @@
-//! Requests of this CSE: notifications now, forwarded requests later.
+//! Requests of this CSE: its own, such as notifications, and those of others that it passes on.
 //!
 //! A request goes out on `/oneM2M/req/<this CSE>/<entity>/...` over our own broker or another one, and its answer
 //! comes back on the matching response topic. The path of a point of access stands before both topics (TS-0010 §7.6

@@ -217,6 +217,7 @@ impl Config {
         let (requests, notifications) = (&self.requests, &self.notifications);
         Ok(Settings {
             admin: self.cse.admin_of(&identity),
+            registrar: None,
             identity,
             points_of_access,
             default_lifetime: self.resources.default_lifetime,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::{Access, Decision, Location, Policy, Question};
+use crate::behaviour::remote_cse;
 use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
 use crate::node::Node;
@@ -62,8 +63,8 @@ impl<Q: Source> View<'_, Q> {
         self.decide(requester, access, node, None).await
     }
 
-    /// Decides the creation of a child of a type. Registration of an AE asks no policy: the settings say who may
-    /// (TS-0004 §7.4.5.2.1).
+    /// Decides the creation of a child of a type. Registration of an AE or a CSE asks no policy: the settings say who
+    /// may (TS-0004 §7.4.4.2.1, §7.4.5.2.1).
     ///
     /// # Errors
     /// [`Error::NoPrivilege`].
@@ -73,7 +74,7 @@ impl<Q: Source> View<'_, Q> {
         parent: &Node,
         child: Ty,
     ) -> Result<Permit, Error> {
-        if child == Ty::AE && parent.ty == Ty::CSE_BASE {
+        if matches!(child, Ty::AE | Ty::REMOTE_CSE) && parent.ty == Ty::CSE_BASE {
             return Ok(Permit(()));
         }
         self.decide(requester, Access::CREATE, parent, Some(child)).await
@@ -102,6 +103,9 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<bool, Error> {
         if requester.privileged {
             return Ok(true);
+        }
+        if node.ty == Ty::REMOTE_CSE && matches!(access, Access::UPDATE | Access::DELETE) {
+            return Ok(is_registree(requester, node));
         }
         // Types without policies of their own follow the parent (TS-0001 §9.6.1.3.2).
         let mut governing: Option<Arc<Node>> = None;
@@ -143,6 +147,8 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<Permit, Error> {
         let allowed = if requester.privileged {
             true
+        } else if node.ty == Ty::REMOTE_CSE {
+            is_registree(requester, node)
         } else if let Some(ids) = node.attributes.get(keys::ACCESS_CONTROL_POLICY_IDS) {
             let question = AccessQuestion { requester, access: Access::UPDATE, target_type: node.ty, creates: None };
             self.any_policy_allows(ids, true, &question).await?
@@ -245,31 +251,39 @@ impl<Q: Source> View<'_, Q> {
             if self.identity().canonical_originator(member) == *originator {
                 return Ok(true);
             }
-            if let Some(node) = self.local_resource(member).await?
-                && matches!(node.ty, Ty::AE | Ty::REMOTE_CSE)
-                && node.id == originator.as_str()
-            {
+            let Some(node) = self.local_resource(member).await? else { continue };
+            let entity = match node.ty {
+                Ty::AE => Some(node.id.as_str()),
+                Ty::REMOTE_CSE => node.attributes.text(keys::CSE_ID),
+                _ => None,
+            };
+            if entity == Some(originator.as_str()) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Where the originator's AE says it is.
+    /// Where the originator's registration says it is.
     async fn location_of(&mut self, originator: &Originator) -> Result<Option<Location>, Error> {
-        let Some(ae) = self.registration(originator).await? else {
+        let Some(entity) = self.registration(originator).await? else {
             return Ok(None);
         };
-        Ok(ae.attributes.get(keys::LOCATION).and_then(point_of))
+        Ok(entity.attributes.get(keys::LOCATION).and_then(point_of))
     }
 
-    /// The registration of an originator.
+    /// The registration of an originator: of an AE, or the `<remoteCSE>` of a CSE, be it the registrar.
     pub(crate) async fn registration(&mut self, originator: &Originator) -> Result<Option<Arc<Node>>, Error> {
-        if !originator.is_ae_stem() {
-            return Ok(None);
-        }
-        let node = self.by_id(originator.as_str()).await?;
-        Ok(node.filter(|node| node.ty == Ty::AE && !node.is_expired(self.now)))
+        let text = originator.as_str();
+        let node = if originator.is_ae_stem() {
+            self.by_id(text).await?.filter(|node| node.ty == Ty::AE)
+        } else if self.identity().cse_id_of(text).as_deref() == Some(text) {
+            let id = remote_cse::resource_id(text, self.identity());
+            self.by_id(&id).await?.filter(|node| node.ty == Ty::REMOTE_CSE)
+        } else {
+            None
+        };
+        Ok(node.filter(|node| !node.is_expired(self.now)))
     }
 
     /// The CSEBase has no policies: whoever is registered may read it, and create policies if the operator says so.
@@ -288,6 +302,12 @@ impl<Q: Source> View<'_, Q> {
 
 fn no_privilege(requester: &Requester, operation: &'static str, node: &Node) -> Error {
     Error::NoPrivilege { originator: requester.originator.to_string(), operation, target: node.path.to_string() }
+}
+
+/// Whether the requester made that `<remoteCSE>`: only a CSE itself says what is registered of it
+/// (TS-0004 §7.4.4.2.3).
+fn is_registree(requester: &Requester, remote_cse: &Node) -> bool {
+    remote_cse.creator == requester.originator
 }
 
 /// Whether the originator owns a resource without policies: its custodian, or without one its creator.

@@ -1,5 +1,6 @@
 //! `<AE>`: registration (TS-0004 §7.4.5.2.1, TS-0001 §10.2.2.2).
 
+use super::points_of_access;
 use crate::access::authorize::Requester;
 use crate::error::Error;
 use crate::id::{Originator, is_unreserved};
@@ -77,7 +78,7 @@ pub(crate) fn before_create(draft: &mut Draft) -> Result<(), Error> {
             "(App-ID) must begin with N (not registered with an authority) or R (registered)",
         ));
     }
-    check(&draft.attributes)?;
+    points_of_access(&draft.attributes)?;
     draft.attributes.insert(keys::AE_ID, draft.id.clone());
     // The AE owns its registration, whoever the request names.
     draft.creator = Originator::from_canonical(draft.id.clone());
@@ -85,14 +86,5 @@ pub(crate) fn before_create(draft: &mut Draft) -> Result<(), Error> {
 }
 
 pub(crate) fn before_update(attributes: &Map) -> Result<(), Error> {
-    check(attributes)
-}
-
-fn check(attributes: &Map) -> Result<(), Error> {
-    for point in attributes.texts(keys::POINT_OF_ACCESS) {
-        if url::Url::parse(point).is_err() {
-            return Err(Error::attribute(keys::POINT_OF_ACCESS, format!("'{point}' is no URL")));
-        }
-    }
-    Ok(())
+    points_of_access(attributes)
 }

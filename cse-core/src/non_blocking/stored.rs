@@ -81,10 +81,10 @@ pub(super) fn result_of(response: Response) -> Map {
 
 fn peer_to_map(context: &Context) -> Map {
     let Peer { address, authenticated, credential, identifier } = &context.peer;
-    let mut map = Map::with_capacity(5);
+    let mut map = Map::with_capacity(6);
     map.push("internal", context.binding == Binding::Internal);
     map.push("authenticated", *authenticated);
-    let texts = [("credential", credential), ("identifier", identifier)];
+    let texts = [("credential", credential), ("identifier", identifier), ("sender", &context.sender)];
     for (name, text) in texts {
         if let Some(text) = text {
             map.push(name, text.clone());
@@ -106,5 +106,5 @@ fn peer_from_map(map: &Map) -> Context {
     };
     // Beyond that it is the CSE's own, nothing depends on the binding any more.
     let binding = if map.bool("internal") == Some(true) { Binding::Internal } else { Binding::Mqtt };
-    Context { binding, peer, redelivery: Redelivery::Never, registrant: None }
+    Context { binding, peer, redelivery: Redelivery::Never, registrant: None, sender: text("sender") }
 }

@@ -6,7 +6,7 @@ use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_tim
 use crate::access::authorize::Permit;
 use crate::access::credential;
 use crate::access::policy::Access;
-use crate::behaviour::{self, ae, subscription::EventType};
+use crate::behaviour::{self, ae, remote_cse, subscription::EventType};
 use crate::cache::newest_type;
 use crate::content;
 use crate::error::{Error, Rsc};
@@ -45,7 +45,7 @@ pub(crate) async fn decide<Q: Source>(
     let parent = resource_at(view, cx, Operation::Create).await?;
     let (permit, def) = authorize(view, cx, &parent, ty).await?;
     let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
-    if ty == Ty::AE {
+    if matches!(ty, Ty::AE | Ty::REMOTE_CSE) {
         ae::supplement_release_1(&mut content, cx.release);
     }
     let (typed, sent) = content::typed(&content, ty)?;
@@ -74,8 +74,8 @@ async fn authorize<Q: Source>(
     ty: Ty,
 ) -> Result<(Permit, &'static TypeDef), Error> {
     let def = type_def(ty);
-    if ty == Ty::REMOTE_CSE {
-        credential::check(view.settings, &cx.requester, cx.requester.originator.as_str(), true)?;
+    if ty == Ty::REMOTE_CSE && parent.ty == Ty::CSE_BASE {
+        remote_cse::authorize(&cx.requester, view.settings)?;
     }
     let permit = view.authorize_create(&cx.requester, parent, ty).await?;
     if ty == Ty::SUBSCRIPTION {
@@ -125,7 +125,7 @@ async fn draft<Q: Source>(
         attributes.insert(keys::CREATOR, &cx.requester.originator);
     }
     drop_announcement(&mut attributes);
-    if def.ty == Ty::AE
+    if matches!(def.ty, Ty::AE | Ty::REMOTE_CSE)
         && let Some(credential) = credential::proven(&cx.requester)
     {
         attributes.insert(registrations::CREDENTIAL, credential.clone());
@@ -136,6 +136,7 @@ async fn draft<Q: Source>(
     };
     let id = match def.ty {
         Ty::AE => registration_id(view, cx, seq, effects).await?,
+        Ty::REMOTE_CSE => cse_registration_id(view, cx, effects).await?,
         _ => generated_id(def.short, seq),
     };
     let name = match attributes.remove(keys::RESOURCE_NAME) {
@@ -143,7 +144,13 @@ async fn draft<Q: Source>(
             check_name(view, parent, &name, seq, effects).await?;
             name
         }
-        _ => free_name(view, parent, def.ty, &id).await?,
+        _ => {
+            let wanted = match def.ty {
+                Ty::REMOTE_CSE => remote_cse::default_name(remote_cse::cse_id(&cx.requester, view.settings).as_str()),
+                _ => None,
+            };
+            free_name(view, parent, def.ty, &wanted.unwrap_or_else(|| id.clone())).await?
+        }
     };
     Ok(Draft {
         ty: def.ty,
@@ -213,18 +220,18 @@ fn is_reserved_for_instance(parent: &Node, name: &str, seq: Seq) -> bool {
     instance.zip(number).is_some_and(|(instance, number)| generated_id(instance.short, number) == name)
 }
 
-/// The name of a resource that came without one: its identifier, if no sibling was given that as a name.
+/// The name of a resource that came without one: the wanted one, if no sibling has it.
 pub(crate) async fn free_name<Q: Source>(
     view: &mut View<'_, Q>,
     parent: &Node,
     ty: Ty,
-    id: &Text,
+    wanted: &Text,
 ) -> Result<Text, Error> {
-    let mut name = id.clone();
+    let mut name = wanted.clone();
     let mut number = 0;
     while !is_instance(ty) && view.child(parent, &name).await?.is_some() {
         number += 1;
-        name = smol_str::format_smolstr!("{id}-{number}");
+        name = smol_str::format_smolstr!("{wanted}-{number}");
     }
     Ok(name)
 }
@@ -280,6 +287,17 @@ async fn registration_id<Q: Source>(
         return Err(Error::RegistrationNotAllowed(stem.to_string()));
     }
     Ok(stem)
+}
+
+/// The identifier of a new `<remoteCSE>`.
+async fn cse_registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, effects: &mut Effects) -> Result<Text, Error> {
+    let cse_id = remote_cse::cse_id(&cx.requester, view.settings);
+    let id = remote_cse::resource_id(cse_id.as_str(), view.identity());
+    let holder = view.by_id(&id).await?;
+    if is_in_the_way(view, holder, effects).await? {
+        return Err(Error::AlreadyRegistered(cse_id.to_string()));
+    }
+    Ok(id)
 }
 
 async fn is_taken<Q: Source>(view: &mut View<'_, Q>, stem: &str) -> Result<bool, Error> {

@@ -1,30 +1,20 @@
 //! NOTIFY: a request to an entity that is registered here is passed on to it (TS-0004 §7.5.1.2, TS-0001 §10.3.7).
 
-use std::sync::Arc;
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::route::entity_route;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
-use crate::codec::Serialization;
 use crate::cse::Cse;
+use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Originator;
-use crate::node::Node;
 use crate::notify::single;
-use crate::ports::{BoxFuture, Destination, OutgoingRequest, Patience, SendError, Sent, Store};
-use crate::preference;
+use crate::ports::{BoxFuture, Patience, Sent, Store};
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Name, Text};
-
-/// How an entity can be reached: in this order, what `to` it is given, and how it wants to read.
-pub(crate) struct Route {
-    pub(crate) destinations: Vec<Destination>,
-    pub(crate) to: Text,
-    pub(crate) serialization: Serialization,
-}
 
 impl<S: Store> Cse<S> {
     /// Answers a NOTIFY to a resource of this CSE.
@@ -39,60 +29,27 @@ impl<S: Store> Cse<S> {
             }
         };
         let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
-        if node.ty != Ty::AE {
+        if !matches!(node.ty, Ty::AE | Ty::REMOTE_CSE) {
             let target = format!("'{}'; it is neither an AE nor a CSE that is registered here", node.path);
             return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
         }
         drop(view);
-        let route = ae_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
-        let timeout = cx.deadline.since(shared.clock.now());
-        // Identifiers of different originators may be the same; towards the AE this CSE's are used.
-        request.request_identifier = shared.new_request_identifier();
-        match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
-            Ok(Sent::Answered(response)) => Ok(*response),
-            Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the AE did not answer in time")),
-            Err(error) => {
-                tracing::debug!(ae = %node.id, %error, "a notification cannot be passed on");
-                Err(Error::NotReachable(node.path.to_string()))
+        let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        // Identifiers of different originators may be the same; towards the entity this CSE's are used.
+        let (key, redelivery) = (digest::of(&request), request.context.redelivery);
+        let send = |identifier, _| async {
+            request.request_identifier = identifier;
+            let timeout = cx.deadline.since(shared.clock.now());
+            match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
+                Ok(Sent::Answered(response)) => Ok(*response),
+                Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the entity did not answer in time")),
+                Err(error) => {
+                    tracing::debug!(entity = %node.id, %error, "a notification cannot be passed on");
+                    Err(Error::NotReachable(node.path.to_string()))
+                }
             }
-        }
-    }
-
-    /// Finds how a notification target is reached; `None` when there is no way now.
-    pub(crate) async fn route(&self, target: &str) -> Result<Option<Route>, Error> {
-        if target.contains("://") {
-            let (url, wanted) = preference::of_url(target);
-            let serialization = wanted.unwrap_or(preference::DEFAULT);
-            return Ok(Some(Route { destinations: vec![Destination::Url(url.clone())], to: url, serialization }));
-        }
-        let node = self.0.view().local_resource(target).await?;
-        Ok(node.filter(|node| node.ty == Ty::AE).and_then(|node| ae_route(&node)))
-    }
-
-    /// Sends a request along a route: the first destination that can be reached has it.
-    pub(crate) async fn send_along(
-        &self,
-        route: &Route,
-        mut request: Request,
-        timeout: std::time::Duration,
-        patience: Patience,
-    ) -> Result<Sent, SendError> {
-        request.to = route.to.clone();
-        let mut problem = SendError::Unreachable("no point of access".into());
-        for destination in &route.destinations {
-            if !self.0.outbound.reaches(destination) {
-                problem = SendError::Unsupported(destination.as_str().to_owned());
-                continue;
-            }
-            let (destination, request) = (destination.clone(), request.clone());
-            let outgoing =
-                OutgoingRequest { destination, request, serialization: route.serialization, timeout, patience };
-            match self.0.outbound.send(outgoing).await {
-                Ok(sent) => return Ok(sent),
-                Err(error) => problem = error,
-            }
-        }
-        Err(problem)
+        };
+        self.pass_on(key, redelivery, shared.new_request_identifier(), cx.deadline, send).await
     }
 
     /// A NOTIFY of this CSE.
@@ -129,7 +86,7 @@ impl<S: Store> Cse<S> {
     async fn verify(&self, subscription: &Text, creator: &Originator, target: &Text) -> Result<(), Error> {
         let failed = |problem: String| Error::VerificationFailed { target: target.to_string(), problem };
         let Some(route) = self.route(target).await? else {
-            return Err(failed("it is no URL and no AE that is registered here and reachable".into()));
+            return Err(failed("it is no URL, and no AE or CSE that is reachable from here".into()));
         };
         let identity = &self.0.settings.identity;
         let mut sgn = Map::single(Name::new_static("vrq"), true);
@@ -175,16 +132,3 @@ impl<S: Store> Cse<S> {
 
 /// Notification targets of one subscription that are asked at the same time.
 const VERIFIED_AT_ONCE: usize = 8;
-
-/// How an AE is reached: by its points of access, and without any by its identifier over our own broker.
-fn ae_route(ae: &Arc<Node>) -> Option<Route> {
-    if ae.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
-        return None;
-    }
-    let points = ae.attributes.texts(keys::POINT_OF_ACCESS);
-    let points: Vec<Destination> =
-        points.map(|url| Destination::PointOfAccess { url: url.into(), entity: ae.id.clone() }).collect();
-    let destinations = if points.is_empty() { vec![Destination::MqttEntity(ae.id.clone())] } else { points };
-    let serialization = preference::of_entity(ae).unwrap_or(preference::DEFAULT);
-    Some(Route { destinations, to: ae.id.clone(), serialization })
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cse::Cse;
 use crate::non_blocking::is_out_of_date;
-use crate::op::notify::Route;
+use crate::op::route::Route;
 use crate::ports::{Patience, SendError, Sent, Store};
 use crate::value::{Map, Text};
 
@@ -15,7 +15,7 @@ pub(super) type Attempt = Result<Sent, SendError>;
 pub(super) async fn way<S: Store>(cse: &Cse<S>, target: &Text) -> Result<Arc<Route>, String> {
     match cse.route(target).await {
         Ok(Some(route)) => Ok(Arc::new(route)),
-        Ok(None) => Err("no registered, reachable AE of that name".into()),
+        Ok(None) => Err("no reachable AE or CSE of that name is known here".into()),
         Err(error) => Err(error.to_string()),
     }
 }

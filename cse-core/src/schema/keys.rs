@@ -33,7 +33,7 @@ pub const ACCESS_CONTROL_RULES: &str = "acr";
 pub const ACCESS_CONTROL_USER_IDS: &str = "acui";
 /// accessControlWindow: `m2m:accessControlRule`.
 pub const ACCESS_CONTROL_WINDOW: &str = "actw";
-/// activityPatternElements: `<AE>`, `m2m:activityPatternElements`.
+/// activityPatternElements: `<AE>`, `<remoteCSE>`, `m2m:activityPatternElements`.
 pub const ACTIVITY_PATTERN_ELEMENTS: &str = "ape";
 /// advancedQuery: `m2m:eventNotificationCriteria`.
 pub const ADVANCED_QUERY: &str = "aq";
@@ -99,7 +99,7 @@ pub const CONTENT_INFO: &str = "cnf";
 pub const CONTENT_OFFSET: &str = "cnot";
 /// contentRef: `<contentInstance>`.
 pub const CONTENT_REF: &str = "conr";
-/// contentSerialization: `<AE>`, `<CSEBase>`.
+/// contentSerialization: `<AE>`, `<CSEBase>`, `<remoteCSE>`.
 pub const CONTENT_SERIALIZATION: &str = "csz";
 /// contentSize: `<contentInstance>`.
 pub const CONTENT_SIZE: &str = "cs";
@@ -121,9 +121,11 @@ pub const CREATED_BEFORE: &str = "crb";
 pub const CREATION_TIME: &str = "ct";
 /// creator: `<container>`, `<contentInstance>`, `<group>` and others.
 pub const CREATOR: &str = "cr";
-/// CSE-ID: `<CSEBase>`.
+/// CSEBase: `<remoteCSE>`.
+pub const CSE_BASE: &str = "cb";
+/// CSE-ID: `<CSEBase>`, `<remoteCSE>`.
 pub const CSE_ID: &str = "csi";
-/// cseType: `<CSEBase>`.
+/// cseType: `<CSEBase>`, `<remoteCSE>`.
 pub const CSE_TYPE: &str = "cst";
 /// currentByteSize: `<container>`.
 pub const CURRENT_BYTE_SIZE: &str = "cbs";
@@ -143,6 +145,8 @@ pub const DATA_SIZE_INDICATOR: &str = "dsi";
 pub const DELETION_CNT: &str = "dcnt";
 /// deliveryAggregation: `m2m:metaInformation`.
 pub const DELIVERY_AGGREGATION: &str = "da";
+/// descendantCSEs: `<remoteCSE>`.
+pub const DESCENDANT_CSES: &str = "dcse";
 /// desiredIdentifierResultType: `m2m:metaInformation`.
 pub const DESIRED_IDENTIFIER_RESULT_TYPE: &str = "drt";
 /// disableRetrieval: `<container>`.
@@ -151,7 +155,7 @@ pub const DISABLE_RETRIEVAL: &str = "disr";
 pub const DURATION: &str = "dur";
 /// dynamicAuthorizationConsultationIDs: `<AE>`, `<container>`, `<CSEBase>` and others.
 pub const DYNAMIC_AUTHORIZATION_CONSULTATION_IDS: &str = "daci";
-/// e2eSecInfo: `<AE>`, `<CSEBase>`.
+/// e2eSecInfo: `<AE>`, `<CSEBase>`, `<remoteCSE>`.
 pub const E2E_SEC_INFO: &str = "esi";
 /// enableEventNotificationOriginator: `<subscription>`.
 pub const ENABLE_EVENT_NOTIFICATION_ORIGINATOR: &str = "eeno";
@@ -177,6 +181,8 @@ pub const EXPIRATION_TIME: &str = "et";
 pub const EXPIRE_AFTER: &str = "exa";
 /// expireBefore: `m2m:eventNotificationCriteria`, `m2m:filterCriteria`.
 pub const EXPIRE_BEFORE: &str = "exb";
+/// externalGroupID: `<remoteCSE>`.
+pub const EXTERNAL_GROUP_ID: &str = "egid";
 /// filterCriteria: `m2m:metaInformation`, `m2m:notification`.
 pub const FILTER_CRITERIA: &str = "fc";
 /// filterOperation: `m2m:eventNotificationCriteria`, `m2m:filterCriteria`.
@@ -203,7 +209,7 @@ pub const GROUP_REQUEST_TARGET_MEMBERS: &str = "grtm";
 pub const GROUP_SOMECAST_TARGET_NUMBER: &str = "gstn";
 /// holder: `<CSEBase>`.
 pub const HOLDER: &str = "hld";
-/// IN-CSE-ID: `<CSEBase>`.
+/// IN-CSE-ID: `<CSEBase>`, `<remoteCSE>`.
 pub const IN_CSE_ID: &str = "ici";
 /// IPEDiscoveryRequest: `m2m:notification`.
 pub const IPE_DISCOVERY_REQUEST: &str = "idr";
@@ -231,7 +237,7 @@ pub const LOCAL_TOKEN_IDS: &str = "ltids";
 pub const LOCATION: &str = "loc";
 /// locationID: `<container>`.
 pub const LOCATION_ID: &str = "li";
-/// M2M-Ext-ID: `<AE>`.
+/// M2M-Ext-ID: `<AE>`, `<remoteCSE>`.
 pub const M2M_EXT_ID: &str = "mei";
 /// m2mServiceUser: `m2m:metaInformation`.
 pub const M2M_SERVICE_USER: &str = "msu";
@@ -261,9 +267,11 @@ pub const MGMT_DEFINITION: &str = "mgd";
 pub const MISSING_DATA: &str = "md";
 /// modifiedSince: `m2m:eventNotificationCriteria`, `m2m:filterCriteria`.
 pub const MODIFIED_SINCE: &str = "ms";
+/// multicastCapability: `<remoteCSE>`.
+pub const MULTICAST_CAPABILITY: &str = "mtcc";
 /// name: `m2m:attribute`, `m2m:childResourceRef`, `m2m:contentRef`.
 pub const NAME: &str = "nm";
-/// nodeLink: `<AE>`, `<CSEBase>`.
+/// nodeLink: `<AE>`, `<CSEBase>`, `<remoteCSE>`.
 pub const NODE_LINK: &str = "nl";
 /// notification: `m2m:aggregatedNotification`.
 pub const NOTIFICATION: &str = "sgn";
@@ -325,7 +333,7 @@ pub const PARENT_LABELS: &str = "palb";
 pub const PARENT_RESOURCE_TYPE: &str = "pty";
 /// pendingNotification: `<subscription>`.
 pub const PENDING_NOTIFICATION: &str = "pn";
-/// pointOfAccess: `<AE>`, `<CSEBase>`.
+/// pointOfAccess: `<AE>`, `<CSEBase>`, `<remoteCSE>`.
 pub const POINT_OF_ACCESS: &str = "poa";
 /// preSubscriptionNotify: `<subscription>`.
 pub const PRE_SUBSCRIPTION_NOTIFY: &str = "psn";
@@ -347,7 +355,7 @@ pub const REQUESTS_SENT: &str = "rqs";
 pub const REQUEST_EXPIRATION_TIMESTAMP: &str = "rqet";
 /// requestIdentifier: `m2m:operationResult`.
 pub const REQUEST_IDENTIFIER: &str = "rqi";
-/// requestReachability: `<AE>`.
+/// requestReachability: `<AE>`, `<remoteCSE>`.
 pub const REQUEST_REACHABILITY: &str = "rr";
 /// resourceID: `<accessControlPolicy>`, `<AE>`, `<container>` and others.
 pub const RESOURCE_ID: &str = "ri";
@@ -397,7 +405,7 @@ pub const SIZE_BELOW: &str = "szb";
 pub const SPECIALIZATION_ID: &str = "spid";
 /// specializationType: `<group>`, `m2m:accessControlRule`.
 pub const SPECIALIZATION_TYPE: &str = "spty";
-/// SP-ID: `<CSEBase>`.
+/// SP-ID: `<CSEBase>`, `<remoteCSE>`.
 pub const SP_ID: &str = "spi";
 /// stateTag: `<container>`, `<contentInstance>`.
 pub const STATE_TAG: &str = "st";
@@ -419,7 +427,7 @@ pub const SUBSCRIPTION_IDS: &str = "subi";
 pub const SUBSCRIPTION_REFERENCE: &str = "sur";
 /// supportedE2ESecFeatures: `m2m:e2eSecInfo`.
 pub const SUPPORTED_E2E_SEC_FEATURES: &str = "esf";
-/// supportedReleaseVersions: `<AE>`, `<CSEBase>`.
+/// supportedReleaseVersions: `<AE>`, `<CSEBase>`, `<remoteCSE>`.
 pub const SUPPORTED_RELEASE_VERSIONS: &str = "srv";
 /// supportedResourceType: `<CSEBase>`.
 pub const SUPPORTED_RESOURCE_TYPE: &str = "srt";
@@ -447,11 +455,11 @@ pub const TRACKING_ID1: &str = "tid1";
 pub const TRACKING_ID2: &str = "tid2";
 /// trackRegistrationPoints: `<AE>`.
 pub const TRACK_REGISTRATION_POINTS: &str = "trps";
-/// triggerEnable: `<AE>`.
+/// triggerEnable: `<AE>`, `<remoteCSE>`.
 pub const TRIGGER_ENABLE: &str = "tren";
-/// Trigger-Recipient-ID: `<AE>`.
+/// Trigger-Recipient-ID: `<AE>`, `<remoteCSE>`.
 pub const TRIGGER_RECIPIENT_ID: &str = "tri";
-/// triggerReferenceNumber: `<AE>`.
+/// triggerReferenceNumber: `<AE>`, `<remoteCSE>`.
 pub const TRIGGER_REFERENCE_NUMBER: &str = "trn";
 /// type: `m2m:childResourceRef`, `m2m:geoCoordinates`.
 pub const TYPE: &str = "typ";

@@ -244,7 +244,7 @@ async fn what_cannot_be_accepted_is_refused_at_once() {
     let registers = r#"{"op":1,"to":"cse-in","ty":2,"rt":{"rtv":1},"pc":{"m2m:ae":{"api":"N","rr":true}}}"#;
     cse.originator("Cnew").primitive(registers).await.refused(Rsc::BadRequest, "registration");
     let stranger = cse.originator("Cstranger").primitive(r#"{"op":2,"to":"cse-in","rt":{"rtv":1}}"#).await;
-    stranger.refused(Rsc::OriginatorHasNoPrivilege, "Cstranger");
+    stranger.refused(Rsc::OriginatorNotAuthenticated, "Cstranger");
     for (members, status, hint) in [
         (r#""oet":"5000","rqet":"1000""#, Rsc::BadRequest, "oet"),
         (r#""oet":"5000","rset":"1000""#, Rsc::BadRequest, "oet"),

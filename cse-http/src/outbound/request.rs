@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cse_core::codec::Serialization;
-use cse_core::ports::{OutgoingRequest, SendError};
+use cse_core::ports::{Destination, OutgoingRequest, SendError};
 use cse_core::primitive::{FilterCriteria, Operation, Request, ResponseType};
 use cse_core::value::{Map, Text, Value};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -26,15 +26,17 @@ pub fn target_url(point_of_access: &str, to: &str) -> String {
     format!("{}{}", base.trim_end_matches('/'), path_from_to(to))
 }
 
-/// The HTTP request. A NOTIFY goes to the destination's URL as it is, every other operation to the resource
-/// below it.
+/// The HTTP request. A NOTIFY goes to the URL of an AE, or of a notification target, as it is; every other operation,
+/// and every request to a CSE, to the resource below it.
 pub(super) fn encode(outgoing: &OutgoingRequest) -> Result<http::Request<Full<Bytes>>, SendError> {
     let Some(destination) = outgoing.destination.url() else {
         return Err(SendError::Unsupported(outgoing.destination.as_str().into()));
     };
     let request = &outgoing.request;
     let serialization = outgoing.serialization;
-    let url = if request.operation == Operation::Notify {
+    let is_to_cse =
+        matches!(&outgoing.destination, Destination::PointOfAccess { entity, .. } if entity.starts_with('/'));
+    let url = if request.operation == Operation::Notify && !is_to_cse {
         destination.to_string()
     } else {
         let mut url = target_url(destination, &request.to);

@@ -48,6 +48,23 @@ fn a_notification_goes_to_its_url_as_it_is() {
     }
 }
 
+#[test]
+fn a_notification_by_way_of_a_cse_names_its_target() {
+    for (point_of_access, to, uri) in [
+        ("http://mn.example:8080", "/id-mn/Cae", "http://mn.example:8080/~/id-mn/Cae"),
+        ("http://mn.example/in/", "/id-mn", "http://mn.example/in/~/id-mn"),
+        ("http://mn.example", "//other.example/id-x/Cae", "http://mn.example/_/other.example/id-x/Cae"),
+    ] {
+        let mut outgoing = outgoing("", notification());
+        outgoing.destination = Destination::PointOfAccess { url: point_of_access.into(), entity: "/id-mn".into() };
+        outgoing.request.to = to.into();
+        assert_eq!(encode(&outgoing).expect("can be sent").uri(), uri);
+    }
+    let mut outgoing = outgoing("", notification());
+    outgoing.destination = Destination::PointOfAccess { url: "http://a.example/n".into(), entity: "Cae".into() };
+    assert_eq!(encode(&outgoing).expect("can be sent").uri(), "http://a.example/n");
+}
+
 #[tokio::test]
 async fn a_notification_has_its_headers_and_its_content() {
     let mut request = notification();

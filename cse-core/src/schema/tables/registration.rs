@@ -350,5 +350,5 @@ pub(in crate::schema) static REMOTE_CSE: TypeDef = TypeDef {
         ChildLimit { child: Ty::ONTOLOGY_REPOSITORY.announced(), max: 1, name: None },
     ],
     specialization: None,
-    implemented: false,
+    implemented: true,
 };

@@ -1,0 +1,125 @@
+//! How another entity is reached: an AE that is registered here, a CSE, or what is behind a CSE (TS-0001 §10.2.2.3,
+//! TS-0004 §7.3.2.6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::Target;
+use crate::codec::Serialization;
+use crate::cse::Cse;
+use crate::error::Error;
+use crate::id::{CseType, provider_of};
+use crate::node::Node;
+use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
+use crate::preference;
+use crate::primitive::Request;
+use crate::registrations::NextHop;
+use crate::schema::{Ty, keys};
+use crate::value::Text;
+
+/// How an entity can be reached: in this order, what `to` it is given, and how it wants to read.
+pub(crate) struct Route {
+    pub(crate) destinations: Vec<Destination>,
+    pub(crate) to: Text,
+    pub(crate) serialization: Serialization,
+    /// Whether it leads to another service provider, where this CSE has its absolute identifier.
+    pub(crate) leaves_provider: bool,
+}
+
+impl<S: Store> Cse<S> {
+    /// The next CSE on the way to another one: a registree, or else the registrar. From an IN-CSE, which is the top of
+    /// its service provider, only CSEs of the registrar's provider are behind the registrar. `None` if there is no way
+    /// now.
+    ///
+    /// `cse_id` as [`CseIdentity::cse_id_of`](crate::id::CseIdentity::cse_id_of) has it.
+    pub(crate) fn next_hop(&self, cse_id: &str) -> Option<NextHop> {
+        let shared = &self.0;
+        shared.registrations.next_hop(cse_id).or_else(|| {
+            let registrar = shared.registrations.registrar()?;
+            let is_behind = match shared.settings.identity.cse_type {
+                CseType::In => provider_of(cse_id).is_some() && provider_of(cse_id) == provider_of(&registrar.cse_id),
+                CseType::Mn | CseType::Asn => true,
+            };
+            (is_behind || registrar.cse_id == cse_id).then_some(registrar)
+        })
+    }
+
+    /// Finds how a notification target is reached; `None` when there is no way now.
+    pub(crate) async fn route(&self, target: &str) -> Result<Option<Route>, Error> {
+        if target.contains("://") {
+            let (url, wanted) = preference::of_url(target);
+            let serialization = wanted.unwrap_or(preference::DEFAULT);
+            let destinations = vec![Destination::Url(url.clone())];
+            return Ok(Some(Route { destinations, to: url, serialization, leaves_provider: false }));
+        }
+        let identity = &self.0.settings.identity;
+        match Target::of(target, identity) {
+            Target::Local(local, _) => Ok(self.0.view().plain(&local).await?.and_then(|node| entity_route(&node))),
+            Target::Remote => match identity.cse_id_of(target).and_then(|cse_id| self.next_hop(&cse_id)) {
+                Some(hop) => self.route_by(&hop, target).await,
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// How the next CSE is given a request to an address that is at or behind it; `None` when it cannot be reached
+    /// now.
+    pub(crate) async fn route_by(&self, hop: &NextHop, to: &str) -> Result<Option<Route>, Error> {
+        let now = self.0.clock.now();
+        let node = self.0.view().node(hop.seq).await?.filter(|node| !node.is_expired(now));
+        let route = node.and_then(|node| entity_route(&node));
+        Ok(route.map(|route| Route { to: to.into(), ..route }))
+    }
+
+    /// Sends a request along a route: the first destination that can be reached has it.
+    pub(crate) async fn send_along(
+        &self,
+        route: &Route,
+        mut request: Request,
+        timeout: Duration,
+        patience: Patience,
+    ) -> Result<Sent, SendError> {
+        request.to = route.to.clone();
+        if route.leaves_provider
+            && let Some(from) = &request.from
+            && from.starts_with('/')
+            && !from.starts_with("//")
+        {
+            request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
+        }
+        let mut problem = SendError::Unreachable("no point of access".into());
+        for destination in &route.destinations {
+            if !self.0.outbound.reaches(destination) {
+                problem = SendError::Unsupported(destination.as_str().to_owned());
+                continue;
+            }
+            let (destination, request) = (destination.clone(), request.clone());
+            let outgoing =
+                OutgoingRequest { destination, request, serialization: route.serialization, timeout, patience };
+            match self.0.outbound.send(outgoing).await {
+                Ok(sent) => return Ok(sent),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+}
+
+/// How an AE or a CSE is reached: by its points of access, and without any by its identifier over our own broker.
+pub(super) fn entity_route(node: &Arc<Node>) -> Option<Route> {
+    let identifier: Text = match node.ty {
+        Ty::AE => node.id.clone(),
+        Ty::REMOTE_CSE => node.attributes.text(keys::CSE_ID)?.into(),
+        _ => return None,
+    };
+    if node.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
+        return None;
+    }
+    let points = node.attributes.texts(keys::POINT_OF_ACCESS);
+    let points: Vec<Destination> =
+        points.map(|url| Destination::PointOfAccess { url: url.into(), entity: identifier.clone() }).collect();
+    let destinations = if points.is_empty() { vec![Destination::MqttEntity(identifier.clone())] } else { points };
+    let serialization = preference::of_entity(node).unwrap_or(preference::DEFAULT);
+    let leaves_provider = node.ty == Ty::REMOTE_CSE && identifier.starts_with("//");
+    Some(Route { destinations, to: identifier, serialization, leaves_provider })
+}

@@ -225,38 +225,14 @@ impl<S: Store> Cse<S> {
         self.0.outbox.waiting()
     }
 
-    /// Carries out a request and makes an answer of whatever comes of it.
-    pub(crate) async fn answer(&self, request: Request, through: Through) -> Response {
-        let metrics = &self.0.metrics;
+    /// Carries out a request; a panic on the way is an error of it.
+    pub(crate) async fn attempt(&self, request: Request, through: Through) -> Result<Response, Error> {
         let request_identifier = request.request_identifier.clone();
-        let release_version = request.release_version;
-        let span = tracing::info_span!(
-            "request",
-            rqi = request_identifier.as_str(),
-            originator = request.from.as_deref(),
-            operation = request.operation.name(),
-            target = request.to.as_str(),
-        );
-        let outcome =
-            AssertUnwindSafe(self.handle_through(request, through)).catch_unwind().instrument(span.clone()).await;
-        let _in_request = span.enter();
-        let mut response = match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
-            Err(_) => {
-                tracing::error!(request = %request_identifier, "a request made the CSE panic");
-                Response::error(request_identifier.clone(), &Error::Internal)
-            }
-        };
-        response.request_identifier = request_identifier;
-        response.release_version = release_version;
-        if !response.is_success() {
-            metrics.refused.increment();
-            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
-        } else {
-            tracing::debug!(status = %response.status, "answered");
-        }
-        response
+        let outcome = AssertUnwindSafe(self.handle_through(request, through)).catch_unwind().await;
+        outcome.unwrap_or_else(|_| {
+            tracing::error!(request = %request_identifier, "a request made the CSE panic");
+            Err(Error::Internal)
+        })
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
@@ -566,10 +542,36 @@ pub(crate) fn deadline_of(request: &Request, received: Timestamp, timeout: Durat
     Ok(expiration.or(result).unwrap_or_else(|| begins.plus(timeout)))
 }
 
+/// What the log says of a request besides each message.
+pub(crate) fn span_of(request: &Request) -> Span {
+    tracing::info_span!(
+        "request",
+        rqi = request.request_identifier.as_str(),
+        originator = request.from.as_deref(),
+        operation = request.operation.name(),
+        target = request.to.as_str(),
+    )
+}
+
 impl<S: Store> Dispatch for Cse<S> {
     async fn dispatch(&self, request: Request) -> Response {
-        self.0.metrics.requests[request.operation as usize - 1].increment();
-        self.answer(request, Through::default()).await
+        let metrics = &self.0.metrics;
+        metrics.requests[request.operation as usize - 1].increment();
+        let request_identifier = request.request_identifier.clone();
+        let release_version = request.release_version;
+        let span = span_of(&request);
+        let outcome = self.attempt(request, Through::default()).instrument(span.clone()).await;
+        let _in_request = span.enter();
+        let mut response = outcome.unwrap_or_else(|error| Response::error(request_identifier.clone(), &error));
+        response.request_identifier = request_identifier;
+        response.release_version = release_version;
+        if !response.is_success() {
+            metrics.refused.increment();
+            tracing::debug!(status = %response.status, reason = response.debug_text(), "refused");
+        } else {
+            tracing::debug!(status = %response.status, "answered");
+        }
+        response
     }
 
     async fn preferred_serialization(&self, originator: &str) -> Option<Serialization> {

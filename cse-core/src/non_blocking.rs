@@ -259,7 +259,7 @@ pub(crate) async fn note<Q: Source>(view: &mut View<'_, Q>, of: Seq, what: &Prog
     if node.attributes.contains(request::BEGUN) != is_begun {
         let mut resource = Resource::clone(&node.resource);
         if is_begun {
-            resource.attributes.insert(request::BEGUN, Value::Bool(true));
+            resource.attributes.insert(request::BEGUN, view.now);
         } else {
             resource.attributes.remove(request::BEGUN);
         }

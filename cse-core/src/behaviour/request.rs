@@ -22,7 +22,7 @@ pub(crate) const OPERATION_RESULT: &str = "ors";
 pub(crate) const REQUEST: &str = "@request";
 /// What the binding knew of the peer.
 pub(crate) const PEER: &str = "@peer";
-/// There while something that cannot be taken back may have been done.
+/// Since when something may have been done that cannot be taken back; not there while that is certainly not so.
 pub(crate) const BEGUN: &str = "@begun";
 
 /// How far a request has come (`m2m:requestStatus`), of the values that this CSE uses.

@@ -6,17 +6,18 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
+use tracing::Instrument;
 
 use super::{Progress, Step, pending, stored};
 use crate::address::Target;
 use crate::behaviour::request::BEGUN;
-use crate::cse::Cse;
+use crate::cse::{Cse, span_of};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::node::Node;
 use crate::op::fan_out::Through;
 use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Operation, Redelivery, Request, ResponseType};
+use crate::primitive::{Operation, Redelivery, Request, Response, ResponseType};
 use crate::time::Timestamp;
 use crate::writer::Job;
 
@@ -74,7 +75,11 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     // Without it there is nothing to be carried out, and nobody to be told.
     let Ok(asked) = stored::request_of(&node) else { return Outcome::Settled };
     let manner = Manner::of(cse, &asked);
-    if manner == Manner::Irrevocable && !node.attributes.contains(BEGUN) {
+    if is_too_late(cse, &node, &asked) {
+        let error = Error::Expired("the answer was lost, and it is too late to ask again without doing it twice");
+        return finish(cse, seq, Response::error(asked.request_identifier, &error)).await;
+    }
+    if manner.is_marked() && !node.attributes.contains(BEGUN) {
         if note(cse, seq, Progress::Begun).await.is_err() {
             return Outcome::Settled;
         }
@@ -89,16 +94,27 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let patient_until = patient_until(cse, &node, &asked);
     let through = Through::fulfilling((manner == Manner::AtOnce).then_some(seq), until);
     let request = to_carry_out(asked, manner, &node);
-    let response = cse.answer(request, through).await;
-    let is_ours = response.status == Rsc::InternalServerError;
-    if is_ours && *cse.0.stop.borrow() {
+    let identifier = request.request_identifier.clone();
+    let span = span_of(&request);
+    let result = cse.attempt(request, through).instrument(span).await;
+    let is_unanswered = manner == Manner::PassedOn && matches!(result, Err(Error::Expired(_)));
+    let response = result.unwrap_or_else(|error| Response::error(identifier, &error));
+    if response.status == Rsc::InternalServerError && *cse.0.stop.borrow() {
         return Outcome::Settled;
     }
-    if response.status == Rsc::TargetNotReachable && cse.0.clock.now() < patient_until {
-        // Nobody was asked, so it can be recalled again.
-        drop(note(cse, seq, Progress::Postponed).await);
+    let is_unreachable = response.status == Rsc::TargetNotReachable;
+    if (is_unreachable || is_unanswered) && cse.0.clock.now() < patient_until {
+        if is_unreachable {
+            // Nobody was asked, so it can be recalled again.
+            drop(note(cse, seq, Progress::Postponed).await);
+        }
         return Outcome::Again(Some(patient_until));
     }
+    finish(cse, seq, response).await
+}
+
+/// Puts the result into the `<request>`, where it is not yet.
+async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response) -> Outcome {
     match pending(&mut cse.0.view(), seq).await {
         Ok(Some(_)) => {}
         Ok(None) => return Outcome::Settled,
@@ -121,22 +137,36 @@ enum Manner {
     AtOnce,
     /// It has no effect.
     Harmless,
-    /// It leaves this CSE, or has many effects.
+    /// It reaches many resources, or an entity that is registered here.
     Irrevocable,
+    /// It is passed on to another CSE, which knows a repetition as such.
+    PassedOn,
 }
 
 impl Manner {
     fn of<S: Store>(cse: &Cse<S>, request: &Request) -> Self {
-        let is_simple = match Target::of(&request.to, &cse.0.settings.identity) {
-            Target::Local(target, _) => !target.contains("/fopt"),
-            Target::Remote => false,
+        let target = match Target::of(&request.to, &cse.0.settings.identity) {
+            Target::Local(target, _) => target,
+            Target::Remote => return Self::PassedOn,
         };
         match request.operation {
             Operation::Retrieve => Self::Harmless,
-            Operation::Create | Operation::Update | Operation::Delete if is_simple => Self::AtOnce,
+            Operation::Create | Operation::Update | Operation::Delete if !target.contains("/fopt") => Self::AtOnce,
             _ => Self::Irrevocable,
         }
     }
+
+    /// Whether it has to be said before it begins.
+    fn is_marked(self) -> bool {
+        matches!(self, Self::Irrevocable | Self::PassedOn)
+    }
+}
+
+/// Whether a change may have been made so long ago that nobody would know a repetition as one.
+fn is_too_late<S: Store>(cse: &Cse<S>, node: &Node, asked: &Request) -> bool {
+    let begun = node.attributes.text(BEGUN).and_then(Timestamp::parse);
+    let is_change = matches!(asked.operation, Operation::Create | Operation::Update | Operation::Delete);
+    is_change && begun.is_some_and(|begun| begun.plus(cse.0.settings.reply_lifetime) <= cse.0.clock.now())
 }
 
 /// Until when it is tried to reach a target that cannot be reached.
@@ -155,7 +185,7 @@ fn to_carry_out(mut request: Request, manner: Manner, node: &Node) -> Request {
     request.result_persistence = None;
     request.response_type = ResponseType::Blocking;
     request.notification_uris = None;
-    if manner == Manner::Irrevocable {
+    if manner.is_marked() {
         // A repetition is one of this <request>, and of no other request in the same words.
         request.context.redelivery = Redelivery::Possible;
         request.context.registrant = Some(node.id.clone());

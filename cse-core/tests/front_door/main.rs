@@ -19,6 +19,7 @@ mod harness;
 mod held;
 mod model;
 mod non_blocking;
+mod non_blocking_afar;
 mod notifications;
 mod notified;
 mod outbox;

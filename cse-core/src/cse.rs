@@ -31,6 +31,7 @@ use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
+use crate::polling::Polling;
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
 use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResultContent};
@@ -41,6 +42,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::timers;
 use crate::under_way::UnderWay;
+use crate::uplink::UplinkHandle;
 use crate::value::{Text, Value};
 use crate::view::{ReadSource, View};
 use crate::writer::{self, Change, Job, Observed, Outcome};
@@ -70,8 +72,10 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
+    pub(crate) uplink: UplinkHandle,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -149,7 +153,9 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
+            uplink: UplinkHandle::new(settings.registrar.as_ref()),
             settings,
             store,
             clock,
@@ -193,6 +199,17 @@ impl<S: Store> Cse<S> {
     /// Begins to stop: changes that wait are still made, new ones are refused.
     pub fn stop(&self) {
         self.0.stop.send_replace(true);
+    }
+
+    /// Polls that wait at polling channels, and requests that wait there to be fetched or answered.
+    pub fn polling_waiting(&self) -> (usize, usize) {
+        self.0.polling.waiting()
+    }
+
+    /// Answers those who wait at a polling channel, and all who come to wait there from now on: before bindings
+    /// are stopped, which let requests end that they have taken.
+    pub fn end_polls(&self) {
+        self.0.polling.close();
     }
 
     /// The counters.
@@ -260,6 +277,12 @@ impl<S: Store> Cse<S> {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
                 return self.fan_out(request, cx, group, rest, through).await;
+            }
+        }
+        if cx.target.ends_with("/pcu") {
+            let resolved = shared.view().resolve(&cx.target).await?;
+            if let crate::address::Resolved::PollingChannelUri(channel) = resolved {
+                return self.at_polling_channel(&request, &cx, &channel).await;
             }
         }
         match request.operation {

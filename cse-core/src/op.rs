@@ -8,6 +8,7 @@ pub(crate) mod fan_out;
 mod find;
 pub(crate) mod forward;
 pub(crate) mod notify;
+mod poll;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
@@ -132,6 +133,7 @@ pub(crate) async fn resource_at<Q: Source>(
         Resolved::FanOut(..) => return Err(Error::Internal),
         Resolved::Latest(_) => Virtual::Latest,
         Resolved::Oldest(_) => Virtual::Oldest,
+        Resolved::PollingChannelUri(_) => Virtual::PollingChannelUri,
         Resolved::Other(point) => point,
     };
     let target = format!("virtual resource '{}'", point.short_name());

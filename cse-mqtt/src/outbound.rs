@@ -65,6 +65,13 @@ impl MqttOutbound {
     }
 }
 
+impl MqttOutbound {
+    /// Whether a URL leads to the broker that the binding is connected to anyway.
+    pub fn is_at_own_broker(&self, url: &str) -> bool {
+        self.inner.place(url).is_ok_and(|(broker, _)| broker.is_none())
+    }
+}
+
 impl Outbound for MqttOutbound {
     fn reaches(&self, destination: &Destination) -> bool {
         destination.url().is_none_or(|url| url.split_once("://").is_some_and(|(scheme, _)| is_mqtt(scheme)))

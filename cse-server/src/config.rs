@@ -14,6 +14,8 @@ mod monitoring;
 mod mqtt;
 mod non_blocking;
 mod notifications;
+mod polling;
+mod registrar;
 mod registration;
 mod requests;
 mod resources;
@@ -39,6 +41,8 @@ pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use non_blocking::NonBlockingConfig;
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use polling::PollingConfig;
+pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
 pub(crate) use resources::ResourcesConfig;
@@ -63,11 +67,14 @@ pub(crate) struct Exposure {
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     pub(crate) cse: CseConfig,
+    pub(crate) registrar: RegistrarConfig,
     pub(crate) registration: RegistrationConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
     pub(crate) non_blocking: NonBlockingConfig,
     pub(crate) notifications: NotificationsConfig,
+    /// `[polling]`
+    pub(crate) polling: PollingConfig,
     pub(crate) store: StoreConfig,
     pub(crate) http: HttpConfig,
     pub(crate) http_client: HttpClientConfig,
@@ -123,11 +130,13 @@ impl Config {
         let config = Self {
             server: ServerConfig::read(layers.section("server")),
             cse: CseConfig::read(layers.section("cse")),
+            registrar: RegistrarConfig::read(layers.section("registrar")),
             registration: RegistrationConfig::read(layers.section("registration")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
             non_blocking: NonBlockingConfig::read(layers.section("non-blocking")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
+            polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
             http_client: HttpClientConfig::read(layers.section("http-client")),
@@ -138,6 +147,7 @@ impl Config {
         };
         config.check_addresses(&mut layers);
         config.check_users(&mut layers);
+        config.registrar.check(&config.cse, &mut layers.section("registrar"));
         mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
@@ -217,7 +227,7 @@ impl Config {
         let (requests, notifications) = (&self.requests, &self.notifications);
         Ok(Settings {
             admin: self.cse.admin_of(&identity),
-            registrar: None,
+            registrar: self.registrar.settings(&identity),
             identity,
             points_of_access,
             default_lifetime: self.resources.default_lifetime,
@@ -253,6 +263,11 @@ impl Config {
             notifications_max: notifications.total_max,
             notification_window: notifications.window,
             notification_hold_max: notifications.hold_max,
+            polling_requests_per_channel_max: self.polling.requests_per_channel_max,
+            polling_requests_max: self.polling.requests_max,
+            polling_bytes_max: self.polling.requests_bytes_max.0,
+            polls_max: self.polling.polls_max,
+            poll_time_max: self.polling.time_max,
         })
     }
 }

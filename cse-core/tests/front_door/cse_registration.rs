@@ -30,7 +30,7 @@ async fn register(cse: &Arc<TestCse>, cse_id: &str, more: &str) -> Answer {
 fn middle_node(cse_type: CseType) -> Settings {
     let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-in", cse_type).expect("valid");
     let mut settings = Settings::new(identity, "CAdmin");
-    settings.registrar = Some(Registrar { cse_id: "/id-in".into() });
+    settings.registrar = Some(Registrar::new("/id-in", Vec::new()));
     settings
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod container;
 pub(crate) mod group;
 pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
+pub(crate) mod request;
 pub(crate) mod subscription;
 
 use std::sync::Arc;
@@ -60,6 +61,14 @@ pub(crate) async fn before_update<Q: Source>(
         Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_update(view.identity(), attributes)?),
         Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
+        _ => Ok(()),
+    }
+}
+
+/// Before a resource is deleted by a request: whether it may go.
+pub(crate) fn before_delete(node: &Node) -> Result<(), Error> {
+    match node.ty {
+        Ty::REQUEST => request::check_delete(node),
         _ => Ok(()),
     }
 }

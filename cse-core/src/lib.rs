@@ -20,6 +20,7 @@ pub mod id;
 pub mod memory;
 pub mod metrics;
 mod node;
+mod non_blocking;
 mod notify;
 mod op;
 mod outbox;

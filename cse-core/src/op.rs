@@ -105,6 +105,8 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].
+    pub(crate) fulfils: Option<Seq>,
 }
 
 /// What a decision comes to.

@@ -138,6 +138,11 @@ impl Overlay {
         self.nodes.get(&seq).cloned()
     }
 
+    /// Resources of a type that the group made or changed.
+    pub(crate) fn nodes_of(&self, ty: Ty) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values().flatten().filter(move |node| node.ty == ty)
+    }
+
     pub(crate) fn by_id(&self, id: &str) -> Option<Seq> {
         self.by_id.get(id).copied()
     }

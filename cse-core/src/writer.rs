@@ -19,6 +19,7 @@ use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::non_blocking::{self, Book};
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::outbox::{Hold, Left, Release};
@@ -57,6 +58,8 @@ pub(crate) enum Job {
     Due(oneshot::Sender<()>),
     /// What became of notifications.
     Delivered(Vec<Delivered>),
+    /// How far a non-blocking request has come.
+    NonBlocking(non_blocking::Step),
 }
 
 /// A request that changes something, and where the outcome goes.
@@ -237,7 +240,8 @@ impl<S: Store> Writer<S> {
                 match job {
                     Job::Change(change) => {
                         let span = change.span.clone();
-                        change.run(&mut view, &shared.metrics, &mut waiting).instrument(span).await;
+                        let (metrics, book) = (&shared.metrics, &shared.non_blocking);
+                        change.run(&mut view, metrics, book, &mut waiting).instrument(span).await;
                     }
                     Job::PassOn(request) => report(request.run(&mut view, &shared.metrics, &mut passages).await),
                     Job::PassedOn(answered) => report(answered.run(&mut view).await),
@@ -246,6 +250,11 @@ impl<S: Store> Writer<S> {
                         report(due(&mut view, &shared).await);
                     }
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
+                    Job::NonBlocking(non_blocking::Step { of, what, done }) => {
+                        dues.push(done);
+                        let noted = non_blocking::note(&mut view, of, &what).await;
+                        report(noted.map(|effects| view.source.apply(effects)));
+                    }
                     Job::Delivered(results) => {
                         settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
                         report(delivered(&mut view, results).await);
@@ -285,6 +294,7 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
         shared.cache.commit(committed);
         shared.polling.deleted(&deleted);
@@ -367,6 +377,7 @@ impl Change {
         mut self: Box<Self>,
         view: &mut View<'_, WriteSource<'_, S>>,
         metrics: &Metrics,
+        book: &Book,
         waiting: &mut Vec<Waiting>,
     ) {
         if let Some(key) = self.key {
@@ -385,11 +396,18 @@ impl Change {
                 }
             }
         }
+        let is_accepted_only = self.request.response_type.is_non_blocking();
+        if let Some(refusal) = recalled(view, &self).await {
+            let response = Response::error(self.request.request_identifier, &refusal);
+            waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
+            return;
+        }
         let decided = if self.cx.deadline <= view.now {
             Err(Refusal::Error(Error::Expired("the request expired before it could be carried out")))
         } else {
             let request = &self.request;
             match request.operation {
+                _ if is_accepted_only => non_blocking::accept(view, &self.cx, request, book).await,
                 Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Delete => op::delete::decide(view, &self.cx, request).await,
@@ -407,7 +425,15 @@ impl Change {
                 return;
             }
         };
-        if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
+        let observed = match is_accepted_only {
+            true => Ok(()),
+            false => observe(view, &self.cx, &self.request, &mut effects).await,
+        };
+        let noted = match (observed, self.answers.fulfils) {
+            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
+            (observed, _) => observed,
+        };
+        if let Err(error) = noted {
             effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
@@ -421,6 +447,15 @@ impl Change {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push(Waiting { reply: self.reply, response, left });
+    }
+}
+
+/// Why a change is not to be made that carries out a non-blocking request: that has been recalled, or is done.
+async fn recalled<Q: Source>(view: &mut View<'_, Q>, change: &Change) -> Option<Error> {
+    match non_blocking::pending(view, change.answers.fulfils?).await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(Error::Expired("the <request> is gone")),
+        Err(error) => Some(error),
     }
 }
 

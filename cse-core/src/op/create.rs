@@ -221,7 +221,12 @@ fn is_reserved_for_instance(parent: &Node, name: &str, seq: Seq) -> bool {
 }
 
 /// The name of a resource that came without one: the wanted one, if no sibling has it.
-async fn free_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, ty: Ty, wanted: &Text) -> Result<Text, Error> {
+pub(crate) async fn free_name<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Node,
+    ty: Ty,
+    wanted: &Text,
+) -> Result<Text, Error> {
     let mut name = wanted.clone();
     let mut number = 0;
     while !is_instance(ty) && view.child(parent, &name).await?.is_some() {

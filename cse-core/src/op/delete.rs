@@ -50,6 +50,7 @@ pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: 
         return Err(Error::OperationNotAllowed { operation: "DELETE", target: "the CSEBase".into() }.into());
     }
     container::check_retrievable(view, &node, "DELETE").await?;
+    behaviour::before_delete(&node)?;
     discover::check_condition(view, request, &node).await?;
     let content = discover::tree_content(view, cx, request, wanted, &node).await?.content;
     let mut effects = Effects::new(permit);

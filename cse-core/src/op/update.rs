@@ -89,8 +89,7 @@ pub(crate) async fn decide<Q: Source>(
 /// Types of which no attribute can be updated cannot be updated at all.
 fn check_updatable(node: &Node) -> Result<(), Error> {
     let def: Option<&TypeDef> = type_def(node.ty);
-    let is_updatable = node.ty != Ty::CSE_BASE
-        && node.ty != Ty::CONTENT_INSTANCE
+    let is_updatable = !matches!(node.ty, Ty::CSE_BASE | Ty::CONTENT_INSTANCE | Ty::REQUEST)
         && def.is_some_and(|def| def.attributes.iter().any(|attr| attr.update != Presence::NotPermitted));
     if is_updatable {
         return Ok(());

@@ -50,9 +50,9 @@ const REQUEST_PARAMETERS: &[Row] = &[
         "rt",
         "Response Type",
         Supported,
-        "3 (blocking), 4 (answered as 3) and 5 (no answer); 1 is answered with 5206, 2 with 5001",
+        "1, 2 (non-blocking, with `<request>`), 3 (blocking), 4 (answered as 3) and 5 (no answer)",
     ),
-    ("rp", "Result Persistence", Ignored, ""),
+    ("rp", "Result Persistence", Supported, "of non-blocking requests"),
     ("rcn", "Result Content", Supported, "see below"),
     ("ec", "Event Category", Ignored, ""),
     ("da", "Delivery Aggregation", Ignored, ""),
@@ -180,6 +180,7 @@ fn operations(ty: Ty) -> &'static str {
     match ty {
         Ty::CSE_BASE => "R",
         Ty::CONTENT_INSTANCE => "C R D",
+        Ty::REQUEST => "R D",
         _ => "C R U D",
     }
 }

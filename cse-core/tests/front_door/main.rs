@@ -18,6 +18,8 @@ mod groups;
 mod harness;
 mod held;
 mod model;
+mod non_blocking;
+mod non_blocking_afar;
 mod notifications;
 mod notified;
 mod outbox;

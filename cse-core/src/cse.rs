@@ -27,6 +27,7 @@ use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::op::fan_out::Through;
+use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
@@ -78,7 +79,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) due_changed: Notify,
     /// Updates of resources with a blocking subscription, one at a time each.
     leases: Mutex<FxHashMap<Seq, Arc<tokio::sync::Mutex<()>>>>,
-    under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
+    /// Requests that were passed on and are not answered yet.
+    pub(crate) places: Places,
     delayed: Arc<Semaphore>,
     group_requests: Mutex<LruCache<(Text, Seq), ReplyKey>>,
     started: Timestamp,
@@ -159,6 +162,7 @@ impl<S: Store> Cse<S> {
             due_changed: Notify::new(),
             leases: Mutex::new(FxHashMap::default()),
             under_way: UnderWay::default(),
+            places: Places::default(),
             delayed: Arc::new(Semaphore::new(DELAYED_MAX)),
             group_requests: Mutex::new(LruCache::new(group_requests)),
             requests_made: AtomicU64::new(0),
@@ -198,6 +202,11 @@ impl<S: Store> Cse<S> {
         self.0.cache.size()
     }
 
+    /// Requests that were passed on to other CSEs and are not answered yet.
+    pub fn forwarded_waiting(&self) -> usize {
+        self.0.places.count()
+    }
+
     /// Who is registered.
     pub fn registrations(&self) -> Arc<Registrations> {
         Arc::clone(&self.0.registrations)
@@ -214,14 +223,16 @@ impl<S: Store> Cse<S> {
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
-    pub(crate) async fn handle_through(&self, request: Request, through: Through) -> Result<Response, Error> {
+    pub(crate) async fn handle_through(&self, mut request: Request, through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
-        let cx = self.context(&request, received)?;
-        self.wait_for_execution_time(&request, received, cx.deadline).await?;
-        let Some(cx) = cx.local() else {
-            return Err(Error::NoRoute(request.to.to_string()));
+        let Located { requester, release, deadline, target } = self.context(&request, received)?;
+        request.context.redelivery = self.redelivery_of(&request, &requester.originator);
+        let Target::Local(target, attribute) = target else {
+            return self.forward(request, &requester, deadline, through.is_of_group()).await;
         };
+        self.wait_for_execution_time(&request, received, deadline).await?;
+        let cx = Cx { requester, release, deadline, target, attribute };
         if cx.target.contains("/fopt") {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
@@ -256,16 +267,6 @@ impl<S: Store> Cse<S> {
                 return Err(Error::NotImplemented("response type 2 (nonBlockingRequestAsynch)".into()));
             }
         }
-        for (name, feature) in [
-            ("sqi", "semantic queries"),
-            ("tqi", "token requests"),
-            ("asi", "authorization signatures"),
-            ("auri", "authorization relationships"),
-        ] {
-            if request.passive.bool(name) == Some(true) {
-                return Err(Error::NotImplemented(format!("{feature} ({name})")));
-            }
-        }
         let deadline = deadline_of(request, received, settings.request_timeout)?;
         let from = request.from.clone().unwrap_or_default();
         let registers = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
@@ -286,6 +287,16 @@ impl<S: Store> Cse<S> {
             return Err(Error::parameter("to", "must not be empty"));
         }
         let target = Target::of(&request.to, &settings.identity);
+        for (name, feature) in [
+            ("sqi", "semantic queries"),
+            ("tqi", "token requests"),
+            ("asi", "authorization signatures"),
+            ("auri", "authorization relationships"),
+        ] {
+            if target != Target::Remote && request.passive.bool(name) == Some(true) {
+                return Err(Error::NotImplemented(format!("{feature} ({name})")));
+            }
+        }
         if matches!(target, Target::Local(_, Some(_))) && request.operation != Operation::Retrieve {
             return Err(Error::parameter("to", "can name an attribute (#) only in RETRIEVE"));
         }
@@ -441,7 +452,7 @@ impl<S: Store> Cse<S> {
     }
 
     /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
-    async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
         let job = match self.0.jobs.try_send(job) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
@@ -486,18 +497,8 @@ struct Located {
     target: Target,
 }
 
-impl Located {
-    fn local(self) -> Option<Cx> {
-        let Self { requester, release, deadline, target } = self;
-        match target {
-            Target::Local(target, attribute) => Some(Cx { requester, release, deadline, target, attribute }),
-            Target::Remote => None,
-        }
-    }
-}
-
 /// When a request expires, after its time parameters have been checked (TS-0004 §7.3.2).
-fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Result<Timestamp, Error> {
+pub(crate) fn deadline_of(request: &Request, received: Timestamp, timeout: Duration) -> Result<Timestamp, Error> {
     let expiration = request.request_expiration.map(|time| time.at(received));
     let result = request.result_expiration.map(|time| time.at(received));
     let execution = request.operation_execution_time.map(|time| time.at(received));

@@ -200,9 +200,14 @@ pub enum Error {
     /// The container has no instance.
     #[error("'{0}' has no instance")]
     NoInstance(String),
-    /// The address belongs to another CSE that is not known here.
-    #[error("no route to '{0}'")]
-    NoRoute(String),
+    /// The address belongs to another CSE, to which no way is known.
+    #[error("no route to '{target}': {why}")]
+    NoRoute {
+        /// The address.
+        target: String,
+        /// What is in the way, as the end of a sentence.
+        why: &'static str,
+    },
 
     // === the originator ===
     /// The originator lacks the privilege.
@@ -218,6 +223,9 @@ pub enum Error {
     /// The identity of the hop and the originator of the primitive do not agree.
     #[error("{0}")]
     OriginatorMismatch(String),
+    /// Who wants a request passed on is neither registered here nor comes by way of a CSE that is.
+    #[error("originator '{0}' is not registered here, and no CSE that is passes on its requests")]
+    OriginatorNotRegistered(String),
     /// A registration is not allowed to this originator.
     #[error("originator '{0}' is not allowed to register here")]
     RegistrationNotAllowed(String),
@@ -404,8 +412,9 @@ impl Error {
             Error::NotAcceptable(_) | Error::TooLarge(_) => Rsc::NotAcceptable,
             Error::Expired(_) => Rsc::RequestTimeout,
             Error::NonBlockingNotSupported(_) => Rsc::NonBlockingSynchRequestNotSupported,
-            Error::NotFound(_) | Error::NoMatch | Error::NoInstance(_) | Error::NoRoute(_) => Rsc::NotFound,
+            Error::NotFound(_) | Error::NoMatch | Error::NoInstance(_) | Error::NoRoute { .. } => Rsc::NotFound,
             Error::NoPrivilege { .. } | Error::OriginatorMismatch(_) => Rsc::OriginatorHasNoPrivilege,
+            Error::OriginatorNotRegistered(_) => Rsc::OriginatorNotAuthenticated,
             Error::RegistrationNotAllowed(_) | Error::CredentialNotAllowed { is_cse: false, .. } => {
                 Rsc::AppRuleValidationFailed
             }

@@ -27,6 +27,7 @@ mod overlay;
 pub mod ports;
 mod preference;
 pub mod primitive;
+mod record;
 pub mod registrations;
 pub mod resource;
 #[cfg_attr(not(test), expect(dead_code, reason = "starts and ends are for schedules of subscriptions"))]

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub commits: Counter,
     /// Requests that were answered from the record of earlier ones.
     pub redeliveries: Counter,
+    /// Requests that were passed on to another CSE.
+    pub forwarded: Counter,
+    /// Those of them that met nobody, or no answer in time.
+    pub forward_failed: Counter,
     /// Resources deleted because they had expired.
     pub expired: Counter,
     /// Notifications that arrived.
@@ -66,6 +70,8 @@ impl Metrics {
             ("requests_refused", "Requests answered with 4000 or above", &self.refused),
             ("commits", "Commits to the store", &self.commits),
             ("redeliveries", "Requests answered from the record", &self.redeliveries),
+            ("forwarded", "Requests passed on to another CSE", &self.forwarded),
+            ("forward_failed", "Requests passed on that met nobody, or no answer in time", &self.forward_failed),
             ("resources_expired", "Resources deleted at their expiration", &self.expired),
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),

@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod discover;
 pub(crate) mod fan_out;
 mod find;
+pub(crate) mod forward;
 pub(crate) mod notify;
 pub(crate) mod retrieve;
 pub(crate) mod route;

@@ -127,7 +127,7 @@ pub enum SendError {
     Unsupported(String),
 }
 
-/// Sends requests of the CSE: notifications now, forwarded requests later.
+/// Sends requests of the CSE: its own, and those of others that it passes on.
 pub trait Outbound: Send + Sync + 'static {
     /// Whether destinations of this form can be reached at all.
     fn reaches(&self, destination: &Destination) -> bool;

@@ -243,6 +243,9 @@ pub struct Context {
     pub binding: Binding,
     /// The peer on this hop.
     pub peer: Peer,
+    /// Who sent it on this hop, where the binding's addresses say so: an AE-ID stem or a CSE-ID. Not the originator, if
+    /// a CSE passes it on.
+    pub sender: Option<Text>,
     /// Whether this may be a redelivery.
     pub redelivery: Redelivery,
     /// The Credential-ID under which a registration came (TS-0010 §7.4.4). Who has no identifier yet is told apart

@@ -1,5 +1,7 @@
 //! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
 
+mod passage;
+
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument, Span};
 
+pub(crate) use self::passage::{PassOn, Passage, PassedOn};
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
 use crate::behaviour::subscription::{self, EventType};
@@ -22,6 +25,7 @@ use crate::outbox::{Hold, Left, Release};
 use crate::overlay::{Effects, Overlay, Windows};
 use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
+use crate::record::{self, Record};
 use crate::resource::Resource;
 use crate::schema::keys;
 use crate::time::Timestamp;
@@ -43,6 +47,10 @@ pub(crate) type Jobs = mpsc::Receiver<Job>;
 pub(crate) enum Job {
     /// A request that changes something.
     Change(Box<Change>),
+    /// A request that is about to be passed on.
+    PassOn(PassOn),
+    /// The answer to one that was.
+    PassedOn(PassedOn),
     /// A read that somebody wants to be told of.
     Observed(Observed),
     /// Something may be due; dropped when it has been looked at.
@@ -204,6 +212,7 @@ impl<S: Store> Writer<S> {
         let mut transaction: Option<S::Write> = None;
         let mut broken = false;
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
+        let mut passages = Vec::new();
         let mut dues = Vec::new();
         // Notifications that the outbox needs no more.
         let mut settled = 0;
@@ -230,6 +239,8 @@ impl<S: Store> Writer<S> {
                         let span = change.span.clone();
                         change.run(&mut view, &shared.metrics, &mut waiting).instrument(span).await;
                     }
+                    Job::PassOn(request) => report(request.run(&mut view, &shared.metrics, &mut passages).await),
+                    Job::PassedOn(answered) => report(answered.run(&mut view).await),
                     Job::Due(done) => {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
@@ -249,7 +260,7 @@ impl<S: Store> Writer<S> {
             }
         }
         group.extend(jobs);
-        self.prune_replies(&mut overlay, waiting.len());
+        self.prune_replies(&mut overlay, waiting.len() + passages.len());
         if !broken && !overlay.is_empty() {
             match commit(&shared.store, transaction, &mut overlay).await {
                 Ok(()) => shared.metrics.commits.increment(),
@@ -279,6 +290,9 @@ impl<S: Store> Writer<S> {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.
             drop(reply.send(Outcome::Done(response, release)));
+        }
+        for (reply, passage) in passages {
+            drop(reply.send(passage));
         }
         shared.outbox.settled(settled);
         shared.outbox.added(left);
@@ -428,21 +442,16 @@ async fn earlier_answer<Q: Source>(
     key: ReplyKey,
     request: &Request,
 ) -> Result<Option<Response>, Error> {
-    let window = match request.context.redelivery {
-        Redelivery::Never | Redelivery::New => return Ok(None),
-        Redelivery::Possible => view.settings.reply_lifetime,
-        // Two devices that ask for an identity in the same words must not get the same one.
-        Redelivery::PossibleWithin(_) if is_anonymous(request) => return Ok(None),
-        Redelivery::PossibleWithin(window) => window.min(view.settings.reply_lifetime),
-    };
-    let known = match view.source.overlay().and_then(|overlay| overlay.reply(key)) {
-        Some(reply) => Some(reply.clone()),
-        None => view.source.query().await.map_err(failed)?.reply(key).await.map_err(failed)?,
-    };
-    let Some(reply) = known.filter(|reply| view.now <= reply.at.plus(window)) else {
+    let redelivery = request.context.redelivery;
+    // Two devices that ask for an identity in the same words must not get the same one.
+    if matches!(redelivery, Redelivery::PossibleWithin(_)) && is_anonymous(request) {
         return Ok(None);
-    };
-    Response::from_map(reply.response).map(Some)
+    }
+    Ok(match record::earlier(view, key, redelivery).await? {
+        Some((_, Record::Answered(response))) => Some(response),
+        // It went to another CSE when this one had another name; it did nothing here.
+        Some((_, Record::PassedOn(_))) | None => None,
+    })
 }
 
 /// Whether nothing tells the originator from others: it has no identifier of its own yet, and no credential.

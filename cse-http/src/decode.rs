@@ -82,6 +82,7 @@ pub(crate) fn decode(
     request.context = Context {
         binding: Binding::Http,
         peer: Peer { address: peer, ..Peer::default() },
+        sender: None,
         redelivery: options.remember.map_or(Redelivery::Never, Redelivery::PossibleWithin),
         registrant: None,
     };

@@ -249,7 +249,8 @@ impl<D: Dispatch> Receiver<D> {
             Some(broker) => broker.bind(&self.common.identity, peer),
             None => peer,
         };
-        request.context = Context { binding: Binding::Mqtt, peer, redelivery, registrant };
+        let sender = request.context.sender.take();
+        request.context = Context { binding: Binding::Mqtt, peer, sender, redelivery, registrant };
         let running = Running {
             reply,
             request_identifier: request.request_identifier.clone(),

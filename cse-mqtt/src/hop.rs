@@ -62,6 +62,18 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
     claims.then(|| topic.originator.into())
 }
 
+/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE speaks for
+/// originators of elsewhere.
+pub(crate) fn sender(identity: &CseIdentity, level: &str, request: &Request) -> Text {
+    let of_elsewhere =
+        request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str().starts_with('/'));
+    if of_elsewhere && !level.contains(':') {
+        format!("/{level}").into()
+    } else {
+        entity_of(identity, level).text().clone()
+    }
+}
+
 /// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
 /// verified it, but what is bound to it by configuration is bound to it all the same.
 pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
@@ -231,6 +243,22 @@ mod tests {
             request.resource_type = ty;
             let checked = check(&identity(), Hop { kind, level, vouched: Some(vouched) }, &mut request);
             assert_eq!(checked.is_ok(), allowed, "{vouched:?} {kind:?} {level} for {from} {ty:?}");
+        }
+    }
+
+    #[test]
+    fn the_topic_names_the_sender_on_this_hop() {
+        for (level, from, expected) in [
+            ("Cx", "Cx", "Cx"),
+            ("id-in:Cx", "Cx", "Cx"),
+            ("id-mn", "/id-mn", "/id-mn"),
+            ("id-mn", "/id-other/Cx", "/id-mn"),
+            ("Cloud", "/Cloud/Cx", "/Cloud"),
+            ("id-mn:Cx", "/id-mn/Cx", "/id-mn/Cx"),
+            (":other.example:id-in", "//other.example/id-mn/Cx", "//other.example/id-in"),
+        ] {
+            let request = Request::new(Operation::Retrieve, "/id-mn2/x", from, "1");
+            assert_eq!(sender(&identity(), level, &request), expected, "{level} for {from}");
         }
     }
 

@@ -32,6 +32,13 @@ pub(crate) struct Through {
     pub(crate) verified: Arc<[Text]>,
 }
 
+impl Through {
+    /// Whether it came through any group.
+    pub(crate) fn is_of_group(&self) -> bool {
+        self.groups > 0
+    }
+}
+
 /// Where the identifiers of the requests to members come from.
 #[derive(Clone, Copy)]
 enum Identifiers {

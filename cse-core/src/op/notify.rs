@@ -7,6 +7,7 @@ use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
 use crate::cse::Cse;
+use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Originator;
 use crate::notify::single;
@@ -34,17 +35,21 @@ impl<S: Store> Cse<S> {
         }
         drop(view);
         let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
-        let timeout = cx.deadline.since(shared.clock.now());
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
-        request.request_identifier = shared.new_request_identifier();
-        match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
-            Ok(Sent::Answered(response)) => Ok(*response),
-            Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the entity did not answer in time")),
-            Err(error) => {
-                tracing::debug!(entity = %node.id, %error, "a notification cannot be passed on");
-                Err(Error::NotReachable(node.path.to_string()))
+        let (key, redelivery) = (digest::of(&request), request.context.redelivery);
+        let send = |identifier, _| async {
+            request.request_identifier = identifier;
+            let timeout = cx.deadline.since(shared.clock.now());
+            match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
+                Ok(Sent::Answered(response)) => Ok(*response),
+                Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the entity did not answer in time")),
+                Err(error) => {
+                    tracing::debug!(entity = %node.id, %error, "a notification cannot be passed on");
+                    Err(Error::NotReachable(node.path.to_string()))
+                }
             }
-        }
+        };
+        self.pass_on(key, redelivery, shared.new_request_identifier(), cx.deadline, send).await
     }
 
     /// A NOTIFY of this CSE.

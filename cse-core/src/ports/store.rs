@@ -34,14 +34,15 @@ pub enum StoreError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ReplyKey(pub u128);
 
-/// The remembered answer to a request.
+/// What is remembered of a request: the answer to it. Of one that was passed on to another CSE and has no answer yet,
+/// the identifier under which it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// To which request.
+    /// Of which request.
     pub key: ReplyKey,
-    /// When it was carried out.
+    /// When it was carried out, or came first.
     pub at: Timestamp,
-    /// The response primitive.
+    /// The response primitive, or one member with the identifier; the core reads it.
     pub response: Map,
 }
 

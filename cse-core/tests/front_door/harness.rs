@@ -11,7 +11,7 @@ use cse_core::error::Rsc;
 use cse_core::id::{CseIdentity, CseType};
 use cse_core::memory::MemoryStore;
 use cse_core::ports::{BoxFuture, Clock, Destination, Dispatch, Outbound, OutgoingRequest, SendError, Sent};
-use cse_core::primitive::{Operation, Request, Response};
+use cse_core::primitive::{Context, Operation, Request, Response};
 use cse_core::schema::Ty;
 use cse_core::settings::Settings;
 use cse_core::time::Timestamp;
@@ -73,6 +73,10 @@ impl Clock for SharedClock {
 #[derive(Clone, Debug)]
 pub enum Play {
     Answer(Rsc),
+    /// This whole response.
+    AnswerWith(Box<Response>),
+    /// The CSE that is connected there carries it out, but its answer is lost.
+    LoseAnswer,
     Unanswered,
     Unreachable,
     /// Neither an answer nor an end.
@@ -92,6 +96,18 @@ pub struct TestNetwork {
     cut: Mutex<Vec<String>>,
     /// Destinations of requests that met a cut.
     tried: Mutex<Vec<String>>,
+    /// CSEs that carry out what is sent to them when nothing is scripted.
+    connected: Mutex<Vec<Link>>,
+}
+
+/// A CSE that is connected to the network of another.
+#[derive(Clone)]
+struct Link {
+    /// Its CSE-ID, as in destinations.
+    cse_id: String,
+    cse: Cse<MemoryStore>,
+    /// How requests come to it.
+    context: Context,
 }
 
 impl TestNetwork {
@@ -108,6 +124,20 @@ impl TestNetwork {
     /// Cuts all destinations off that begin so; requests to them do not count as sent.
     pub fn cut(&self, beginning: &str) {
         self.cut.lock().push(beginning.to_owned());
+    }
+
+    /// Has a CSE carry out what is sent to that CSE-ID. The context says what its binding knows of such requests.
+    pub fn connect(&self, cse_id: &str, cse: &TestCse, context: Context) {
+        let mut connected = self.connected.lock();
+        connected.retain(|link| link.cse_id != cse_id);
+        connected.push(Link { cse_id: cse_id.to_owned(), cse: cse.cse.clone(), context });
+    }
+
+    fn link(&self, destination: &Destination) -> Option<Link> {
+        let (Destination::PointOfAccess { entity, .. } | Destination::MqttEntity(entity)) = destination else {
+            return None;
+        };
+        self.connected.lock().iter().find(|link| *entity == link.cse_id).cloned()
     }
 
     /// Mends all cuts.
@@ -159,6 +189,16 @@ impl TestNetwork {
     }
 }
 
+impl Link {
+    async fn carry_out(self, request: Request) -> Response {
+        let mut request = Request::from_map(request.to_map()).expect("one that can be read");
+        request.context = self.context;
+        // In a task of its own, as it would be: a long way through many CSEs is no deep stack.
+        let cse = self.cse;
+        tokio::spawn(async move { cse.dispatch(request).await }).await.expect("no panic")
+    }
+}
+
 /// The network as the CSE has it.
 pub struct SharedNetwork(pub Arc<TestNetwork>);
 
@@ -175,12 +215,20 @@ impl Outbound for SharedNetwork {
                 return Err(SendError::Unreachable("cut".into()));
             }
             let play = network.script.lock().pop_front();
-            let play = play.or_else(|| network.otherwise.lock().clone()).unwrap_or(Play::Answer(Rsc::Ok));
+            let play = play.or_else(|| network.otherwise.lock().clone());
+            let link = network.link(&outgoing.destination).filter(|_| matches!(play, None | Some(Play::LoseAnswer)));
             let rqi = outgoing.request.request_identifier.clone();
+            let request = outgoing.request.clone();
             network.written.lock().push((outgoing.destination.as_str().to_owned(), outgoing.serialization));
             network.sent.lock().push((outgoing.destination, outgoing.request));
             network.arrived.notify_waiters();
-            match play {
+            if let Some(link) = link {
+                let answer = link.carry_out(request).await;
+                return Ok(if play.is_some() { Sent::Unanswered } else { Sent::Answered(Box::new(answer)) });
+            }
+            match play.unwrap_or(Play::Answer(Rsc::Ok)) {
+                Play::AnswerWith(response) => Ok(Sent::Answered(response)),
+                Play::LoseAnswer => Ok(Sent::Unanswered),
                 Play::Answer(status) => Ok(Sent::Answered(Box::new(Response::new(status, rqi)))),
                 Play::Unanswered => Ok(Sent::Unanswered),
                 Play::Hang => std::future::pending().await,

@@ -20,6 +20,11 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
                 "Notifications that wait in memory",
                 cse.notifications_waiting() as u64,
             ),
+            Sample::gauge(
+                "forwarded_waiting",
+                "Requests passed on to other CSEs that are not answered yet",
+                cse.forwarded_waiting() as u64,
+            ),
         ])
         .collect()
 }

@@ -1,0 +1,118 @@
+//! Places for requests that were passed on and are not answered yet: bounded in all and for each next hop, so that one
+//! that does not answer takes neither the memory nor the places of the others.
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::error::Error;
+use crate::value::Text;
+
+/// Requests that wait for an answer from other CSEs, in all.
+const REQUESTS_MAX: usize = 4_096;
+/// Those that wait for one next hop.
+const REQUESTS_PER_HOP_MAX: usize = 1_024;
+/// Bytes of their contents in all, roughly.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Places {
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    requests: usize,
+    bytes: usize,
+    /// Next hops with no request are not listed.
+    of_hop: FxHashMap<Text, usize>,
+}
+
+impl Places {
+    /// Takes a place for a request with so much content, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at a bound.
+    pub(crate) fn take(&self, hop: &Text, bytes: usize) -> Result<Place<'_>, Error> {
+        let mut taken = self.taken.lock();
+        if taken.of_hop.get(hop).is_some_and(|count| *count >= REQUESTS_PER_HOP_MAX) {
+            return Err(Error::Busy("too many requests wait for an answer from the next CSE"));
+        }
+        // One alone always fits: what a binding has taken is not too large.
+        if taken.requests >= REQUESTS_MAX || (taken.requests > 0 && taken.bytes.saturating_add(bytes) > BYTES_MAX) {
+            return Err(Error::Busy("too many requests wait for answers from other CSEs"));
+        }
+        taken.requests += 1;
+        taken.bytes += bytes;
+        *taken.of_hop.entry(hop.clone()).or_default() += 1;
+        Ok(Place { places: self, hop: hop.clone(), bytes })
+    }
+
+    /// How many are taken.
+    pub(crate) fn count(&self) -> usize {
+        self.taken.lock().requests
+    }
+}
+
+/// See [`Places::take`].
+pub(crate) struct Place<'a> {
+    places: &'a Places,
+    hop: Text,
+    bytes: usize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock();
+        taken.requests -= 1;
+        taken.bytes -= self.bytes;
+        if let Some(count) = taken.of_hop.get_mut(&self.hop) {
+            *count -= 1;
+            if *count == 0 {
+                taken.of_hop.remove(&self.hop);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(number: usize) -> Text {
+        smol_str::format_smolstr!("/id-{number}")
+    }
+
+    #[test]
+    fn one_next_hop_cannot_take_all_places() {
+        let places = Places::default();
+        let held: Vec<_> = (0..REQUESTS_PER_HOP_MAX).map(|_| places.take(&hop(1), 1).expect("a place")).collect();
+        assert!(places.take(&hop(1), 1).is_err());
+        assert!(places.take(&hop(2), 1).is_ok());
+        drop(held);
+        assert_eq!(places.count(), 0);
+        assert!(places.take(&hop(1), 1).is_ok());
+        let taken = places.taken.lock();
+        assert!(taken.of_hop.is_empty() && taken.bytes == 0);
+    }
+
+    #[test]
+    fn there_are_so_many_in_all() {
+        let places = Places::default();
+        let held: Vec<_> = (0..REQUESTS_MAX).map(|at| places.take(&hop(at), 0).expect("a place")).collect();
+        assert!(places.take(&hop(REQUESTS_MAX), 0).is_err());
+        assert_eq!(held.len(), places.count());
+    }
+
+    #[test]
+    fn their_contents_are_bounded() {
+        let places = Places::default();
+        let large = places.take(&hop(1), BYTES_MAX + 1).expect("one alone always fits");
+        assert!(places.take(&hop(2), 1).is_err());
+        drop(large);
+        let most = places.take(&hop(1), BYTES_MAX - 1).expect("a place");
+        assert!(places.take(&hop(2), 1).is_ok());
+        assert!(places.take(&hop(2), 2).is_err());
+        drop(most);
+    }
+}

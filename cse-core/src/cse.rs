@@ -240,6 +240,11 @@ impl<S: Store> Cse<S> {
             }
         }
         match request.operation {
+            Operation::Retrieve
+                if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
+            {
+                self.original(request, cx).await
+            }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;

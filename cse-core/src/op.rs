@@ -8,6 +8,8 @@ pub(crate) mod fan_out;
 mod find;
 pub(crate) mod forward;
 pub(crate) mod notify;
+mod original;
+mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;

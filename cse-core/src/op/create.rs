@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, resource_at, result_content};
+use super::{
+    Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, renew, resource_at, result_content,
+};
 use crate::access::authorize::Permit;
 use crate::access::credential;
 use crate::access::policy::Access;
-use crate::behaviour::{self, ae, remote_cse, subscription::EventType};
+use crate::behaviour::{self, ae, announced, remote_cse, subscription::EventType};
 use crate::cache::newest_type;
 use crate::content;
 use crate::error::{Error, Rsc};
@@ -22,7 +24,7 @@ use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
 
-const RESULT_CONTENTS: [ResultContent; 5] = [
+pub(super) const RESULT_CONTENTS: [ResultContent; 5] = [
     ResultContent::Nothing,
     ResultContent::Attributes,
     ResultContent::HierarchicalAddress,
@@ -50,6 +52,12 @@ pub(crate) async fn decide<Q: Source>(
     }
     let (typed, sent) = content::typed(&content, ty)?;
     let def = if typed.ty == ty { typed } else { def };
+    if ty.is_announced() {
+        let copy = announced::existing(view, &parent, ty, &cx.requester.originator, sent).await?;
+        if let Some(copy) = copy {
+            return renew::decide(view, request, permit, def, sent, &copy).await;
+        }
+    }
     let mut effects = Effects::new(permit);
     let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
     let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
@@ -147,6 +155,7 @@ async fn draft<Q: Source>(
         _ => {
             let wanted = match def.ty {
                 Ty::REMOTE_CSE => remote_cse::default_name(remote_cse::cse_id(&cx.requester, view.settings).as_str()),
+                ty if ty.is_announced() => Some(announced::name(&cx.requester.originator, &attributes)),
                 _ => None,
             };
             free_name(view, parent, def.ty, &wanted.unwrap_or_else(|| id.clone())).await?
@@ -324,7 +333,7 @@ fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
     Node::new(resource, path, view.identity())
 }
 
-fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
+pub(super) fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
     let address = || content::address_of(node, false);
     match wanted {
         ResultContent::Nothing => None,

@@ -37,7 +37,8 @@ pub(crate) async fn decide<Q: Source>(
     let sent = content.only().and_then(|(_, value)| value.as_map());
     let permit = if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
         let permit = view.authorize_policy_change(&cx.requester, &node).await?;
-        if sent.is_some_and(|sent| sent.len() > 1) {
+        // A copy's policies come with the rest of its original.
+        if sent.is_some_and(|sent| sent.len() > 1) && !node.ty.is_announced() {
             let problem = "(accessControlPolicyIDs) must be the only attribute of an UPDATE";
             return Err(Error::attribute(keys::ACCESS_CONTROL_POLICY_IDS, problem).into());
         }

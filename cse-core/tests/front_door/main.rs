@@ -3,6 +3,7 @@
 
 mod access;
 mod addressing;
+mod announcement;
 mod attributes;
 mod basics;
 mod consistency;

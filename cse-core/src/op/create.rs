@@ -8,11 +8,12 @@ use super::{
 use crate::access::authorize::Permit;
 use crate::access::credential;
 use crate::access::policy::Access;
+use crate::announce::{self, derive, state::Copies};
 use crate::behaviour::{self, ae, announced, remote_cse, subscription::EventType};
 use crate::cache::newest_type;
 use crate::content;
 use crate::error::{Error, Rsc};
-use crate::id::{CseType, Originator, Seq, is_resource_name};
+use crate::id::{CseIdentity, CseType, Originator, Seq, is_resource_name};
 use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
@@ -132,7 +133,7 @@ async fn draft<Q: Source>(
     if attributes.contains(keys::CREATOR) {
         attributes.insert(keys::CREATOR, &cx.requester.originator);
     }
-    drop_announcement(&mut attributes);
+    announce_to(&mut attributes, parent, def.ty, &Copies::new(), view.identity())?;
     if matches!(def.ty, Ty::AE | Ty::REMOTE_CSE)
         && let Some(credential) = credential::proven(&cx.requester)
     {
@@ -189,9 +190,41 @@ pub(super) fn take_expiration(attributes: &mut Map, now: Timestamp) -> Result<Op
     }
 }
 
-/// Nothing is announced by this CSE, so no announcement target can remain (TS-0004 §7.3.3.11).
-pub(super) fn drop_announcement(attributes: &mut Map) {
-    attributes.remove(keys::ANNOUNCE_TO);
+/// Brings the announcement targets that an originator wants into the form in which they are stored. Their copies are made
+/// after the answer (TS-0004 §7.3.3.10).
+///
+/// # Errors
+/// [`Error::OperationNotAllowed`] for instances whose container is not announced there.
+pub(super) fn announce_to(
+    attributes: &mut Map,
+    parent: &Node,
+    ty: Ty,
+    copies: &Copies,
+    identity: &CseIdentity,
+) -> Result<(), Error> {
+    let Some(entries) = attributes.get(keys::ANNOUNCE_TO).filter(|entries| !entries.is_null()) else {
+        return Ok(());
+    };
+    let targets = derive::normalized(entries.texts(), copies, identity)?;
+    if is_instance(ty) {
+        let hosts = announce::state::of(parent);
+        let is_free = |target: &Text| {
+            identity.cse_id_of(target).is_some_and(|host| host == *target && !hosts.contains_key(&host))
+        };
+        if let Some(target) = targets.iter().find(|target| is_free(target)) {
+            let target = format!(
+                "'{}': instances are announced with their container, which is not announced to {target}",
+                parent.path
+            );
+            return Err(Error::OperationNotAllowed { operation: "announcement below", target });
+        }
+    }
+    if targets.is_empty() || announce::copy::variant(ty).is_none() {
+        attributes.remove(keys::ANNOUNCE_TO);
+    } else {
+        attributes.insert(keys::ANNOUNCE_TO, Value::text_list(targets));
+    }
+    Ok(())
 }
 
 async fn check_name<Q: Source>(

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::create::{drop_announcement, take_expiration};
+use super::create::{announce_to, take_expiration};
 use super::discover;
 use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, resource_at, result_content};
 use crate::access::policy::Access;
+use crate::announce;
 use crate::behaviour::{self, subscription::EventType};
 use crate::content;
 use crate::error::{Error, Rsc};
@@ -51,7 +52,14 @@ pub(crate) async fn decide<Q: Source>(
     let (def, sent) = content::typed(content, node.ty)?;
     let mut patch = schema::check_update(def, sent)?;
     let expiration = new_expiration(view, &node, &mut patch).await?;
-    drop_announcement(&mut patch);
+    if patch.get(keys::ANNOUNCE_TO).is_some_and(|targets| !targets.is_null())
+        && let Some(parent) = view.parent(&node).await?
+    {
+        announce_to(&mut patch, &parent, node.ty, &announce::state::of(&node), view.identity())?;
+        if !patch.contains(keys::ANNOUNCE_TO) {
+            patch.insert(keys::ANNOUNCE_TO, Value::Null);
+        }
+    }
 
     let mut attributes = node.attributes.clone();
     for (name, value) in patch.iter() {

@@ -4,6 +4,7 @@
 mod access;
 mod addressing;
 mod announcement;
+mod announcing;
 mod attributes;
 mod basics;
 mod consistency;

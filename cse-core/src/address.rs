@@ -52,6 +52,8 @@ pub(crate) enum Resolved {
     Oldest(Arc<Node>),
     /// All members of a group, with the rest of the address.
     FanOut(Arc<Node>, Option<Text>),
+    /// Where the requests that wait in a polling channel are fetched and answered.
+    PollingChannelUri(Arc<Node>),
     /// A virtual resource that this CSE only knows by name.
     Other(Virtual),
 }
@@ -85,6 +87,7 @@ impl<Q: Source> View<'_, Q> {
             return Ok(match point {
                 Virtual::Latest => Resolved::Latest(node),
                 Virtual::Oldest => Resolved::Oldest(node),
+                Virtual::PollingChannelUri => Resolved::PollingChannelUri(node),
                 other => Resolved::Other(other),
             });
         }

@@ -5,6 +5,7 @@ pub(crate) mod ae;
 pub(crate) mod announced;
 pub(crate) mod container;
 pub(crate) mod group;
+pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
 pub(crate) mod subscription;
 
@@ -37,6 +38,7 @@ pub(crate) async fn before_create<Q: Source>(
         Ty::CONTENT_INSTANCE => Ok(container::before_instance(view, parent, draft, effects).await?),
         ty if ty.is_announced() => Ok(announced::check(view.identity(), &draft.creator, &draft.attributes)?),
         Ty::GROUP => Ok(group::before_create(view, requester, draft).await?),
+        Ty::POLLING_CHANNEL => Ok(polling_channel::before_create(view, requester, parent, draft, effects).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_create(view.settings, requester, draft)?),
         Ty::SUBSCRIPTION => subscription::before_create(view, requester, parent, draft).await,
         _ => Ok(()),
@@ -73,6 +75,7 @@ pub(crate) async fn after_delete<Q: Source>(
 ) -> Result<(), Error> {
     match node.ty {
         Ty::CONTENT_INSTANCE => container::after_instance_gone(view, node, effects).await,
+        Ty::POLLING_CHANNEL => polling_channel::after_delete(view, node, effects).await,
         _ => Ok(()),
     }
 }

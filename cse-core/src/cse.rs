@@ -31,6 +31,7 @@ use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle, Release};
+use crate::polling::Polling;
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
 use crate::primitive::{
@@ -43,6 +44,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::timers;
 use crate::under_way::UnderWay;
+use crate::uplink::UplinkHandle;
 use crate::value::{Text, Value};
 use crate::view::{ReadSource, View};
 use crate::writer::{self, Change, Job, Observed, Outcome};
@@ -73,7 +75,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) announce: Arc<AnnounceHandle>,
+    pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) uplink: UplinkHandle,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -151,7 +155,9 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
+            uplink: UplinkHandle::new(settings.registrar.as_ref()),
             settings,
             store,
             clock,
@@ -198,6 +204,17 @@ impl<S: Store> Cse<S> {
         self.0.stop.send_replace(true);
     }
 
+    /// Polls that wait at polling channels, and requests that wait there to be fetched or answered.
+    pub fn polling_waiting(&self) -> (usize, usize) {
+        self.0.polling.waiting()
+    }
+
+    /// Answers those who wait at a polling channel, and all who come to wait there from now on: before bindings
+    /// are stopped, which let requests end that they have taken.
+    pub fn end_polls(&self) {
+        self.0.polling.close();
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
@@ -240,7 +257,10 @@ impl<S: Store> Cse<S> {
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         let Target::Local(target, attribute) = target else {
-            return self.forward(request, &requester, deadline, through.is_of_group()).await;
+            // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
+            // requests of one originator have to leave as they came.
+            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
         let cx = Cx { requester, release, deadline, target, attribute };
@@ -248,6 +268,12 @@ impl<S: Store> Cse<S> {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::FanOut(group, rest) = resolved {
                 return self.fan_out(request, cx, group, rest, through).await;
+            }
+        }
+        if cx.target.ends_with("/pcu") {
+            let resolved = shared.view().resolve(&cx.target).await?;
+            if let crate::address::Resolved::PollingChannelUri(channel) = resolved {
+                return self.at_polling_channel(&request, &cx, &channel).await;
             }
         }
         match request.operation {

@@ -61,6 +61,10 @@ pub struct Metrics {
     pub announcements_dropped: Counter,
     /// Answers to changes that were held back until their notifications were on their way.
     pub answers_held: Counter,
+    /// Attempts to register with the registrar, to refresh that, or to look whether it holds.
+    pub uplink_attempts: Counter,
+    /// Those that failed.
+    pub uplink_failures: Counter,
     /// Observations of reads that were dropped because the writer was behind.
     pub observations_dropped: Counter,
 }
@@ -90,6 +94,8 @@ impl Metrics {
             ("announcements_refused", "Announcements that other CSEs refused", &self.announcements_refused),
             ("announcements_dropped", "Announcements dropped because too many waited", &self.announcements_dropped),
             ("answers_held", "Answers held back until notifications were on their way", &self.answers_held),
+            ("uplink_attempts", "Attempts to be, stay and find ourselves registered", &self.uplink_attempts),
+            ("uplink_failures", "Those that failed", &self.uplink_failures),
             ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
         ] {
             all.push((name, help, None, counter.get()));

@@ -9,6 +9,7 @@ mod find;
 pub(crate) mod forward;
 pub(crate) mod notify;
 mod original;
+mod poll;
 mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
@@ -132,6 +133,7 @@ pub(crate) async fn resource_at<Q: Source>(
         Resolved::FanOut(..) => return Err(Error::Internal),
         Resolved::Latest(_) => Virtual::Latest,
         Resolved::Oldest(_) => Virtual::Oldest,
+        Resolved::PollingChannelUri(_) => Virtual::PollingChannelUri,
         Resolved::Other(point) => point,
     };
     let target = format!("virtual resource '{}'", point.short_name());

@@ -11,6 +11,7 @@ mod handle;
 mod hold;
 mod intake;
 mod lane;
+mod polled;
 mod thinning;
 
 pub(crate) use handle::{Inbox, Left, OutboxHandle, handle};
@@ -100,6 +101,7 @@ impl<S: Store> Outbox<S> {
         if self.inbox.behind.load(Ordering::Acquire) && self.count <= WAITING_MAX / 2 {
             self.catch_up().await;
         }
+        self.resume_polled();
         self.end_pauses();
         while let Some(target) = self.to_thin.pop() {
             self.thin(&target).await;
@@ -204,6 +206,7 @@ impl<S: Store> Outbox<S> {
     fn start_along(&mut self, target: &Text, way: &Arc<Route>) {
         let settings = &self.cse.0.settings;
         let Some(lane) = self.lanes.get_mut(target) else { return };
+        lane.channel = way.channel.map(|channel| channel.seq);
         while !lane.is_resting() && lane.can_start(settings) && self.under_way.len() < UNDER_WAY_MAX {
             let Some((mut waiting, content)) = lane.take_first_read() else { return };
             self.loaded -= 1;

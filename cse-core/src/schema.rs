@@ -19,7 +19,7 @@ mod definition;
 mod flex;
 mod index;
 mod kind;
-mod syntax;
+pub(crate) mod syntax;
 mod tables;
 
 #[cfg(test)]

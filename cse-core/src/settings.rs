@@ -1,6 +1,10 @@
 //! What an operator can decide about the CSE. Parsed and checked by the server; plain values here.
 
+mod registrar;
+
 use std::time::Duration;
+
+pub use registrar::Registrar;
 
 use crate::id::{CseIdentity, Originator, matches_wildcard};
 use crate::value::Text;
@@ -48,14 +52,6 @@ impl CredentialRules {
         let rules = self.rules.iter().filter(move |rule| matches_wildcard(&rule.credential, credential));
         rules.flat_map(|rule| &rule.identifiers)
     }
-}
-
-/// The CSE that this one is registered with, or is to be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Registrar {
-    /// Its CSE-ID: SP-relative (`/id-in`), or absolute (`//other.example/id-in`) if it belongs to another service
-    /// provider.
-    pub cse_id: Text,
 }
 
 /// Settings of a CSE. Every bound says what happens when it is reached.
@@ -122,6 +118,16 @@ pub struct Settings {
     pub notifications_max: usize,
     /// Notifications under way to one target at the same time.
     pub notification_window: usize,
+    /// Most requests that wait in one polling channel; the way by the channel is shut to further ones.
+    pub polling_requests_per_channel_max: usize,
+    /// Most requests that wait in all polling channels; as above.
+    pub polling_requests_max: usize,
+    /// Most bytes of requests that wait in polling channels, roughly; as above.
+    pub polling_bytes_max: usize,
+    /// Most who wait for requests at polling channels at the same time; further ones are answered 5000.
+    pub polls_max: usize,
+    /// Longest time that somebody waits for a request at a polling channel, whatever the expiration says; then 4008.
+    pub poll_time_max: Duration,
     /// How long the answer to a change may be held back while its notifications pile up before their targets; half of
     /// the time that the request has left if that is less. Zero: not at all.
     pub notification_hold_max: Duration,
@@ -133,8 +139,8 @@ impl Settings {
         let admin = identity.canonical_originator(admin);
         Self {
             identity,
-            registrar: None,
             admin,
+            registrar: None,
             points_of_access: Vec::new(),
             default_lifetime: Duration::from_secs(5 * 365 * 86_400),
             maximum_lifetime: Duration::from_secs(20 * 365 * 86_400),
@@ -161,12 +167,17 @@ impl Settings {
             notifications_per_target_max: 10_000,
             notifications_max: 100_000,
             notification_window: 32,
+            polling_requests_per_channel_max: 1_000,
+            polling_requests_max: 10_000,
+            polling_bytes_max: 64 * 1024 * 1024,
+            polls_max: 1_000,
+            poll_time_max: Duration::from_secs(300),
             notification_hold_max: Duration::from_secs(2),
         }
     }
 
     /// The registrar as an originator.
-    pub(crate) fn registrar_id(&self) -> Option<Originator> {
+    pub fn registrar_id(&self) -> Option<Originator> {
         self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
     }
 

@@ -296,7 +296,9 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        let deleted = committed.deleted.clone();
         shared.cache.commit(committed);
+        shared.polling.deleted(&deleted);
         for Waiting { reply, response, left: own } in waiting {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.

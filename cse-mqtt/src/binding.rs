@@ -25,13 +25,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
 use crate::hop::{self, Hop};
-use crate::lanes::{Class, Lanes};
+use crate::lanes::{Class, Lanes, is_poll};
 use crate::legacy::Drafts;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
 use crate::stats::MqttStats;
-use crate::topic::Topics;
+use crate::topic::{Topics, level_of};
 
 mod addressing;
 mod reading;
@@ -46,6 +46,9 @@ const SLOW_CHECK: Duration = Duration::from_millis(500);
 /// however long each takes, leaves places for others.
 const ORIGINATOR_SHARE: usize = 4;
 
+/// Polls have at most one of so many places for requests that are carried out, however many wait for how long.
+const POLLS_SHARE: usize = 4;
+
 /// What all parts of a binding share.
 #[derive(Clone)]
 pub(crate) struct Common {
@@ -55,6 +58,8 @@ pub(crate) struct Common {
     pub(crate) stats: Arc<MqttStats>,
     pub(crate) correlation: Arc<Correlation>,
     pub(crate) drafts: Arc<Drafts>,
+    /// The topic level of the only entity whose requests are taken, if there is one.
+    pub(crate) only_peer: Option<Arc<str>>,
 }
 
 impl Common {
@@ -63,6 +68,7 @@ impl Common {
         let topics = Topics::new(identity, &options.topic_prefix);
         Self {
             identity: Arc::new(identity.clone()),
+            only_peer: options.only_peer.as_deref().map(|peer| level_of(peer).unwrap_or_default().into()),
             drafts: Arc::new(Drafts::new(identity, &topics, options.early_draft.clone())),
             topics: Arc::new(topics),
             correlation: Correlation::new(identity.clone(), options.pending_requests_max, Arc::clone(&stats)),
@@ -73,6 +79,9 @@ impl Common {
 
     /// What the link to our own broker is subscribed to.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        if let Some(peer) = &self.only_peer {
+            return Subscription::needed(self.topics.filters_of_peer(peer)).collect();
+        }
         // A broker that serves one service provider may know nothing of absolute identifiers.
         let absolute = Subscription::wanted(self.topics.absolute_filters());
         let drafts = self.drafts.subscriptions();
@@ -91,6 +100,7 @@ struct Running {
     acknowledgement: Option<Box<dyn Acknowledgement>>,
     /// The originator whose other requests wait for this one.
     lane: Option<Text>,
+    is_poll: bool,
 }
 
 /// A request that can be carried out, with its number and the bytes of its message.
@@ -119,6 +129,8 @@ pub(crate) struct Receiver<D> {
     /// When the running requests came, by number.
     arrivals: VecDeque<(Instant, u64)>,
     waiting_bytes: usize,
+    /// How many of the running requests are polls.
+    polls: usize,
     next_number: u64,
 }
 
@@ -138,6 +150,7 @@ impl<D: Dispatch> Receiver<D> {
             is_stopping: false,
             arrivals: VecDeque::new(),
             waiting_bytes: 0,
+            polls: 0,
             next_number: 0,
         }
     }
@@ -185,14 +198,20 @@ impl<D: Dispatch> Receiver<D> {
 
     /// Takes the next message. Answers to our own requests are not among them: the link has taken these.
     fn take(&mut self, inbound: Inbound) {
-        let Common { drafts, stats, options, topics, .. } = &self.common;
+        let Common { drafts, stats, options, topics, only_peer, .. } = &self.common;
         stats.received.increment();
         let restricted = options.restricted.as_ref();
         let topic = Arc::clone(&inbound.topic);
         let (read, claimed) = match self.common.addressed(&topic) {
+            Addressed::Request(topic) if self.common.is_for_others(&topic) => {
+                stats.unknown_topics.increment();
+                tracing::warn!(topic = &*inbound.topic, "request of somebody who has nothing to ask here");
+                return acknowledge(inbound.acknowledgement);
+            }
             Addressed::Request(topic) => {
                 let level = topics.relative_level(topic.originator);
-                let vouched = inbound.vouched.or_else(|| restricted?.vouch(level));
+                let peer = only_peer.as_ref().map(|_| Vouched::Cse);
+                let vouched = inbound.vouched.or(peer).or_else(|| restricted?.vouch(level));
                 let hop = Hop { kind: topic.kind, level, vouched };
                 (self.common.read(&topic, hop, &inbound.payload), hop::claimed_credential(&topic))
             }
@@ -232,6 +251,13 @@ impl<D: Dispatch> Receiver<D> {
         let class = Class::of(&request);
         let originator = self.originator(&reply, &request);
         let wants_answer = request.response_type != ResponseType::NoResponse;
+        let is_poll = is_poll(&request);
+        if is_poll && self.polls >= self.common.options.concurrent_requests_max.div_ceil(POLLS_SHARE) {
+            self.common.stats.polls_refused.increment();
+            let error = Error::Busy("too many wait at polling channels over MQTT; try again later");
+            let response = Response::error(request.request_identifier, &error).in_release(request.release_version);
+            return self.refuse(wants_answer.then_some((response, reply)), inbound.acknowledgement);
+        }
         if class.is_some_and(|class| !self.lanes.has_room(&originator, class)) {
             self.common.stats.refused_as_too_many.increment();
             tracing::debug!(originator = originator.as_str(), "too many requests of one originator wait");
@@ -251,7 +277,7 @@ impl<D: Dispatch> Receiver<D> {
         };
         let sender = request.context.sender.take();
         request.context = Context { binding: Binding::Mqtt, peer, sender, redelivery, registrant };
-        let running = Running {
+        let mut running = Running {
             reply,
             request_identifier: request.request_identifier.clone(),
             release_version: request.release_version,
@@ -259,7 +285,14 @@ impl<D: Dispatch> Receiver<D> {
             answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
             lane: class.map(|_| originator.clone()),
+            is_poll,
         };
+        if is_poll {
+            // It changes nothing and may be sent again; the acknowledgements behind it, which keep their order
+            // towards a broker, must not wait for its answer.
+            acknowledge(running.acknowledgement.take());
+            self.polls += 1;
+        }
         let number = self.next_number;
         self.next_number += 1;
         self.running.insert(number, running);
@@ -321,6 +354,7 @@ impl<D: Dispatch> Receiver<D> {
         if let Some(originator) = &running.lane {
             self.lanes.leave(originator, &mut self.released);
         }
+        self.polls -= usize::from(running.is_poll);
         let response = response.unwrap_or_else(|| {
             self.common.stats.panics.increment();
             tracing::error!(request_identifier = running.request_identifier.as_str(), "a request panicked");

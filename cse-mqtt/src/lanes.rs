@@ -24,9 +24,9 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// The class of a request; `None` for one that is to be carried out at a time of its own (`oet`).
+    /// The class of a request; `None` for one that is to be carried out at a time of its own (`oet`), and for polls.
     pub(crate) fn of(request: &Request) -> Option<Self> {
-        if request.operation_execution_time.is_some() {
+        if request.operation_execution_time.is_some() || is_poll(request) {
             return None;
         }
         let fans_out = request.to.ends_with("/fopt") || request.to.contains("/fopt/");
@@ -37,6 +37,12 @@ impl Class {
             _ => Self::Alone,
         })
     }
+}
+
+/// Whether this waits at a polling channel until there is a request for its originator, which meanwhile wants to do
+/// other things: above all, to answer such requests.
+pub(crate) fn is_poll(request: &Request) -> bool {
+    request.operation == Operation::Retrieve && request.to.ends_with("/pcu")
 }
 
 struct Lane<T> {
@@ -138,6 +144,9 @@ mod tests {
         ] {
             assert_eq!(class(operation, to, ty), Some(expected), "{operation} {to}");
         }
+        // Polls hold nobody up; answers to what they fetched are requests like others.
+        assert_eq!(class(Operation::Retrieve, "cse-in/a/pch/pcu", None), None);
+        assert_eq!(class(Operation::Notify, "cse-in/a/pch/pcu", None), Some(Class::Alone));
     }
 
     /// Plays requests named by a letter of their class and a digit; what runs at once, and what with each end.

@@ -39,6 +39,10 @@ pub struct BindingOptions {
     /// The external broker keeps its users to the topics of [`StaticRules`](crate::security::StaticRules). Default:
     /// not that we know; then the levels of a topic are believed as far as they agree with `fr`.
     pub restricted: Option<RestrictedBroker>,
+    /// The only entity whose requests are taken: SP-relative or absolute CSE-ID of the CSE whose broker this is. Others
+    /// there have nothing to ask of this CSE directly, and who they are is that broker's affair. Default: none, so
+    /// everybody's are.
+    pub only_peer: Option<Text>,
     /// A request that takes longer is acknowledged before it is complete, and is not redelivered after a crash.
     /// Default `None`: never.
     ///
@@ -83,6 +87,7 @@ impl Default for BindingOptions {
             followed_answers_max: 100_000,
             security: None,
             restricted: None,
+            only_peer: None,
             acknowledge_after: None,
             pending_requests_max: 10_000,
             other_brokers_max: 64,

@@ -1,4 +1,4 @@
-//! Requests of this CSE: notifications now, forwarded requests later.
+//! Requests of this CSE: its own, such as notifications, and those of others that it passes on.
 //!
 //! A request goes out on `/oneM2M/req/<this CSE>/<entity>/...` over our own broker or another one, and its answer
 //! comes back on the matching response topic. The path of a point of access stands before both topics (TS-0010 §7.6
@@ -62,6 +62,13 @@ impl MqttOutbound {
             .map(|authority| format!("{}:{}", authority.host, authority.port))
             .collect();
         Self { inner: Arc::new(Inner { common, own, own_authorities, pool }) }
+    }
+}
+
+impl MqttOutbound {
+    /// Whether a URL leads to the broker that the binding is connected to anyway.
+    pub fn is_at_own_broker(&self, url: &str) -> bool {
+        self.inner.place(url).is_ok_and(|(broker, _)| broker.is_none())
     }
 }
 

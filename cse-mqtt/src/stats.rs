@@ -37,6 +37,8 @@ pub struct MqttStats {
     /// Requests refused because too many of their originator were waiting, see
     /// [`BindingOptions::waiting_per_originator_max`](crate::BindingOptions::waiting_per_originator_max).
     pub refused_as_too_many: Counter,
+    /// Polls of polling channels refused because too many were waiting.
+    pub polls_refused: Counter,
     /// Requests whose execution panicked.
     pub panics: Counter,
     /// Entries dropped from the full table of unacknowledged answers.

@@ -138,6 +138,14 @@ impl Topics {
         ]
     }
 
+    /// The filters under which requests of one entity to this CSE arrive, and its answers; by the entity's level.
+    pub fn filters_of_peer(&self, peer: &str) -> [String; 2] {
+        let prefix = &self.prefix;
+        // Other service providers know this CSE by its absolute identifier.
+        let own = if peer.starts_with(':') { &self.own_absolute } else { &self.own };
+        [format!("{prefix}/oneM2M/req/{peer}/{own}/#"), format!("{prefix}/oneM2M/resp/{own}/{peer}/#")]
+    }
+
     /// The filters under which answers to this CSE's own requests arrive, if these went out with that prefix.
     pub fn response_filters(&self, prefix: &str) -> [String; 2] {
         [&self.own, &self.own_absolute].map(|own| format!("{prefix}/oneM2M/resp/{own}/#"))
@@ -350,6 +358,22 @@ mod tests {
         ] {
             assert_eq!(topics.relative_level(level), relative, "{level}");
         }
+    }
+
+    #[test]
+    fn one_peer_is_heard_and_nobody_else() {
+        let topics = Topics::new(&identity(), "plant");
+        assert_eq!(
+            topics.filters_of_peer("id-up"),
+            ["plant/oneM2M/req/id-up/id-in/#", "plant/oneM2M/resp/id-in/id-up/#"]
+        );
+        assert_eq!(
+            topics.filters_of_peer(":other.example:id-up"),
+            [
+                "plant/oneM2M/req/:other.example:id-up/:cse.example:id-in/#",
+                "plant/oneM2M/resp/:cse.example:id-in/:other.example:id-up/#"
+            ]
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod log;
 mod monitoring;
 mod mqtt;
 mod notifications;
+mod polling;
+mod registrar;
 mod registration;
 mod requests;
 mod resources;
@@ -37,6 +39,8 @@ pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use polling::PollingConfig;
+pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
 pub(crate) use requests::RequestsConfig;
 pub(crate) use resources::ResourcesConfig;
@@ -61,10 +65,13 @@ pub(crate) struct Exposure {
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     pub(crate) cse: CseConfig,
+    pub(crate) registrar: RegistrarConfig,
     pub(crate) registration: RegistrationConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
     pub(crate) notifications: NotificationsConfig,
+    /// `[polling]`
+    pub(crate) polling: PollingConfig,
     pub(crate) store: StoreConfig,
     pub(crate) http: HttpConfig,
     pub(crate) http_client: HttpClientConfig,
@@ -120,10 +127,12 @@ impl Config {
         let config = Self {
             server: ServerConfig::read(layers.section("server")),
             cse: CseConfig::read(layers.section("cse")),
+            registrar: RegistrarConfig::read(layers.section("registrar")),
             registration: RegistrationConfig::read(layers.section("registration")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
+            polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
             http_client: HttpClientConfig::read(layers.section("http-client")),
@@ -134,6 +143,7 @@ impl Config {
         };
         config.check_addresses(&mut layers);
         config.check_users(&mut layers);
+        config.registrar.check(&config.cse, &mut layers.section("registrar"));
         mqtt::check_points_of_access(&config.cse, &config.mqtt.topic_prefix, layers.section("mqtt"));
         let (declared, problems) = layers.finish();
         (config, declared, problems)
@@ -213,6 +223,7 @@ impl Config {
         let (requests, notifications) = (&self.requests, &self.notifications);
         Ok(Settings {
             admin: self.cse.admin_of(&identity),
+            registrar: self.registrar.settings(&identity),
             identity,
             points_of_access,
             default_lifetime: self.resources.default_lifetime,
@@ -241,6 +252,11 @@ impl Config {
             notifications_max: notifications.total_max,
             notification_window: notifications.window,
             notification_hold_max: notifications.hold_max,
+            polling_requests_per_channel_max: self.polling.requests_per_channel_max,
+            polling_requests_max: self.polling.requests_max,
+            polling_bytes_max: self.polling.requests_bytes_max.0,
+            polls_max: self.polling.polls_max,
+            poll_time_max: self.polling.time_max,
         })
     }
 }

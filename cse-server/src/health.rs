@@ -23,6 +23,8 @@ pub(crate) enum Role {
     Needed,
     /// One of the ways in; one is enough.
     Binding,
+    /// What others do with it: told, but no reason to send nobody here.
+    Told,
 }
 
 struct Part {
@@ -133,7 +135,9 @@ mod tests {
             (Ok(()), Err("x"), Err("x"), false),
             (Err("x"), Ok(()), Ok(()), false),
         ] {
-            let (_stop, health) = health(&[("store", Needed, store), ("http", Binding, http), ("mqtt", Binding, mqtt)]);
+            let uplink = ("uplink", Role::Told, Err("x"));
+            let (_stop, health) =
+                health(&[("store", Needed, store), ("http", Binding, http), ("mqtt", Binding, mqtt), uplink]);
             let report = health.report().await;
             assert_eq!(report.ready, ready, "{}", report.json);
         }

@@ -12,6 +12,8 @@ use tracing::{error, info, warn};
 /// In which order tasks are stopped: what brings work in first, what does the work later.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Stage {
+    /// What says goodbye to others: everything it needs for that is there yet.
+    Farewell,
     /// Bindings and the embedded broker: they take nothing new and answer what they have.
     Bindings,
     /// The CSE: it finishes what it has begun.
@@ -20,7 +22,7 @@ pub(crate) enum Stage {
     Ground,
 }
 
-const STAGES: [Stage; 3] = [Stage::Bindings, Stage::Core, Stage::Ground];
+const STAGES: [Stage; 4] = [Stage::Farewell, Stage::Bindings, Stage::Core, Stage::Ground];
 
 /// How the server ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,7 +49,12 @@ pub(crate) struct Lifecycle {
 impl Lifecycle {
     pub(crate) fn new() -> Self {
         let sender = || watch::channel(false).0;
-        Self { tasks: JoinSet::new(), names: HashMap::new(), stops: [sender(), sender(), sender()], stopping: sender() }
+        Self {
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            stops: [sender(), sender(), sender(), sender()],
+            stopping: sender(),
+        }
     }
 
     /// Says `true` as soon as the server stops.
@@ -176,9 +183,10 @@ mod tests {
         polite(&mut lifecycle, Stage::Ground, "monitoring", &log);
         polite(&mut lifecycle, Stage::Core, "cse", &log);
         polite(&mut lifecycle, Stage::Bindings, "http", &log);
+        polite(&mut lifecycle, Stage::Farewell, "uplink", &log);
         let stopping = lifecycle.stopping();
         assert_eq!(lifecycle.run(requests(1), GRACE).await, Ended::Politely);
-        assert_eq!(*log.lock(), ["http", "cse", "monitoring"]);
+        assert_eq!(*log.lock(), ["uplink", "http", "cse", "monitoring"]);
         assert!(*stopping.borrow());
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
+use cse_core::value::Text;
 
 /// Sends by the binding that the destination names.
 #[derive(Default)]
@@ -11,10 +12,33 @@ pub(crate) struct OutboundRoutes {
     pub(crate) http: Option<Arc<dyn Outbound>>,
     /// For `mqtt` and `mqtts` URLs and for entities on our own broker.
     pub(crate) mqtt: Option<Arc<dyn Outbound>>,
+    /// For the registrar at brokers that we are clients of because of it.
+    pub(crate) registrar: RegistrarLinks,
+}
+
+/// Links to the broker of the registrar. Only requests to the registrar itself take them: nobody else is to use our
+/// credentials there.
+#[derive(Default)]
+pub(crate) struct RegistrarLinks {
+    /// CSE-ID of the registrar.
+    pub(crate) registrar: Text,
+    /// By the point of access that each leads to.
+    pub(crate) links: Vec<(Text, Arc<dyn Outbound>)>,
+}
+
+impl RegistrarLinks {
+    fn to(&self, destination: &Destination) -> Option<&Arc<dyn Outbound>> {
+        let Destination::PointOfAccess { url, entity } = destination else { return None };
+        let mut links = self.links.iter().filter(|(point, _)| point == url && *entity == self.registrar);
+        links.next().map(|(_, link)| link)
+    }
 }
 
 impl OutboundRoutes {
     fn route(&self, destination: &Destination) -> Option<&Arc<dyn Outbound>> {
+        if let Some(link) = self.registrar.to(destination) {
+            return Some(link);
+        }
         let binding = match destination.url() {
             None => &self.mqtt,
             Some(url) => match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
@@ -63,7 +87,11 @@ mod tests {
 
     #[test]
     fn the_destination_decides() {
-        let routes = OutboundRoutes { http: Some(Arc::new(Named("http"))), mqtt: Some(Arc::new(Named("mqtt"))) };
+        let routes = OutboundRoutes {
+            http: Some(Arc::new(Named("http"))),
+            mqtt: Some(Arc::new(Named("mqtt"))),
+            registrar: RegistrarLinks::default(),
+        };
         let url = |text: &str| Destination::Url(text.into());
         let http = routes.http.as_ref().expect("given");
         let mqtt = routes.mqtt.as_ref().expect("given");
@@ -89,6 +117,25 @@ mod tests {
                 "{destination:?}"
             );
             assert_eq!(routes.reaches(&destination), expected.is_some());
+        }
+    }
+
+    #[test]
+    fn only_the_registrar_is_reached_over_its_links() {
+        let link: Arc<dyn Outbound> = Arc::new(Named("link"));
+        let links = vec![("mqtt://in.example".into(), Arc::clone(&link))];
+        let registrar = RegistrarLinks { registrar: "/id-in".into(), links };
+        let routes = OutboundRoutes { registrar, ..OutboundRoutes::default() };
+        let point = |url: &str, entity: &str| Destination::PointOfAccess { url: url.into(), entity: entity.into() };
+        for (destination, expected) in [
+            (point("mqtt://in.example", "/id-in"), true),
+            (point("mqtt://in.example", "/id-in/Cx"), false),
+            (point("mqtt://in.example", "Cx"), false),
+            (point("mqtt://in.example:1884", "/id-in"), false),
+            (Destination::Url("mqtt://in.example".into()), false),
+            (Destination::MqttEntity("/id-in".into()), false),
+        ] {
+            assert_eq!(routes.reaches(&destination), expected, "{destination:?}");
         }
     }
 

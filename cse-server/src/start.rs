@@ -7,6 +7,7 @@ mod mqtt;
 mod security;
 mod sessions;
 mod signals;
+mod uplink;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cse_core::cse::Cse;
-use cse_core::id::{CseIdentity, InvalidId};
+use cse_core::id::{CseIdentity, CseType, InvalidId};
 use cse_core::ports::{Outbound, Store, StoreError};
 use cse_core::settings::Settings;
 use cse_store::sqlite::{self, OpenError, SqliteOptions, SqliteStore};
@@ -38,6 +39,7 @@ pub(crate) use mqtt::external_options;
 use listeners::Listeners;
 use mqtt::Mqtt;
 use signals::Signals;
+use uplink::Uplink;
 
 /// Name of the database in the data directory.
 const DATABASE: &str = "cse.db";
@@ -141,21 +143,24 @@ fn durability(durability: Durability) -> sqlite::Durability {
 /// Starts every part; the lifecycle owns their tasks.
 async fn start(
     config: &Config,
-    settings: Settings,
+    mut settings: Settings,
     listeners: Listeners,
     listening: &Listening,
     store: SqliteStore,
     lifecycle: &mut Lifecycle,
 ) -> Result<(), StartError> {
     let mqtt = Mqtt::new(config, &settings.identity, listening, sessions::open(config).await?)?;
+    let own_mqtt = mqtt.as_ref().map(Mqtt::outbound);
+    let uplink = Uplink::new(config, &mut settings, own_mqtt.as_deref());
     let outbound = OutboundRoutes {
         http: Some(Arc::new(http::outbound(config)?)),
-        mqtt: mqtt.as_ref().map(|mqtt| mqtt.outbound() as Arc<dyn Outbound>),
+        mqtt: own_mqtt.map(|outbound| outbound as Arc<dyn Outbound>),
+        registrar: uplink.as_ref().map(Uplink::outbound).unwrap_or_default(),
     };
     let clock = Arc::new(SystemClock::default());
     let (cse, background) = Cse::start(settings, store.clone(), clock, Arc::new(outbound)).await?;
     let stop = lifecycle.stop_of(Stage::Core);
-    lifecycle.spawn(Stage::Core, "cse", run_core(cse.clone(), background, stop));
+    lifecycle.spawn(Stage::Core, "cse", run_core(cse.clone(), background, stop, lifecycle.stopping()));
 
     let mut health = Health::new(lifecycle.stopping());
     let mut registry = Registry::default();
@@ -172,6 +177,9 @@ async fn start(
         let registrations = cse.registrations();
         mqtt.start(config, cse.clone(), registrations, listeners.mqtt, lifecycle, &mut health, &mut registry);
     }
+    if let Some(uplink) = uplink {
+        uplink.start(&cse, lifecycle, &mut health);
+    }
     if listeners.http.is_some() {
         // A listener whose task has ended stops the server, so one that is asked listens.
         health.part("http", Role::Binding, Box::new(|| Box::pin(async { Ok(()) })));
@@ -182,8 +190,16 @@ async fn start(
 }
 
 /// Runs the tasks of the CSE until they have ended after a stop.
-async fn run_core<S: Store>(cse: Cse<S>, background: impl Future<Output = ()>, stop: watch::Receiver<bool>) {
+async fn run_core<S: Store>(
+    cse: Cse<S>,
+    background: impl Future<Output = ()>,
+    stop: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
+) {
     let stopper = async {
+        // The bindings wait for what they have begun.
+        stopped(stopping).await;
+        cse.end_polls();
         stopped(stop).await;
         cse.stop();
         pending::<()>().await;
@@ -212,6 +228,9 @@ fn announce(config: &Config, settings: &Settings, listening: &Listening) {
         points_of_access = settings.points_of_access.join(" "),
         "started"
     );
+    if identity.cse_type != CseType::In && settings.registrar.is_none() {
+        info!("no registrar is configured: this CSE is on its own (docs/gateway.md)");
+    }
     for exposure in config.exposures() {
         warn!(address = %exposure.address, "others can reach this server, {}", exposure.why);
     }

@@ -9,6 +9,7 @@ pub mod curl;
 pub mod device;
 mod environment;
 pub mod form;
+pub mod gateways;
 pub mod guarded;
 pub mod http;
 pub mod mosquitto;

@@ -5,6 +5,7 @@
 mod addressing;
 mod answering;
 mod notifying;
+mod polling;
 mod speaking;
 mod tools;
 mod using;
@@ -12,6 +13,7 @@ mod using;
 pub use addressing::*;
 pub use answering::*;
 pub use notifying::*;
+pub use polling::*;
 pub use speaking::*;
 pub use tools::*;
 pub use using::*;
@@ -117,6 +119,7 @@ macro_rules! mqtt_scenarios {
             an_http_url_can_be_notified
             a_subscription_needs_its_targets_consent
             an_absent_subscriber_gets_its_notifications_later
+            a_poll_waits_beside_other_requests
             resources_are_used_in_every_serialization
             results_have_every_serialization
             notifications_come_in_the_wanted_serialization

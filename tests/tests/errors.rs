@@ -67,7 +67,7 @@ async fn each_wrong_request_parameter_is_refused_by_name() {
         (&create, json!({"ty": null}), 4000, "'ty'"),
         (&create, json!({"ty": "container"}), 4000, "'ty'"),
         (&create, json!({"ty": 70_000}), 4000, "'ty'"),
-        (&create, json!({"ty": 16}), 5001, "remoteCSE"),
+        (&create, json!({"ty": 29}), 5001, "timeSeries"),
         (&create, json!({"pc": null}), 4000, "'pc'"),
         (&create, json!({"pc": []}), 4000, "pc"),
         (&create, json!({"pc": "m2m:cnt"}), 4000, "pc"),

@@ -4,6 +4,8 @@ use cse_tests::typed::Typed;
 
 const BROKERS: &str = include_str!("../../docs/brokers.md");
 const DEVICES: &str = include_str!("../../docs/devices.md");
+const GATEWAY: &str = include_str!("../../docs/gateway.md");
+const POLLING: &str = include_str!("../../docs/polling.md");
 const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
 
 /// Where HTTP is up, too, a server is ready before it has found its broker.
@@ -95,4 +97,43 @@ async fn the_places_to_look_at_are_there() {
     {
         assert!(output.contains(counter), "{output}");
     }
+}
+
+#[test]
+fn gateways_work_as_typed() {
+    let typed = Typed::new(GATEWAY, &["On one machine"])
+        .port("8080")
+        .port("1883")
+        .port("8090")
+        .port("1890")
+        .pauses(&[&[0, 1], &[2, 3]]);
+    let (output, errors) = typed.run();
+    assert!(output.contains("\"uplink\":{\"state\":\"up\"}"), "{output}\n{errors}");
+    assert!(output.contains("\"csi\":\"/id-mn\"") && output.contains("\"csi\":\"/id-in\""), "{output}\n{errors}");
+
+    let typed = Typed::new(GATEWAY, &["On two machines"])
+        .instead("in.example", "localhost")
+        .instead("0.0.0.0", "127.0.0.1")
+        .instead("--http 127.0.0.1:8090", "--http 127.0.0.1:8090 --mqtt off")
+        .port("8883")
+        .port("8080")
+        .port("8090")
+        .pauses(&[&[0, 1]]);
+    let (output, errors) = typed.run();
+    assert!(output.contains("\"uplink\":{\"state\":\"up\"}"), "{output}\n{errors}");
+    let said = format!("{output}{errors}");
+    assert!(said.contains("MQTT policy: strict") && !said.contains("through the wall"), "{said}");
+}
+
+#[test]
+fn fetching_by_hand_works_as_typed() {
+    let typed = Typed::new(POLLING, &["By hand"])
+        .instead("cse-server --data-dir", "cse-server --http 127.0.0.1:8080 --mqtt 127.0.0.1:1883 --data-dir")
+        .port("8080")
+        .port("1883")
+        .pauses(&[&[0]]);
+    let (output, errors) = typed.run();
+    assert!(output.contains("\"m2m:rqp\"") && output.contains("\"con\":\"21.5\""), "{output}\n{errors}");
+    let (_, answer) = output.rsplit_once("HTTP/1.1").unwrap_or_else(|| panic!("no answer: {output}\n{errors}"));
+    assert!(answer.contains("x-m2m-rsc: 2000"), "{output}\n{errors}");
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::{Access, Decision, Location, Policy, Question};
-use crate::behaviour::{announced, remote_cse};
+use crate::behaviour::{announced, polling_channel, remote_cse};
 use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
 use crate::node::Node;
@@ -109,6 +109,9 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<bool, Error> {
         if requester.privileged {
             return Ok(true);
+        }
+        if let Some(owner) = polling_channel::owner_only(node, creates) {
+            return Ok(requester.originator.as_str() == owner);
         }
         if node.ty == Ty::REMOTE_CSE && matches!(access, Access::UPDATE | Access::DELETE) {
             return Ok(is_registree(requester, node));

@@ -158,7 +158,7 @@ async fn member_of<Q: Source>(view: &mut View<'_, Q>, requester: &Requester, mem
         }
         Resolved::FanOut(group, Some(_)) => (group, Member::Local(Ty(0), None)),
         Resolved::Latest(parent) | Resolved::Oldest(parent) => (parent, Member::Local(Ty::CONTENT_INSTANCE, None)),
-        Resolved::Other(..) => return Err(not_there(Error::NoMatch)),
+        Resolved::PollingChannelUri(_) | Resolved::Other(..) => return Err(not_there(Error::NoMatch)),
     };
     // Who may not read a member may not make it one (TS-0004 §7.4.13.2.1).
     if view.allows(requester, Access::RETRIEVE, &node, None).await? {

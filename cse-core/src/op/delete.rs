@@ -42,7 +42,7 @@ pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: 
         Resolved::Oldest(parent) => {
             container::instance(view, &cx.requester, Access::DELETE, &parent, End::Oldest).await?
         }
-        Resolved::FanOut(..) => return Err(Error::Internal.into()),
+        Resolved::FanOut(..) | Resolved::PollingChannelUri(_) => return Err(Error::Internal.into()),
         Resolved::Other(point) => {
             return Err(Error::NotImplemented(format!("virtual resource '{}'", point.short_name())).into());
         }

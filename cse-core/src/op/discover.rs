@@ -136,7 +136,9 @@ async fn at<Q: Source>(
         Ok(Resolved::Latest(container)) => (container, End::Newest, "la"),
         Ok(Resolved::Oldest(container)) => (container, End::Oldest, "ol"),
         // Other virtual resources are no resources that can be found.
-        Ok(Resolved::FanOut(..) | Resolved::Other(..)) | Err(Error::NotFound(_)) => return Ok(None),
+        Ok(Resolved::FanOut(..) | Resolved::PollingChannelUri(_) | Resolved::Other(..)) | Err(Error::NotFound(_)) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     match container::instance(view, &cx.requester, Access::DISCOVERY, &container, end).await {

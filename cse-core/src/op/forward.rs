@@ -26,6 +26,7 @@ use crate::id::{CseIdentity, Originator};
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys};
 use crate::time::{AbsRelTimestamp, Timestamp};
@@ -36,9 +37,8 @@ use crate::writer::{Job, PassOn, Passage, PassedOn};
 /// not keep its places for ever.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// The next CSE on the way of a request.
+/// What is known of the next CSE on the way of a request.
 struct NextCse {
-    cse_id: Text,
     route: Route,
     /// Whether it knows Release 1 only.
     is_release_1: bool,
@@ -66,16 +66,17 @@ impl<S: Store> Cse<S> {
             side => side,
         };
         let passed_on = if through_group { 0 } else { self.passed_on_before(&request, &side)? };
-        let next = self.next_cse(&request.to, &side).await?;
+        // Nothing is waited for before the writer is: its queue keeps the order of requests of one originator.
+        let hop = self.hop_to(&request.to, &side)?;
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
-        let _place = self.0.places.take(&next.cse_id, bytes)?;
+        let _place = self.0.places.take(&hop.cse_id, bytes)?;
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
         if request.operation == Operation::Retrieve {
-            return self.forward_under(request, identifier, self.0.clock.now(), &next, requester).await;
+            return self.forward_under(request, identifier, self.0.clock.now(), &hop, requester).await;
         }
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
-        let send = |identifier, since| self.forward_under(request, identifier, since, &next, requester);
+        let send = |identifier, since| self.forward_under(request, identifier, since, &hop, requester);
         self.pass_on(key, redelivery, identifier, deadline, send).await
     }
 
@@ -136,28 +137,31 @@ impl<S: Store> Cse<S> {
 
     /// The next CSE on the way to a target (TS-0004 §7.3.2.6): a registree, else the registrar, and never the one from
     /// which the request comes.
-    async fn next_cse(&self, to: &str, side: &Side) -> Result<NextCse, Error> {
+    fn hop_to(&self, to: &str, side: &Side) -> Result<NextHop, Error> {
         let Self(shared) = self;
         let no_route = |why| Error::NoRoute { target: to.to_owned(), why };
         let cse_id = shared.settings.identity.cse_id_of(to).ok_or_else(|| no_route("it names no CSE"))?;
-        let Some(hop) = self.next_hop(&cse_id) else {
-            return Err(match shared.settings.registrar_id() {
-                // It may know the way, and may be there again soon.
-                Some(registrar) if shared.registrations.registrar().is_none() => {
-                    Error::NotReachable(format!("{registrar}, with which this CSE is not registered now"))
-                }
-                _ => no_route("neither that CSE nor one above it is registered here"),
-            });
-        };
-        if *side == Side::Cse(hop.cse_id.clone()) {
-            return Err(no_route("the way there leads back to the CSE that asks"));
+        match (self.next_hop(&cse_id), shared.settings.registrar_id()) {
+            (Some(hop), _) if *side == Side::Cse(hop.cse_id.clone()) => {
+                Err(no_route("the way there leads back to the CSE that asks"))
+            }
+            (Some(hop), _) => Ok(hop),
+            // It may know the way, and may be there again soon.
+            (None, Some(registrar)) if shared.registrations.registrar().is_none() => {
+                Err(Error::NotReachable(format!("{registrar}, with which this CSE is not registered now")))
+            }
+            (None, _) => Err(no_route("neither that CSE nor one above it is registered here")),
         }
+    }
+
+    /// How a CSE next to this one is given a request to an address.
+    async fn reach(&self, hop: &NextHop, to: &str) -> Result<NextCse, Error> {
         let unreachable = || Error::NotReachable(hop.cse_id.to_string());
-        let route = self.route_by(&hop, to).await?.ok_or_else(unreachable)?;
-        let node = shared.view().node(hop.seq).await?.ok_or_else(unreachable)?;
+        let route = self.route_by(hop, to).await?.ok_or_else(unreachable)?;
+        let node = self.0.view().node(hop.seq).await?.ok_or_else(unreachable)?;
         let mut releases = node.attributes.texts(keys::SUPPORTED_RELEASE_VERSIONS);
         let is_release_1 = releases.all(|release| ReleaseVersion::parse(release) == Some(ReleaseVersion::R1));
-        Ok(NextCse { cse_id: hop.cse_id, route, is_release_1 })
+        Ok(NextCse { route, is_release_1 })
     }
 
     /// Sends a request to the next CSE and waits for the answer.
@@ -166,10 +170,11 @@ impl<S: Store> Cse<S> {
         mut request: Request,
         identifier: Text,
         received: Timestamp,
-        next: &NextCse,
+        hop: &NextHop,
         requester: &Requester,
     ) -> Result<Response, Error> {
         let shared = &self.0;
+        let next = self.reach(hop, &request.to).await?;
         let now = shared.clock.now();
         fix_times(&mut request, received);
         let deadline = deadline_of(&request, now, shared.settings.request_timeout)?;
@@ -178,7 +183,7 @@ impl<S: Store> Cse<S> {
         }
         let timeout = deadline.since(now).min(ANSWER_TIME_MAX);
         let wants_vendor_information = request.release_version.is_some();
-        rewrite(&mut request, identifier, &requester.originator, next, &shared.settings.identity);
+        rewrite(&mut request, identifier, &requester.originator, next.is_release_1, &shared.settings.identity);
         shared.metrics.forwarded.increment();
         let sending = self.send_along(&next.route, request, timeout, Patience::UntilTimeout);
         let sent = tokio::select! {
@@ -194,10 +199,10 @@ impl<S: Store> Cse<S> {
                 return Ok(*response);
             }
             Ok(Sent::Unanswered) => Error::Expired("the next CSE did not answer in time"),
-            Ok(Sent::Unanswerable) => Error::NotReachable(next.cse_id.to_string()),
+            Ok(Sent::Unanswerable) => Error::NotReachable(hop.cse_id.to_string()),
             Err(error) => {
-                tracing::debug!(cse = %next.cse_id, %error, "a request cannot be passed on");
-                Error::NotReachable(next.cse_id.to_string())
+                tracing::debug!(cse = %hop.cse_id, %error, "a request cannot be passed on");
+                Error::NotReachable(hop.cse_id.to_string())
             }
         };
         shared.metrics.forward_failed.increment();
@@ -214,12 +219,18 @@ fn fix_times(request: &mut Request, received: Timestamp) {
 }
 
 /// Makes of a request what goes to the next CSE.
-fn rewrite(request: &mut Request, identifier: Text, originator: &Originator, next: &NextCse, identity: &CseIdentity) {
+fn rewrite(
+    request: &mut Request,
+    identifier: Text,
+    originator: &Originator,
+    is_release_1: bool,
+    identity: &CseIdentity,
+) {
     request.from = Some(from_elsewhere(originator, identity));
     request.request_identifier = identifier;
     request.response_type = ResponseType::Blocking;
     request.notification_uris = None;
-    if next.is_release_1 {
+    if is_release_1 {
         request.release_version = None;
         request.vendor_information = None;
     }

@@ -23,7 +23,11 @@ impl<S: Store> Cse<S> {
         let mut view = shared.view();
         let node = match view.resolve(&cx.target).await? {
             Resolved::Resource(node) => node,
-            Resolved::Latest(_) | Resolved::Oldest(_) | Resolved::FanOut(..) | Resolved::Other(..) => {
+            Resolved::Latest(_)
+            | Resolved::Oldest(_)
+            | Resolved::FanOut(..)
+            | Resolved::PollingChannelUri(_)
+            | Resolved::Other(..) => {
                 let target = format!("virtual resource '{}'", cx.target);
                 return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
             }

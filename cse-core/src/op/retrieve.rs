@@ -32,7 +32,7 @@ pub(crate) async fn answer_to<Q: Source>(
         Resolved::Resource(node) => node,
         Resolved::Latest(parent) => of_container(view, cx, &parent, End::Newest).await?,
         Resolved::Oldest(parent) => of_container(view, cx, &parent, End::Oldest).await?,
-        Resolved::FanOut(..) => return Err(Error::Internal),
+        Resolved::FanOut(..) | Resolved::PollingChannelUri(_) => return Err(Error::Internal),
         Resolved::Other(point) => {
             return Err(Error::NotImplemented(format!("virtual resource '{}'", point.short_name())));
         }

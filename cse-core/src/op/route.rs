@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Target;
+use crate::behaviour::polling_channel;
 use crate::codec::Serialization;
 use crate::cse::Cse;
 use crate::error::Error;
-use crate::id::{CseType, provider_of};
+use crate::id::{CseType, Seq, provider_of};
 use crate::node::Node;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
@@ -22,8 +23,19 @@ pub(crate) struct Route {
     pub(crate) destinations: Vec<Destination>,
     pub(crate) to: Text,
     pub(crate) serialization: Serialization,
+    /// The polling channel in which a request waits that none of the destinations takes.
+    pub(crate) channel: Option<Channel>,
     /// Whether it leads to another service provider, where this CSE has its absolute identifier.
     pub(crate) leaves_provider: bool,
+}
+
+/// A way by a polling channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Channel {
+    /// The `<pollingChannel>`.
+    pub(crate) seq: Seq,
+    /// Whether a request is taken while nobody fetches any, too.
+    pub(crate) is_patient: bool,
 }
 
 impl<S: Store> Cse<S> {
@@ -50,7 +62,7 @@ impl<S: Store> Cse<S> {
             let (url, wanted) = preference::of_url(target);
             let serialization = wanted.unwrap_or(preference::DEFAULT);
             let destinations = vec![Destination::Url(url.clone())];
-            return Ok(Some(Route { destinations, to: url, serialization, leaves_provider: false }));
+            return Ok(Some(Route { destinations, to: url, serialization, channel: None, leaves_provider: false }));
         }
         let identity = &self.0.settings.identity;
         match Target::of(target, identity) {
@@ -87,6 +99,7 @@ impl<S: Store> Cse<S> {
         {
             request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
         }
+        let expires = self.0.clock.now().plus(timeout);
         let mut problem = SendError::Unreachable("no point of access".into());
         for destination in &route.destinations {
             if !self.0.outbound.reaches(destination) {
@@ -101,25 +114,33 @@ impl<S: Store> Cse<S> {
                 Err(error) => problem = error,
             }
         }
-        Err(problem)
+        match route.channel {
+            Some(channel) => self.send_by_channel(channel, request, expires).await,
+            None => Err(problem),
+        }
     }
 }
 
-/// How an AE or a CSE is reached: by its points of access, and without any by its identifier over our own broker.
+/// How an AE or a CSE is reached: by its points of access, then by its polling channel; without any of these by its
+/// identifier over our own broker.
 pub(super) fn entity_route(node: &Arc<Node>) -> Option<Route> {
     let identifier: Text = match node.ty {
         Ty::AE => node.id.clone(),
         Ty::REMOTE_CSE => node.attributes.text(keys::CSE_ID)?.into(),
         _ => return None,
     };
-    if node.attributes.bool(keys::REQUEST_REACHABILITY) != Some(true) {
+    let channel = polling_channel::of(node).map(|seq| Channel { seq, is_patient: true });
+    let is_reachable = node.attributes.bool(keys::REQUEST_REACHABILITY) == Some(true);
+    if !is_reachable && channel.is_none() {
         return None;
     }
-    let points = node.attributes.texts(keys::POINT_OF_ACCESS);
-    let points: Vec<Destination> =
+    let points = node.attributes.texts(keys::POINT_OF_ACCESS).filter(|_| is_reachable);
+    let mut destinations: Vec<Destination> =
         points.map(|url| Destination::PointOfAccess { url: url.into(), entity: identifier.clone() }).collect();
-    let destinations = if points.is_empty() { vec![Destination::MqttEntity(identifier.clone())] } else { points };
+    if destinations.is_empty() && channel.is_none() {
+        destinations.push(Destination::MqttEntity(identifier.clone()));
+    }
     let serialization = preference::of_entity(node).unwrap_or(preference::DEFAULT);
     let leaves_provider = node.ty == Ty::REMOTE_CSE && identifier.starts_with("//");
-    Some(Route { destinations, to: identifier, serialization, leaves_provider })
+    Some(Route { destinations, to: identifier, serialization, channel, leaves_provider })
 }

@@ -13,7 +13,13 @@ pub(super) type Attempt = Result<Sent, SendError>;
 /// The way to a target, or why there is none now.
 pub(super) async fn way<S: Store>(cse: &Cse<S>, target: &Text) -> Result<Arc<Route>, String> {
     match cse.route(target).await {
-        Ok(Some(route)) => Ok(Arc::new(route)),
+        Ok(Some(mut route)) => {
+            // Notifications have a place of their own to wait in.
+            if let Some(channel) = &mut route.channel {
+                channel.is_patient = false;
+            }
+            Ok(Arc::new(route))
+        }
         Ok(None) => Err("no reachable AE or CSE of that name is known here".into()),
         Err(error) => Err(error.to_string()),
     }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::hold::Hold;
+use super::polled::Polled;
 use crate::announce::is_announcement;
-use crate::id::Seq;
+use crate::id::{Originator, Seq};
 use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
 
 /// Handovers of the writer that wait; more make the outbox read the store.
@@ -30,6 +31,7 @@ pub(crate) struct OutboxHandle {
     behind: Arc<AtomicBool>,
     wake: Arc<tokio::sync::Notify>,
     waiting: Arc<AtomicUsize>,
+    polled: Arc<Polled>,
     /// Notifications that are committed and neither delivered nor given up.
     outstanding: AtomicUsize,
     outstanding_max: usize,
@@ -41,6 +43,7 @@ pub(crate) struct Inbox {
     pub(super) behind: Arc<AtomicBool>,
     pub(super) wake: Arc<tokio::sync::Notify>,
     pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) polled: Arc<Polled>,
 }
 
 /// Both ends, for a store in which an earlier process may have left notifications.
@@ -49,16 +52,18 @@ pub(crate) async fn handle<S: Store>(outstanding_max: usize, store: &S) -> Resul
     let behind = Arc::new(AtomicBool::new(true));
     let wake = Arc::new(tokio::sync::Notify::new());
     let waiting = Arc::new(AtomicUsize::new(0));
+    let polled = Arc::new(Polled::default());
     let left = count_left(store).await?;
     let handle = OutboxHandle {
         sender,
         behind: Arc::clone(&behind),
         wake: Arc::clone(&wake),
         waiting: Arc::clone(&waiting),
+        polled: Arc::clone(&polled),
         outstanding: AtomicUsize::new(left),
         outstanding_max,
     };
-    Ok((handle, Inbox { receiver, behind, wake, waiting }))
+    Ok((handle, Inbox { receiver, behind, wake, waiting, polled }))
 }
 
 async fn count_left<S: Store>(store: &S) -> Result<usize, StoreError> {
@@ -103,6 +108,12 @@ impl OutboxHandle {
     /// So many were delivered or given up, and that is committed.
     pub(crate) fn settled(&self, count: usize) {
         self.outstanding.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Somebody fetches from a polling channel by which notifications could not be delivered.
+    pub(crate) fn polled(&self, channel: Seq, owner: &Originator) {
+        self.polled.add(channel, owner);
+        self.wake.notify_one();
     }
 
     /// Notifications in memory.

@@ -69,6 +69,8 @@ pub(super) struct Lane {
     answers: bool,
     /// Whether a probe is under way.
     pub(super) is_probed: bool,
+    /// The polling channel by which the target is reached, as far as known.
+    pub(super) channel: Option<Seq>,
     /// Whether it is in the queue of ready lanes.
     pub(super) is_ready: bool,
     /// Whether the policies have to be applied before anything starts.

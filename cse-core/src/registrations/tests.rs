@@ -11,7 +11,7 @@ use crate::value::{Map, Value};
 fn registrations(registrar: Option<&str>) -> Registrations {
     let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-mn", CseType::Mn).expect("valid");
     let mut settings = Settings::new(identity, "CAdmin");
-    settings.registrar = registrar.map(|cse_id| Registrar { cse_id: cse_id.into() });
+    settings.registrar = registrar.map(|cse_id| Registrar::new(cse_id, Vec::new()));
     Registrations::new(&settings)
 }
 

@@ -205,8 +205,8 @@ fn write_virtuals(out: &mut String) -> std::fmt::Result {
         let operations = match child {
             Virtual::Latest | Virtual::Oldest => "R D",
             Virtual::FanOutPoint => "C R U D",
+            Virtual::PollingChannelUri => "R N",
             Virtual::SemanticFanOutPoint
-            | Virtual::PollingChannelUri
             | Virtual::NotificationTargetSelfReference
             | Virtual::SemanticValidation
             | Virtual::Mashup => "answered with 5001",

@@ -351,6 +351,8 @@ pub const RELEASE_VERSION_INDICATOR: &str = "rvi";
 pub const REPRESENTATION: &str = "rep";
 /// requestsSent: `m2m:setOfNotificationStatsInfo`.
 pub const REQUESTS_SENT: &str = "rqs";
+/// requestAggregation: `<pollingChannel>`.
+pub const REQUEST_AGGREGATION: &str = "rqag";
 /// requestExpirationTimestamp: `m2m:metaInformation`.
 pub const REQUEST_EXPIRATION_TIMESTAMP: &str = "rqet";
 /// requestIdentifier: `m2m:operationResult`.

@@ -30,7 +30,7 @@ async fn register(cse: &Arc<TestCse>, cse_id: &str, more: &str) -> Answer {
 fn middle_node(cse_type: CseType) -> Settings {
     let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-in", cse_type).expect("valid");
     let mut settings = Settings::new(identity, "CAdmin");
-    settings.registrar = Some(Registrar { cse_id: "/id-in".into() });
+    settings.registrar = Some(Registrar::new("/id-in", Vec::new()));
     settings
 }
 
@@ -193,6 +193,21 @@ async fn what_is_said_of_a_cse_must_fit_it() {
         let answer = mn.update("id-mn", &format!(r#"{{"m2m:csr":{content}}}"#)).await;
         assert_eq!(answer.0.status, Rsc::BadRequest, "{content}");
     }
+}
+
+#[tokio::test]
+async fn the_cses_below_a_registree_are_bounded() {
+    let cse = TestCse::new().await;
+    let descendants = |count: usize| {
+        let ids: Vec<String> = (0..count).map(|number| format!("\"/id-{number}\"")).collect();
+        format!(r#","dcse":[{}]"#, ids.join(","))
+    };
+    register(&cse, "/id-mn", &descendants(10_001)).await.refused(Rsc::BadRequest, "at most 10000");
+    register(&cse, "/id-mn", &descendants(10_000)).await.created();
+    assert_eq!(way(&cse, "/id-9999").as_deref(), Some("/id-mn"));
+    let mn = cse.originator("/id-mn");
+    let more = format!(r#"{{"m2m:csr":{{{}}}}}"#, &descendants(10_001)[1..]);
+    mn.update("id-mn", &more).await.refused(Rsc::BadRequest, "at most 10000");
 }
 
 #[tokio::test]

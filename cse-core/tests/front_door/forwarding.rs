@@ -374,12 +374,12 @@ async fn a_next_cse_that_does_not_answer_keeps_a_bounded_number_waiting() {
     let (middle, sensor) = below_a_played_registrar().await;
     middle.network.otherwise(Play::Hang);
     let mut waiting = tokio::task::JoinSet::new();
-    for _ in 0..1_024 {
+    for _ in 0..512 {
         let (cse, request) = (Arc::clone(&middle), sensor.request(Operation::Retrieve, "/id-in/x"));
         waiting.spawn(async move { cse.send(request).await });
     }
-    middle.network.sent(1_024).await;
-    assert_eq!(middle.cse.forwarded_waiting(), 1_024);
+    middle.network.sent(512).await;
+    assert_eq!(middle.cse.forwarded_waiting(), 512);
     sensor.retrieve("/id-in/x").await.refused(Rsc::InternalServerError, "too many requests wait");
     waiting.shutdown().await;
     assert_eq!(middle.cse.forwarded_waiting(), 0);

@@ -116,6 +116,26 @@ async fn an_answer_is_remembered_and_given_again() {
 }
 
 #[tokio::test]
+async fn requests_that_come_one_after_another_leave_so() {
+    let Pair { infrastructure, middle, .. } = with_log().await;
+    let sent = (0..200).map(|value| {
+        let middle = &middle;
+        async move { send(middle, &store(&value.to_string()), Redelivery::New).await.created() }
+    });
+    futures_util::future::join_all(sent).await;
+    let left = middle.network.sent(200).await;
+    let value = |request: &Request| {
+        request
+            .content
+            .as_ref()
+            .and_then(|content| content.get("m2m:cin")?.as_map()?.text("con")?.parse::<usize>().ok())
+    };
+    let left: Vec<_> = left.iter().filter_map(|(_, request)| value(request)).collect();
+    assert_eq!(left, (0..200).collect::<Vec<_>>());
+    assert_eq!(count(&infrastructure).await, 200);
+}
+
+#[tokio::test]
 async fn what_failed_for_now_is_tried_again() {
     let Pair { infrastructure, middle, .. } = with_log().await;
     for status in [Rsc::InternalServerError, Rsc::TargetNotReachable, Rsc::RequestTimeout] {

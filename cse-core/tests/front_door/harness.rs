@@ -270,14 +270,20 @@ impl TestCse {
     /// On a store that may have been used before.
     pub async fn on(store: MemoryStore, settings: Settings, clock: Arc<TestClock>) -> Arc<Self> {
         let network = Arc::new(TestNetwork::default());
-        let (cse, background) = Cse::start(
-            settings,
-            store.clone(),
-            Arc::new(SharedClock(Arc::clone(&clock))),
-            Arc::new(SharedNetwork(Arc::clone(&network))),
-        )
-        .await
-        .expect("starts");
+        let outbound = Arc::new(SharedNetwork(Arc::clone(&network)));
+        Self::over(store, settings, clock, network, outbound).await
+    }
+
+    /// With another way for its requests than the played network.
+    pub async fn over(
+        store: MemoryStore,
+        settings: Settings,
+        clock: Arc<TestClock>,
+        network: Arc<TestNetwork>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Arc<Self> {
+        let shared_clock = Arc::new(SharedClock(Arc::clone(&clock)));
+        let (cse, background) = Cse::start(settings, store.clone(), shared_clock, outbound).await.expect("starts");
         tokio::spawn(background);
         Arc::new(Self { cse, clock, network, store, requests: AtomicU64::new(0) })
     }

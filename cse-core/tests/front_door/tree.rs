@@ -46,7 +46,7 @@ impl Plan {
         let id = format!("/id-{}", self.name);
         let identity = CseIdentity::new("//cse.example", &id, &format!("cse-{}", self.name), cse_type);
         let mut settings = Settings::new(identity.expect("valid"), "CAdmin");
-        settings.registrar = self.registrar.map(|cse_id| Registrar { cse_id: cse_id.into() });
+        settings.registrar = self.registrar.map(|cse_id| Registrar::new(cse_id, Vec::new()));
         settings
     }
 

@@ -48,6 +48,11 @@ impl Common {
         }
     }
 
+    /// Whether a request is not for us to carry out, because it is not from the one whose requests we take here.
+    pub(super) fn is_for_others(&self, topic: &Topic<'_>) -> bool {
+        self.only_peer.as_ref().is_some_and(|peer| **peer != *topic.originator || topic.kind != TopicKind::Request)
+    }
+
     /// Takes a message if it is an answer to a request of this CSE; says whether it was.
     pub(super) fn take_answer(&self, topic: &str, payload: &[u8]) -> bool {
         match self.addressed(topic) {

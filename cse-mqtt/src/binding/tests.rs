@@ -102,7 +102,7 @@ impl Dispatch for Stub {
         let mut response = Response::new(Rsc::Ok, request.request_identifier.clone());
         response.release_version = request.release_version;
         match request.to.as_str() {
-            "wait" => self.gate.acquire().await.unwrap().forget(),
+            "wait" | "pch/pcu" => self.gate.acquire().await.unwrap().forget(),
             "panic" => panic!("on purpose"),
             "large" => response.content = Some(Map::single("m2m:cin", Value::from("x".repeat(10_000)))),
             _ => {}
@@ -411,3 +411,22 @@ async fn redeliveries_are_told_to_the_cse() {
 mod drafts;
 mod floods;
 mod forms;
+
+#[tokio::test(start_paused = true)]
+async fn polls_leave_places_for_others() {
+    let options = BindingOptions { concurrent_requests_max: 8, ..BindingOptions::default() };
+    let mut bench = Bench::with(options, FakePublisher::default(), None);
+    for number in 1..=3 {
+        bench.request_of(&format!("C{number}"), "pch/pcu", &number.to_string()).await;
+    }
+    bench.until("one is refused", |bench| bench.stats.polls_refused.get() == 1).await;
+    bench.request("a", "4").await;
+    bench.until("the other request is answered", |bench| bench.stats.answered.get() == 2).await;
+    bench.stub.gate.add_permits(3);
+    bench.until("the polls are answered", |bench| bench.stats.answered.get() == 4).await;
+    bench.request_of("C3", "pch/pcu", "5").await;
+    bench.until("there is room again", |bench| bench.stats.answered.get() == 5).await;
+    let log = bench.end().await;
+    assert!(log.contains(&"answer /oneM2M/resp/C3/id-in/json 5000 3".to_owned()), "{log:?}");
+    assert!(log.contains(&"answer /oneM2M/resp/C3/id-in/json 2000 5".to_owned()), "{log:?}");
+}

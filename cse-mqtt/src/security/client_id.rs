@@ -42,14 +42,15 @@ fn fits_exactly(
 ) -> bool {
     let without = |prefixes: [&str; 2]| prefixes.into_iter().find_map(|prefix| name.strip_prefix(prefix));
     let is_ae = |identifier: &str| is_ae(identifier, who, rights, registered, rules);
-    let is_cse = |identifier: &str| is_cse(identifier, who, rights);
+    let is_cse = |identifier: &str| is_cse(identifier, who, rights, registered, rules);
     if name == who.credential || spells_credential(name, who.credential) {
         return true;
     }
     match (without(["A::", "A:"]), without(["C::", "C:"])) {
         (Some(ae), _) => is_ae(ae),
         (_, Some(cse)) => is_cse(cse),
-        (None, None) => is_ae(name) || is_cse(name),
+        // A bare word of a credential for several entities is an AE-ID stem.
+        (None, None) => is_ae(name) || ((name.starts_with('/') || who.cse.is_some()) && is_cse(name)),
     }
 }
 
@@ -72,7 +73,16 @@ fn is_ae(text: &str, who: &Who<'_>, rights: &Rights, registered: &dyn Registered
     })
 }
 
-fn is_cse(text: &str, who: &Who<'_>, rights: &Rights) -> bool {
+fn is_cse(text: &str, who: &Who<'_>, rights: &Rights, registered: &dyn Registered, rules: &CredentialRules) -> bool {
+    if who.identifier().is_none() {
+        let address = if text.starts_with('/') { text } else { &format!("/{text}") };
+        let own = rights.identity();
+        let cse = own.cse_id_of(address).filter(|cse| *cse == own.canonical_originator(address).as_str());
+        return cse.is_some_and(|cse| {
+            let may_register = || cse != own.cse_id && rules.allow(who.credential, &cse);
+            who.proven && (registered.is_under(&cse, who.credential) || (!registered.has(&cse) && may_register()))
+        });
+    }
     who.cse.is_some_and(|cse| {
         let level = match text.strip_prefix("//") {
             Some(absolute) => format!(":{}", absolute.replace('/', ":")),
@@ -165,6 +175,33 @@ mod tests {
         }
         let long = format!("A::Cx@{}", "x".repeat(65));
         assert!(!fits(&long, &AE, &rights(""), &tree, &rules));
+    }
+
+    #[test]
+    fn a_credential_has_the_client_identifier_of_a_cse_that_it_registers() {
+        let tree = Tree::of(&[("/id-mn", Some("lamp-7")), ("/id-other", Some("lamp-8")), ("Cother", Some("lamp-8"))]);
+        let rule = CredentialRule { credential: "lamp-*".into(), identifiers: vec!["/id-*".into()] };
+        let rules = CredentialRules { rules: vec![rule], any_without_rules: false };
+        let none = CredentialRules { rules: Vec::new(), any_without_rules: true };
+        let unproven = Who { proven: false, ..LAMP };
+        for (who, client_id, rules, expected) in [
+            (LAMP, "C::/id-mn", &rules, true),
+            (LAMP, "C::id-mn@2", &rules, true),
+            (LAMP, "C:://cse.example/id-mn", &rules, true),
+            (LAMP, "/id-mn", &rules, true),
+            (LAMP, "C::/id-free", &rules, true),
+            (LAMP, "C::/id-other", &rules, false),
+            (LAMP, "C::/id-in", &rules, false),
+            (LAMP, "C::/id-mn/Cx", &rules, false),
+            (LAMP, "C::/mn", &rules, false),
+            (LAMP, "id-free", &rules, false),
+            (LAMP, "Cother", &none, false),
+            (LAMP, "C::/id-in", &none, false),
+            (unproven, "C::/id-mn", &rules, false),
+            (unproven, "C::/id-free", &rules, false),
+        ] {
+            assert_eq!(fits(client_id, &who, &rights(""), &tree, rules), expected, "{client_id} for {who:?}");
+        }
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Registered for Registry {
         Self::AES.iter().any(|(known, _)| *known == stem)
     }
 
+    fn has(&self, identifier: &str) -> bool {
+        self.has_ae(identifier)
+    }
+
     fn is_under(&self, stem: &str, credential: &str) -> bool {
         Self::AES.contains(&(stem, credential))
     }

@@ -170,15 +170,17 @@ impl Security {
             return Sender::default();
         }
         // In strict mode the broker has let nothing else through, but what is registered may have changed since.
-        let is_own_topic = self.decide(|rights, registered| rights.may_publish(&who, registered, topic));
+        let (is_own_topic, is_cse) = self.decide(|rights, registered| {
+            (rights.may_publish(&who, registered, topic), rights.is_from_cse(&who, registered, topic))
+        });
         Sender {
             credential: Some(who.credential.into()),
             identifier: who.identifier().map(Text::from),
             proven: who.proven && is_own_topic,
-            vouched: (self.options.mode == Mode::Strict).then_some(match (is_own_topic, who.cse) {
+            vouched: (self.options.mode == Mode::Strict).then_some(match (is_own_topic, is_cse) {
                 (false, _) => Vouched::Not,
-                (true, None) => Vouched::Ae,
-                (true, Some(_)) => Vouched::Cse,
+                (true, false) => Vouched::Ae,
+                (true, true) => Vouched::Cse,
             }),
         }
     }
@@ -191,7 +193,7 @@ impl Security {
         self.options.certificates
     }
 
-    fn decide(&self, decision: impl FnOnce(&Rights, &dyn Registered) -> bool) -> bool {
+    fn decide<T>(&self, decision: impl FnOnce(&Rights, &dyn Registered) -> T) -> T {
         match self.registrations.get() {
             Some(registrations) => decision(&self.rights, registrations.as_ref()),
             None => decision(&self.rights, &Nobody),

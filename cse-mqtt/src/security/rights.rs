@@ -20,8 +20,10 @@ use crate::topic::{TopicKind, entity_of};
 pub(crate) trait Registered {
     /// Whether an AE with that stem is registered.
     fn has_ae(&self, stem: &str) -> bool;
-    /// Whether an AE with that stem was registered under that credential.
-    fn is_under(&self, stem: &str, credential: &str) -> bool;
+    /// Whether an AE with that stem or a CSE with that CSE-ID is registered.
+    fn has(&self, identifier: &str) -> bool;
+    /// Whether an AE with that stem or a CSE with that CSE-ID was registered under that credential.
+    fn is_under(&self, identifier: &str, credential: &str) -> bool;
 }
 
 impl Registered for Registrations {
@@ -29,8 +31,12 @@ impl Registered for Registrations {
         Registrations::has_ae(self, stem)
     }
 
-    fn is_under(&self, stem: &str, credential: &str) -> bool {
-        Registrations::is_under(self, stem, credential)
+    fn has(&self, identifier: &str) -> bool {
+        self.get(identifier).is_some()
+    }
+
+    fn is_under(&self, identifier: &str, credential: &str) -> bool {
+        Registrations::is_under(self, identifier, credential)
     }
 }
 
@@ -42,7 +48,11 @@ impl Registered for Nobody {
         false
     }
 
-    fn is_under(&self, _stem: &str, _credential: &str) -> bool {
+    fn has(&self, _identifier: &str) -> bool {
+        false
+    }
+
+    fn is_under(&self, _identifier: &str, _credential: &str) -> bool {
         false
     }
 }
@@ -105,21 +115,21 @@ impl Rights {
             _ if !is_literal => false,
             Slot::OwnCse => level == self.identity.base_id(),
             Slot::Ae => self.is_ae(who, registered, level),
-            Slot::Cse => self.is_cse(who, level),
+            Slot::Cse => self.is_cse(who, registered, level),
             Slot::DistantAe => self.is_distant_ae(who, level),
             Slot::DistantCse => self.is_cse_of_distant_ae(who, level),
-            Slot::Registree => who.cse.is_some_and(|cse| self.belongs_to(level, cse)),
+            Slot::Registree => self.is_ae_of(who, registered, level),
             Slot::Asked => self.is_for_cse_to_ask(who, registered, level),
-            Slot::Credential => self.is_credential(who, level),
+            Slot::Credential => self.is_credential(who, registered, level),
         }
     }
 
     /// Whether the client speaks for itself on a topic of a Credential-ID: its own credential, or the identifier
     /// that its credential stands for.
-    fn is_credential(&self, who: &Who<'_>, level: &str) -> bool {
+    fn is_credential(&self, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
         spells_credential(level, who.credential)
             || who.ae.is_some_and(|ae| entity_of(&self.identity, level).as_str() == ae)
-            || self.is_cse(who, level)
+            || self.is_cse(who, registered, level)
     }
 
     /// Whether a level names an AE of this CSE that the client is, or has registered. The administrator needs no
@@ -135,8 +145,26 @@ impl Rights {
         }
     }
 
-    fn is_cse(&self, who: &Who<'_>, level: &str) -> bool {
-        who.cse.is_some_and(|cse| spells_cse(&self.identity, level, cse))
+    /// Whether a level names another CSE that the client is, or has registered.
+    fn is_cse(&self, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
+        match who.identifier() {
+            Some(_) => who.cse.is_some_and(|cse| spells_cse(&self.identity, level, cse)),
+            None if !who.proven => false,
+            None => {
+                let address = format!("/{}", level.replace(':', "/"));
+                let cse = self.identity.cse_id_of(&address).filter(|cse| spells_cse(&self.identity, level, cse));
+                cse.is_some_and(|cse| registered.is_under(&cse, who.credential))
+            }
+        }
+    }
+
+    /// Whether the sender of a message on that topic is a CSE, if it may publish there at all.
+    pub(crate) fn is_from_cse(&self, who: &Who<'_>, registered: &dyn Registered, topic: &str) -> bool {
+        who.cse.is_some()
+            || self.levels(topic).is_some_and(|levels| {
+                let is_request = matches!(levels.kind, TopicKind::Request | TopicKind::RegistrationRequest);
+                is_request && self.is_cse(who, registered, levels.originator)
+            })
     }
 
     /// Whether a level names the AE of another CSE that the client is. Its registration is that CSE's affair.
@@ -153,7 +181,7 @@ impl Rights {
     /// Whether another CSE may ask that receiver directly: CSEs and its own registrees, but no AE of this CSE,
     /// which hears from its registrar only.
     fn is_for_cse_to_ask(&self, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
-        if who.cse.is_some_and(|cse| self.belongs_to(level, cse)) {
+        if self.is_ae_of(who, registered, level) {
             return true;
         }
         let entity = entity_of(&self.identity, level);
@@ -164,9 +192,9 @@ impl Rights {
         !is_ae_of_other && !is_ours && entity != self.admin
     }
 
-    /// Whether a level names an AE of that CSE.
-    fn belongs_to(&self, level: &str, cse: &str) -> bool {
-        level.rsplit_once(':').is_some_and(|(of, stem)| !stem.is_empty() && spells_cse(&self.identity, of, cse))
+    /// Whether a level names an AE of the CSE that the client is, or has registered.
+    fn is_ae_of(&self, who: &Who<'_>, registered: &dyn Registered, level: &str) -> bool {
+        level.rsplit_once(':').is_some_and(|(of, stem)| !stem.is_empty() && self.is_cse(who, registered, of))
     }
 
     fn levels<'a>(&self, topic: &'a str) -> Option<Levels<'a>> {

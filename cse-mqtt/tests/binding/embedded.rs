@@ -108,6 +108,24 @@ async fn a_request_is_acknowledged_after_it_is_complete() {
 }
 
 #[tokio::test]
+async fn a_poll_holds_up_nothing() {
+    let node = Node::start().await;
+    let mut client = Client::connect(node.port, "A::Cx", &[RESPONSES]).await;
+    client.publish(REQUEST, retrieve("Cx", "cse-in/x/pch/pcu", "poll")).await;
+    until("it is acknowledged before it is answered", || client.acknowledged.lock().len() == 1).await;
+    for number in 1..=3 {
+        let create = format!(
+            r#"{{"op":1,"to":"cse-in/x","ty":3,"fr":"Cx","rqi":"{number}","rvi":"3","pc":{{"m2m:cnt":{{}}}}}}"#
+        );
+        client.publish(REQUEST, create).await;
+        assert_eq!(answer(&client.next().await.1), (2000, number.to_string()));
+    }
+    node.running.cse.gate.add_permits(1);
+    assert_eq!(answer(&client.next().await.1), (2000, "poll".to_owned()));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_repetition_is_a_redelivery_until_the_answer_has_arrived() {
     let node = Node::start().await;
     let mut client = Client::connect_silent(node.port, "A::Cx", &[RESPONSES]).await;

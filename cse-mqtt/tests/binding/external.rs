@@ -142,6 +142,50 @@ async fn requests_are_answered_in_every_spelling() {
     running.stop().await;
 }
 
+/// As at the broker of the registrar: whatever others there publish, and whoever they say they are.
+#[tokio::test]
+async fn where_one_peer_is_heard_nobody_else_is() {
+    let broker = Mosquitto::start().await;
+    // Hears everybody, and leaves its subscriptions behind in its session.
+    let before = up(&broker).await;
+    before.crash().await;
+    let options = BindingOptions { only_peer: Some("/id-up".into()), ..BindingOptions::default() };
+    let mut running = running(options, broker.options());
+    running.up().await;
+    let mut client =
+        Client::connect(broker.port, "C::id-up", &["/oneM2M/resp/+/id-in/#", "/oneM2M/reg_resp/+/id-in/#"]).await;
+    for topic in ["req/CAdmin", "req/Cx", "req/id-mn", "reg_req/id-up", "req/:cse.example:id-up"] {
+        client.publish(&format!("/oneM2M/{topic}/id-in/json"), retrieve("CAdmin", "stranger", "s")).await;
+    }
+    for (from, expected) in [
+        ("/id-up", 2000),
+        ("/id-up/Cx", 2000),
+        ("/id-mn/Cx", 2000),
+        ("CAdmin", 4103),
+        ("/id-in", 4103),
+        ("/id-in/Cx", 4103),
+        ("Cx", 4103),
+    ] {
+        client.publish("/oneM2M/req/id-up/id-in/json", retrieve(from, "peer", from)).await;
+        let (topic, payload) = client.next().await;
+        assert_eq!(topic, "/oneM2M/resp/id-up/id-in/json");
+        assert_eq!(answer(&payload), (expected, from.to_owned()));
+    }
+    assert!(running.cse.requests.lock().iter().all(|request| request.to == "peer"));
+    assert_eq!(running.stats.unknown_topics.get(), 5, "what the session still brings is told apart");
+
+    let mut peer = Client::connect(broker.port, "C::id-up@2", &["/oneM2M/req/id-in/id-up/#"]).await;
+    let question = point_of_access(format!("mqtt://127.0.0.1:{}", broker.port), "/id-up");
+    assert!(running.outbound.is_at_own_broker(&format!("mqtt://127.0.0.1:{}", broker.port)));
+    let outbound = Arc::clone(&running.outbound);
+    let asked = tokio::spawn(async move { outbound.send(notification(question, "/id-up", "q", DEADLINE)).await });
+    assert_eq!(peer.next().await.0, "/oneM2M/req/id-in/id-up/json");
+    peer.publish("/oneM2M/resp/id-in/id-up/json", r#"{"rsc":2000,"rqi":"q"}"#).await;
+    let sent = tokio::time::timeout(DEADLINE, asked).await.unwrap().unwrap();
+    assert!(matches!(sent, Ok(Sent::Answered(_))), "{sent:?}");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn the_order_of_effects_is_the_order_of_arrival() {
     let broker = Mosquitto::start().await;

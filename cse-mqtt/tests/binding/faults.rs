@@ -96,7 +96,7 @@ impl Peer {
         self.expect(1).await;
         self.send(connack).await;
         let body = self.expect(8).await;
-        self.send(&[0x90, 4, body[0], body[1], 1, 1]).await;
+        self.grant(&body[..2], &[], &body[2..]).await;
     }
 
     /// The same in version 5.
@@ -104,7 +104,19 @@ impl Peer {
         self.expect(1).await;
         self.send(connack).await;
         let body = self.expect(8).await;
-        self.send(&[0x90, 5, body[0], body[1], 0, 1, 1]).await;
+        assert!(body[2] < 0x80, "properties with a length of one byte");
+        self.grant(&body[..2], &[0], &body[3 + usize::from(body[2])..]).await;
+    }
+
+    /// Grants each of the subscriptions in the payload of a SUBSCRIBE.
+    async fn grant(&mut self, packet_id: &[u8], properties: &[u8], mut filters: &[u8]) {
+        let mut granted = [packet_id, properties].concat();
+        while let [high, low, rest @ ..] = filters {
+            filters = &rest[usize::from(u16::from_be_bytes([*high, *low])) + 1..];
+            granted.push(1);
+        }
+        let length = u8::try_from(granted.len()).ok().filter(|length| *length < 0x80).expect("a length of one byte");
+        self.send(&[&[0x90, length], granted.as_slice()].concat()).await;
     }
 
     async fn acknowledge(&mut self, packet_id: u16) {

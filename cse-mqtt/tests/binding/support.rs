@@ -34,7 +34,7 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "did not happen: {what}");
 }
 
-/// Answers 2000 with the request's target as content; requests to `wait` need a permit, those to `ask` an answer of Cz,
+/// Answers 2000 with the request's target as content; requests to `wait` and polls need a permit, those to `ask` an answer of Cz,
 /// to a request that has their identifier with `?` behind it.
 #[derive(Clone)]
 pub(crate) struct StubCse {
@@ -58,7 +58,7 @@ impl StubCse {
 impl Dispatch for StubCse {
     async fn dispatch(&self, request: Request) -> Response {
         self.requests.lock().push(request.clone());
-        if request.to == "wait" {
+        if request.to == "wait" || request.to.ends_with("/pcu") {
             self.gate.acquire().await.unwrap().forget();
         }
         let mut status = Rsc::Ok;

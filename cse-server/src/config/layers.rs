@@ -192,6 +192,11 @@ impl Section<'_> {
         default
     }
 
+    /// `section.key`, to be named in a message about another option.
+    pub(crate) fn option(&self, key: &str) -> String {
+        self.full(key)
+    }
+
     /// Where the value of an option was given.
     pub(crate) fn source(&self, key: &str) -> Source {
         self.layers.values.get(&self.full(key)).map_or(Source::Default, |(source, _)| source.clone())

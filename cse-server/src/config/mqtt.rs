@@ -15,10 +15,12 @@ use super::layers::{Section, Source};
 use super::text::Size;
 
 pub(crate) use client_tls::ClientTlsConfig;
+pub(in crate::config) use external::read_password;
 pub(crate) use external::{ExternalBroker, ExternalClient};
 pub(crate) use listen::EmbeddedListen;
 pub(crate) use modes::{EarlyDraftConfig, check_points_of_access};
 pub(crate) use security::MqttSecurity;
+pub(crate) use version::MqttVersion;
 
 use external::BrokerUrl;
 

@@ -9,7 +9,8 @@ use super::layers::Section;
 pub(crate) struct RegistrationConfig {
     /// AE-ID stems that may register; `*` stands for any text. Default: `C*` and `S*`.
     pub(crate) ae_originators: Vec<Text>,
-    /// CSE-IDs that may register; `*` stands for any text. Default: none.
+    /// CSE-IDs that may register; `*` stands for any text. CSEs of other service providers need a pattern that begins
+    /// with `//` or `*`. Default: `/*`, all of this service provider.
     pub(crate) cse_originators: Vec<Text>,
     /// Whether registered AEs may create access control policies under the CSEBase. Default: yes.
     pub(crate) ae_may_create_policies: bool,
@@ -19,7 +20,7 @@ impl RegistrationConfig {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let config = Self {
             ae_originators: section.value("ae-originators", vec!["C*".into(), "S*".into()]),
-            cse_originators: section.value("cse-originators", Vec::new()),
+            cse_originators: section.value("cse-originators", vec!["/*".into()]),
             ae_may_create_policies: section.value("ae-may-create-policies", true),
         };
         for stem in &config.ae_originators {

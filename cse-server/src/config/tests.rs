@@ -7,7 +7,7 @@ use super::*;
 
 const SAMPLE: &str = include_str!("../../../deploy/cse.toml");
 
-fn parsed(file: &str, overrides: &[(&'static str, Source, &str)]) -> (Config, Vec<String>) {
+pub(super) fn parsed(file: &str, overrides: &[(&'static str, Source, &str)]) -> (Config, Vec<String>) {
     let mut layers = Layers::default();
     file::parse(file, "cse.toml", &mut layers);
     for (key, source, value) in overrides {
@@ -17,7 +17,7 @@ fn parsed(file: &str, overrides: &[(&'static str, Source, &str)]) -> (Config, Ve
     (config, problems.iter().map(ToString::to_string).collect())
 }
 
-fn problems(file: &str) -> Vec<String> {
+pub(super) fn problems(file: &str) -> Vec<String> {
     parsed(file, &[]).1
 }
 

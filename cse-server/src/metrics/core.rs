@@ -2,13 +2,21 @@
 
 use cse_core::cse::Cse;
 use cse_core::ports::Store;
+use cse_core::uplink::UplinkState;
 
 use super::Sample;
 
 /// The samples now.
 pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
     let counters = cse.metrics().snapshot().into_iter();
+    let uplink = match *cse.uplink().borrow() {
+        UplinkState::Off => None,
+        UplinkState::Registering { .. } => Some(0),
+        UplinkState::Registered { .. } => Some(1),
+    };
+    let uplink = uplink.map(|value| Sample::gauge("uplink_registered", "1 while registered with the registrar", value));
     let (cached, cached_bytes) = cse.cache_size();
+    let (polls, polled) = cse.polling_waiting();
     counters
         .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
         .chain([
@@ -20,11 +28,14 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
                 "Notifications that wait in memory",
                 cse.notifications_waiting() as u64,
             ),
+            Sample::gauge("polls_waiting", "Polls that wait at polling channels", polls as u64),
+            Sample::gauge("polling_requests_waiting", "Requests that wait in polling channels", polled as u64),
             Sample::gauge(
                 "forwarded_waiting",
                 "Requests passed on to other CSEs that are not answered yet",
                 cse.forwarded_waiting() as u64,
             ),
         ])
+        .chain(uplink)
         .collect()
 }

@@ -32,6 +32,7 @@ const COUNTERS: &[Row] = &[
     ("mqtt_refused_as_too_many", "Requests refused because too many of their originator wait", |s| {
         s.refused_as_too_many.get()
     }),
+    ("mqtt_polls_refused", "Polls of polling channels refused because too many waited", |s| s.polls_refused.get()),
     ("mqtt_panics", "Requests whose execution panicked", |s| s.panics.get()),
     ("mqtt_answers_forgotten", "Answers whose receipt is followed no longer, for want of room", |s| {
         s.answers_forgotten.get()

@@ -52,6 +52,7 @@ impl Mqtt {
             followed_answers_max: mqtt.followed_answers_max,
             security: None,
             restricted: security::restricted(config),
+            only_peer: None,
             acknowledge_after: (!mqtt.acknowledge_after.is_zero()).then_some(mqtt.acknowledge_after),
             pending_requests_max: mqtt.pending_requests_max,
             other_brokers_max: mqtt.other_brokers_max,
@@ -152,12 +153,13 @@ pub(crate) fn external_options(broker: &ExternalBroker, tls: &ClientTlsConfig) -
         outbox_bytes_max: client.outbox_bytes_max.0,
         connect_timeout: client.connect_timeout,
         reconnect_max: client.reconnect_max,
-        transport: transport(&broker.url, tls),
+        transport: transport(&broker.url, tls, "mqtt"),
         ..ExternalOptions::new(host, broker.port())
     }
 }
 
-fn transport(url: &Url, tls: &ClientTlsConfig) -> Transport {
+/// How bytes get to a broker that a section of the configuration is about.
+pub(super) fn transport(url: &Url, tls: &ClientTlsConfig, section: &str) -> Transport {
     // What the URL leaves out is what most brokers have.
     let path = if url.path().len() > 1 { url.path() } else { "/mqtt" }.to_owned();
     let transport = match url.scheme() {
@@ -168,8 +170,8 @@ fn transport(url: &Url, tls: &ClientTlsConfig) -> Transport {
     };
     if tls.any_host && matches!(transport, Transport::Tls(_) | Transport::WebSocketTls { .. }) {
         warn!(
-            "mqtt.tls-insecure-no-host-verification is on: whoever has a certificate of a trusted authority can stand \
-             in for the broker"
+            "{section}.tls-insecure-no-host-verification is on: whoever has a certificate of a trusted authority can \
+             stand in for the broker"
         );
     }
     transport

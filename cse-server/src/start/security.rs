@@ -79,7 +79,15 @@ pub(super) fn restricted(config: &Config) -> Option<RestrictedBroker> {
         return None;
     }
     info!("MQTT policy: strict, on a broker that is expected to have the rules of `cse-server acl export`");
-    Some(RestrictedBroker { cses: config.registration.cse_originators.clone() })
+    let cses = config.registration.cse_originators.iter().filter(|pattern| tells_cses(pattern)).cloned();
+    let registrar = config.settings(Vec::new()).ok().and_then(|settings| settings.registrar_id());
+    Some(RestrictedBroker { cses: cses.chain(registrar.map(|registrar| registrar.text().clone())).collect() })
+}
+
+/// Whether a pattern tells CSEs from the AEs and users of a broker. One that every name fits would make CSEs of them
+/// all, which may pass on requests of others.
+fn tells_cses(pattern: &str) -> bool {
+    pattern.chars().any(|c| !matches!(c, '/' | '*'))
 }
 
 fn announce(config: &Config, users: usize) {
@@ -97,5 +105,24 @@ fn announce(config: &Config, users: usize) {
     if security.mode == Mode::Strict && security.credentials.rules.is_empty() && !security.credentials.any_without_rules
     {
         info!("no mqtt.credentials: each credential registers only the identifier that it stands for");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_every_name_fits_tells_no_cses() {
+        for (pattern, expected) in [
+            ("/id-*", true),
+            ("/id-mn", true),
+            ("//other.example/*", true),
+            ("/*", false),
+            ("*", false),
+            ("//*/*", false),
+        ] {
+            assert_eq!(tells_cses(pattern), expected, "{pattern}");
+        }
     }
 }

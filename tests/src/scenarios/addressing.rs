@@ -114,8 +114,7 @@ pub async fn a_credential_is_good_for_registration_only(world: World) {
         ),
         (registration("Xwrong", "Xwrong"), &[4000]),
         (registration("again", "Csensor"), &[4117]),
-        // Whether CSEs may register is not a matter of the binding: the answer finds its way.
-        (remote_cse, &[2001, 4103, 4107, 5001, 5203]),
+        (remote_cse, &[2001]),
     ] {
         entity.publish("/oneM2M/reg_req/10001:x/id-in/json", request.to_string()).await;
         let answer = entity.next_answer().await;

@@ -187,6 +187,7 @@ fn global(name: &str) -> Option<Slot> {
         "m2m:sgn" => known("m2m:sgn", Kind::Complex(&complex::NOTIFICATION), Many::Loose),
         "m2m:agn" => known("m2m:agn", Kind::Complex(&complex::AGGREGATED_NOTIFICATION), Many::Loose),
         "m2m:agr" => known("m2m:agr", Kind::Complex(&complex::AGGREGATED_RESPONSE), Many::Loose),
+        "m2m:agrp" => known("m2m:agrp", Kind::Complex(&AGGREGATED_REQUESTS), Many::Loose),
         "m2m:rrl" => known("m2m:rrl", Kind::Complex(&complex::LIST_OF_CHILD_RESOURCE_REF), Many::Loose),
         "m2m:rce" => known("m2m:rce", Kind::Complex(&RESOURCE_WRAPPER), Many::Loose),
         "m2m:tsn" => known("m2m:tsn", Kind::Complex(&TIME_SERIES_NOTIFICATION), Many::Loose),
@@ -280,6 +281,17 @@ static RESPONSE: ComplexDef = ComplexDef {
         row("vsi", "vendorInformation", Kind::Text),
     ],
     open: true,
+};
+
+/// What a polling channel with request aggregation gives at once.
+static AGGREGATED_REQUESTS: ComplexDef = ComplexDef {
+    name: "m2m:aggregatedRequestPrimitives",
+    members: &[MemberDef {
+        many: true,
+        xml: XmlForm::Repeated,
+        ..row("m2m:rqp", "m2m:requestPrimitive", Kind::Object)
+    }],
+    open: false,
 };
 
 /// `m2m:resourceWrapper`: a resource with its address.

@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 use crate::error::Error;
 use crate::value::Text;
 
-/// Requests that wait for an answer from other CSEs, in all.
-const REQUESTS_MAX: usize = 4_096;
+/// Requests that wait for an answer from other CSEs, in all. Fewer than bindings have carried out at a time (1,024), so
+/// that requests for this CSE get by whatever becomes of these.
+const REQUESTS_MAX: usize = 768;
 /// Those that wait for one next hop.
-const REQUESTS_PER_HOP_MAX: usize = 1_024;
+const REQUESTS_PER_HOP_MAX: usize = 512;
 /// Bytes of their contents in all, roughly.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -111,7 +111,7 @@ pub(in crate::schema) static POLLING_CHANNEL: TypeDef = TypeDef {
     announced: None,
     child_limits: &[],
     specialization: None,
-    implemented: false,
+    implemented: true,
 };
 
 /// `<schedule>`

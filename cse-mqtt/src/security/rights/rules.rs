@@ -17,15 +17,15 @@ pub(crate) enum Slot {
     OwnCse,
     /// An AE of this CSE that the client is, or has registered.
     Ae,
-    /// The CSE that the client is.
+    /// Another CSE that the client is, or has registered.
     Cse,
     /// The AE of another CSE that the client is.
     DistantAe,
     /// The CSE of that AE.
     DistantCse,
-    /// An AE of the CSE that the client is.
+    /// An AE of that CSE.
     Registree,
-    /// Whom the CSE that the client is may ask directly.
+    /// Whom that CSE may ask directly.
     Asked,
     /// The client's Credential-ID, or the identifier that its credential stands for.
     Credential,

@@ -21,6 +21,10 @@ impl Registered for Tree {
         self.0.iter().any(|(known, _)| *known == stem)
     }
 
+    fn has(&self, identifier: &str) -> bool {
+        self.has_ae(identifier)
+    }
+
     fn is_under(&self, stem: &str, credential: &str) -> bool {
         self.0.iter().any(|(known, under)| *known == stem && *under == Some(credential))
     }
@@ -255,6 +259,39 @@ fn a_cse_has_the_topics_between_it_and_its_registrar_and_registrees() {
             "reg_resp {id-mn|:cse.example:id-mn|32-:id-mn} {*|+|#}",
         ],
     );
+}
+
+#[test]
+fn a_credential_has_the_topics_of_the_cse_registered_under_it() {
+    // As if the credential stood for the CSE, but for the registration topics, which are those of the credential.
+    let tree = Tree::of(&[("/id-mn", Some("middle")), ("Clamp", Some("lamp-7")), ("Cother", None)]);
+    let [middle, lamp] = [client("middle"), client("lamp-7")];
+    let named = Who { cse: Some("/id-mn"), ..middle };
+    let every_second: Vec<&str> = LEVELS.into_iter().chain(["+", "#"]).collect();
+    let of = |who: &Who<'_>, tree: &Tree| {
+        let publish = granted(&LEVELS, &LEVELS, &[], |topic| rights("").may_publish(who, tree, topic));
+        let subscribe =
+            granted(&every_second, &every_second, &[], |filter| rights("").may_subscribe(who, tree, filter));
+        (publish, subscribe)
+    };
+    assert_eq!(of(&middle, &tree), of(&named, &tree));
+    let (publish, subscribe) = of(&middle, &tree);
+    assert!(publish.contains("req id-mn id-in") && subscribe.contains("req + id-mn"), "{publish:?} {subscribe:?}");
+    // To others the registration gives nothing.
+    let without = Tree::of(&[("Clamp", Some("lamp-7")), ("Cother", None)]);
+    let of_other = Tree::of(&[("/id-mn", Some("lamp-8")), ("Clamp", Some("lamp-7")), ("Cother", None)]);
+    for (who, tree) in [(&lamp, &tree), (&Who { proven: false, ..middle }, &tree), (&middle, &of_other)] {
+        assert_eq!(of(who, tree), of(who, &without), "{who:?}");
+    }
+    for (who, topic, expected) in [
+        (&middle, "/oneM2M/req/id-mn/id-in/json", true),
+        (&named, "/oneM2M/req/id-mn/id-in/json", true),
+        (&middle, "/oneM2M/req/Clamp/id-in/json", false),
+        (&lamp, "/oneM2M/req/Clamp/id-in/json", false),
+        (&lamp, "/oneM2M/req/id-mn/id-in/json", false),
+    ] {
+        assert_eq!(rights("").is_from_cse(who, &tree, topic), expected, "{who:?} {topic}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The part of `[mqtt]` that says whom to believe and who we are, in TLS towards brokers.
+//! The part of `[mqtt]` and `[registrar]` that says whom to believe and who we are, in TLS towards brokers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct ClientTlsConfig {
 }
 
 impl ClientTlsConfig {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    pub(in crate::config) fn read(section: &mut Section<'_>) -> Self {
         let path = |text: Text| (!text.is_empty()).then(|| PathBuf::from(text.as_str()));
         let trusted_certificates = path(section.value("trusted-certificates", Text::default()));
         let certificate = path(section.value("client-certificate", Text::default()));
@@ -31,11 +31,11 @@ impl ClientTlsConfig {
             (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                section.problem("client-certificate", "needs mqtt.client-key");
+                section.problem("client-certificate", format!("needs {}", section.option("client-key")));
                 None
             }
             (None, Some(_)) => {
-                section.problem("client-key", "needs mqtt.client-certificate");
+                section.problem("client-key", format!("needs {}", section.option("client-certificate")));
                 None
             }
         };

@@ -133,14 +133,15 @@ impl Setting for BrokerUrl {
     }
 }
 
-fn read_password(section: &mut Section<'_>) -> Secret {
+/// The password of a user name: given, or in a file.
+pub(in crate::config) fn read_password(section: &mut Section<'_>) -> Secret {
     let password = section.value("password", Secret::new(""));
     let file: Text = section.value("password-file", Text::default());
     if file.is_empty() {
         return password;
     }
     if !password.reveal().is_empty() {
-        section.problem("password-file", "cannot be given together with mqtt.password");
+        section.problem("password-file", format!("cannot be given together with {}", section.option("password")));
     }
     match fs::read_to_string(file.as_str()) {
         Ok(text) => Secret::new(text.trim_end_matches(['\r', '\n'])),

@@ -112,6 +112,20 @@ fn an_aggregated_response_holds_responses() {
 }
 
 #[test]
+fn fetched_requests_are_primitives() {
+    let request = r#"{"op":5,"to":"Ca","fr":"/id-in","rqi":"n","pc":{"m2m:sgn":{"vrq":true,"sur":"/id-in/s"}}}"#;
+    let element = "<op>5</op><to>Ca</to><fr>/id-in</fr><rqi>n</rqi>\
+        <pc><m2m:sgn><vrq>true</vrq><sur>/id-in/s</sur></m2m:sgn></pc>";
+    assert_both(&format!(r#"{{"m2m:rqp":{request}}}"#), &format!("<m2m:rqp M2M>{element}</m2m:rqp>"));
+    for count in [1, 2] {
+        let requests = vec![request; count].join(",");
+        let elements = format!("<m2m:rqp>{element}</m2m:rqp>").repeat(count);
+        let object = format!(r#"{{"m2m:agrp":{{"m2m:rqp":[{requests}]}}}}"#);
+        assert_both(&object, &format!("<m2m:agrp M2M>{elements}</m2m:agrp>"));
+    }
+}
+
+#[test]
 fn specializations_have_their_own_namespaces() {
     assert_both(
         r#"{"cod:binSh":{"rn":"b","cnd":"org.onem2m.common.moduleclass.binarySwitch","state":true,"m2m:sub":[{"rn":"s"}]}}"#,

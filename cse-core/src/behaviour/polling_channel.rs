@@ -1,0 +1,97 @@
+//! `<pollingChannel>`: where a registered entity fetches the requests that cannot be sent to it (TS-0004 §7.4.21).
+//!
+//! It is its owner's alone, whatever policies say. The registration knows its channel, so that the way to an entity is
+//! found without a search.
+
+use std::sync::Arc;
+
+use crate::access::authorize::Requester;
+use crate::error::Error;
+use crate::id::Seq;
+use crate::node::Node;
+use crate::op::{Draft, delete};
+use crate::overlay::Effects;
+use crate::resource::Resource;
+use crate::schema::{Ty, keys};
+use crate::value::Value;
+use crate::view::{Source, View};
+
+/// The number of the channel, in the attributes of the registration.
+const CHANNEL: &str = "@channel";
+
+/// The channel of a registered entity.
+pub(crate) fn of(entity: &Node) -> Option<Seq> {
+    entity.attributes.int(CHANNEL).map(Seq)
+}
+
+/// The only one who may access a resource, if it is a channel or if one is to be created below it.
+pub(crate) fn owner_only(node: &Node, creates: Option<Ty>) -> Option<&str> {
+    match (node.ty, creates) {
+        (Ty::POLLING_CHANNEL, _) => Some(node.creator.as_str()),
+        (_, Some(Ty::POLLING_CHANNEL)) => owner(node),
+        _ => None,
+    }
+}
+
+/// The identifier of the entity that a resource registers.
+fn owner(parent: &Node) -> Option<&str> {
+    match parent.ty {
+        Ty::AE => Some(parent.id.as_str()),
+        Ty::REMOTE_CSE => parent.attributes.text(keys::CSE_ID),
+        _ => None,
+    }
+}
+
+pub(crate) async fn before_create<Q: Source>(
+    view: &mut View<'_, Q>,
+    requester: &Requester,
+    parent: &Arc<Node>,
+    draft: &Draft,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    // Others could do nothing with it, not even those who may do everything.
+    if owner(parent) != Some(requester.originator.as_str()) {
+        return Err(Error::NoPrivilege {
+            originator: requester.originator.to_string(),
+            operation: "CREATE of a pollingChannel",
+            target: parent.path.to_string(),
+        });
+    }
+    if let Some(seq) = of(parent)
+        && let Some(existing) = view.node(seq).await?
+    {
+        if !existing.is_expired(view.now) {
+            let problem = format!("is 15, but '{}' has a pollingChannel, and there can be only one", parent.path);
+            return Err(Error::parameter("ty", problem));
+        }
+        delete::remove(view, &existing, effects).await?;
+    }
+    set(view, parent, Some(draft.seq), effects);
+    Ok(())
+}
+
+pub(crate) async fn after_delete<Q: Source>(
+    view: &mut View<'_, Q>,
+    channel: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    if let Some(parent) = view.parent(channel).await?
+        && of(&parent) == Some(channel.seq)
+        && !effects.deletes(parent.seq)
+    {
+        set(view, &parent, None, effects);
+    }
+    Ok(())
+}
+
+/// Notes at a registration which channel it has.
+fn set<Q: Source>(view: &View<'_, Q>, parent: &Arc<Node>, channel: Option<Seq>, effects: &mut Effects) {
+    let parent = effects.current(parent.seq).unwrap_or(parent);
+    let mut changed = Resource::clone(parent);
+    match channel {
+        Some(seq) => changed.attributes.insert(CHANNEL, Value::Int(seq.0)),
+        None => changed.attributes.remove(CHANNEL),
+    };
+    let changed = parent.changed(changed, view.identity());
+    effects.update(Arc::new(changed));
+}

@@ -1,0 +1,100 @@
+//! An IN-CSE and gateways that are registered with it, each a process.
+
+use serde_json::{Value, json};
+
+use crate::http::Http;
+use crate::port::ReservedPort;
+use crate::server::{Launch, Server};
+use crate::wait::until_some;
+
+/// Over which binding a gateway reaches its IN-CSE.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Over {
+    /// TS-0010, at the embedded broker of the IN-CSE.
+    Mqtt,
+    /// TS-0009.
+    Http,
+}
+
+/// Where an IN-CSE is, whether it runs or not.
+#[derive(Debug)]
+pub struct Place {
+    http: ReservedPort,
+    mqtt: ReservedPort,
+}
+
+impl Place {
+    /// Ports that stay ours.
+    pub fn reserve() -> Self {
+        Self { http: ReservedPort::take(), mqtt: ReservedPort::take() }
+    }
+
+    /// How an IN-CSE is started there, with a directory of its own.
+    pub fn infrastructure(&self) -> Launch {
+        let at = |port: &ReservedPort| format!("127.0.0.1:{}", port.number());
+        Launch::default().http(&at(&self.http)).mqtt(&at(&self.mqtt))
+    }
+
+    /// The point of access.
+    pub fn point_of_access(&self, over: Over) -> String {
+        match over {
+            Over::Mqtt => format!("mqtt://127.0.0.1:{}", self.mqtt.number()),
+            Over::Http => format!("http://127.0.0.1:{}", self.http.number()),
+        }
+    }
+
+    /// The port of its broker.
+    pub fn mqtt_port(&self) -> u16 {
+        self.mqtt.number()
+    }
+}
+
+/// How an IN-CSE of another service provider is started, `//other.example/id-up` with the CSEBase `cse-up`, which lets
+/// those of others register.
+pub fn other_provider() -> Launch {
+    Launch::default().with_file(
+        "[cse]\nid = \"/id-up\"\nname = \"cse-up\"\nsp-id = \"//other.example\"\n\
+         [registration]\ncse-originators = [\"//*\"]\n",
+    )
+}
+
+/// How the gateway of that name (`mn` is `/id-mn` with the CSEBase `cse-mn`) is started, with further options of
+/// `[registrar]`.
+pub fn gateway(name: &str, registrar: &str, point_of_access: &str, options: &str) -> Launch {
+    let kind = if name.starts_with("asn") { "asn" } else { "mn" };
+    let (cse_id, base) = (format!("/id-{registrar}"), format!("cse-{registrar}"));
+    Launch::default().with_file(&format!(
+        "[cse]\nid = \"/id-{name}\"\nname = \"cse-{name}\"\ntype = \"{kind}\"\n\
+         [registrar]\ncse-id = \"{cse_id}\"\ncse-name = \"{base}\"\npoa = [\"{point_of_access}\"]\n{options}\n"
+    ))
+}
+
+/// What a server says of its uplink, with the HTTP status of the probe.
+pub async fn uplink(server: &Server) -> (u16, Value) {
+    let report = Http::new(server.http(), "").get("/readyz").await;
+    (report.status, report.json()["parts"]["uplink"].clone())
+}
+
+/// Waits until a server says that it is registered.
+///
+/// # Panics
+/// If it does not in time.
+pub async fn registered(server: &Server) {
+    until_some("registration", async || (uplink(server).await.1["state"] == json!("up")).then_some(())).await;
+}
+
+/// Waits for a resource of a server, and gives its attributes.
+///
+/// # Panics
+/// If there is none in time.
+pub async fn resource(server: &Server, path: &str) -> Value {
+    let admin = Http::new(server.http(), "CAdmin");
+    until_some(path, async || {
+        let answer = admin.get(path).await;
+        (answer.rsc() == 2000).then(|| answer.json())
+    })
+    .await
+    .as_object()
+    .and_then(|object| object.values().next().cloned())
+    .expect("a resource")
+}

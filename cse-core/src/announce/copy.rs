@@ -99,3 +99,36 @@ pub(crate) fn difference(confirmed: &Digests, wanted: &Map) -> Map {
     }
     update
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::CseType;
+
+    #[test]
+    fn identifiers_have_the_form_that_is_valid_at_the_host() {
+        let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-mn", CseType::Mn).expect("valid");
+        for (text, within, beyond) in [
+            ("cnt1", "/id-mn/cnt1", "//cse.example/id-mn/cnt1"),
+            ("cse-mn/a", "/id-mn/cse-mn/a", "//cse.example/id-mn/cse-mn/a"),
+            ("Csensor", "/id-mn/Csensor", "//cse.example/id-mn/Csensor"),
+            ("S17", "/S17", "//cse.example/S17"),
+            ("/id-in/a", "/id-in/a", "//cse.example/id-in/a"),
+            ("//other.example/id-in/a", "//other.example/id-in/a", "//other.example/id-in/a"),
+            ("mqtt://host:1883", "mqtt://host:1883", "mqtt://host:1883"),
+        ] {
+            assert_eq!(elsewhere(&identity, "/id-in", text), within, "{text}");
+            assert_eq!(elsewhere(&identity, "//other.example/id-in", text), beyond, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_update_names_what_is_new_and_what_is_gone() {
+        let map = |text: &str| -> Map { serde_json::from_str(text).expect("valid") };
+        let confirmed = digests(&map(r#"{"lnk":"/id-mn/a","lbl":["x"],"mni":5}"#));
+        let wanted = map(r#"{"lnk":"/id-mn/a","lbl":["y"],"mbs":7}"#);
+        assert_eq!(difference(&confirmed, &wanted), map(r#"{"lbl":["y"],"mbs":7,"mni":null}"#));
+        assert!(difference(&digests(&wanted), &wanted).is_empty());
+        assert_eq!(difference(&Digests::new(), &wanted), wanted);
+    }
+}

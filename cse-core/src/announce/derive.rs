@@ -131,3 +131,95 @@ fn withdraw(host: &Text, state: &CopyState, may_exist: &impl Fn(&str, Seq) -> bo
         derived.work.push((host.clone(), Work::Find(state.place.clone())));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::CseType;
+
+    fn identity() -> CseIdentity {
+        CseIdentity::new("//cse.example", "/id-mn", "cse-mn", CseType::Mn).expect("valid")
+    }
+
+    fn content(digest: i64) -> Digests {
+        Digests::from([("lbl".into(), digest)])
+    }
+
+    /// A copy that is where it says, with that content.
+    fn copy(address: &str, digest: i64) -> CopyState {
+        CopyState { address: Some(address.into()), content: content(digest), ..CopyState::default() }
+    }
+
+    fn pending(entry: i64) -> CopyState {
+        CopyState { entry: Some(Seq(entry)), ..CopyState::default() }
+    }
+
+    fn known(state: CopyState) -> Copies {
+        Copies::from([("/id-in".into(), state)])
+    }
+
+    /// What follows if a copy is to have the content 1, and entries up to 5 were begun.
+    fn derived(before: &Copies, announce_to: &[&str]) -> Derived {
+        derive(before, announce_to.iter().copied(), &identity(), |_| content(1), |_, entry| entry <= Seq(5))
+    }
+
+    fn work(derived: &Derived) -> Vec<(&str, Work)> {
+        derived.work.iter().map(|(host, work)| (host.as_str(), work.clone())).collect()
+    }
+
+    #[test]
+    fn what_has_to_be_done_follows_from_what_is_wanted_and_known() {
+        let remove = |address: &str| ("/id-in", Work::Remove(address.into()));
+        let synchronize = ("/id-in", Work::Synchronize);
+        let at_place = CopyState { place: Some("/id-in/x".into()), ..pending(3) };
+        for (before, announce_to, expected, shown) in [
+            (Copies::new(), &[][..], vec![], &[][..]),
+            (Copies::new(), &["/id-in"], vec![synchronize.clone()], &["/id-in"]),
+            (Copies::new(), &["//cse.example/id-in"], vec![synchronize.clone()], &["/id-in"]),
+            (Copies::new(), &["/id-in/x"], vec![synchronize.clone()], &["/id-in/x"]),
+            (Copies::new(), &["/id-in/x", "/id-in"], vec![synchronize.clone()], &["/id-in/x"]),
+            (Copies::new(), &["/id-mn", "cse-mn/a", "nonsense"], vec![], &[]),
+            (known(pending(3)), &["/id-in"], vec![], &["/id-in"]),
+            (known(copy("/id-in/a", 1)), &["/id-in"], vec![], &["/id-in/a"]),
+            (known(copy("/id-in/a", 1)), &["/id-in/a"], vec![], &["/id-in/a"]),
+            (known(copy("/id-in/a", 2)), &["/id-in/a"], vec![synchronize.clone()], &["/id-in/a"]),
+            (known(copy("/id-in/a", 1)), &[], vec![remove("/id-in/a")], &[]),
+            (known(copy("/id-in/a", 1)), &["/id-in/b"], vec![remove("/id-in/a"), synchronize.clone()], &["/id-in/b"]),
+            (known(pending(5)), &[], vec![("/id-in", Work::Find(None))], &[]),
+            (known(pending(6)), &[], vec![], &[]),
+            (known(at_place.clone()), &["/id-in/x"], vec![], &["/id-in/x"]),
+            (known(at_place), &[], vec![("/id-in", Work::Find(Some("/id-in/x".into())))], &[]),
+        ] {
+            let derived = derived(&before, announce_to);
+            assert_eq!(work(&derived), expected, "{announce_to:?} after {before:?}");
+            assert_eq!(derived.announce_to, shown, "{announce_to:?} after {before:?}");
+            assert_eq!(derived.copies.len(), shown.len());
+        }
+    }
+
+    #[test]
+    fn entries_for_copies_that_are_not_wanted_any_more_are_obsolete() {
+        assert_eq!(derived(&known(pending(6)), &[]).obsolete, [Seq(6)]);
+        assert_eq!(derived(&known(pending(6)), &["/id-in"]).obsolete, []);
+        let end = derive_end(&known(CopyState { entry: Some(Seq(7)), ..copy("/id-in/a", 1) }), |_, _| true);
+        assert_eq!((end.obsolete, work_of(&end.work)), (vec![Seq(7)], vec![Work::Remove("/id-in/a".into())]));
+    }
+
+    fn work_of(work: &[(Text, Work)]) -> Vec<Work> {
+        work.iter().map(|(_, work)| work.clone()).collect()
+    }
+
+    #[test]
+    fn a_list_of_targets_has_one_place_at_each_cse_and_an_end() {
+        let normalized = |entries: &[&str], copies: &Copies| {
+            normalized(entries.iter().copied(), copies, &identity()).map_err(|error| error.to_string())
+        };
+        let known = known(copy("/id-in/a", 1));
+        let both = normalized(&["/id-in", "/id-other", "/id-in/b", "/id-mn/x"], &known);
+        assert_eq!(both.as_deref(), Ok(&["/id-in/a".into(), "/id-other".into()][..]));
+        let many: Vec<String> = (0..=HOSTS_MAX).map(|number| format!("/id-{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(normalized(&many[1..], &known).map(|targets| targets.len()), Ok(HOSTS_MAX));
+        assert!(normalized(&many, &known).is_err_and(|problem| problem.contains("at most 64")));
+    }
+}

@@ -19,6 +19,7 @@ use tracing::{Instrument, Span};
 use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::Target;
+use crate::announce::{self, AnnounceHandle};
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::digest;
@@ -72,6 +73,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) announce: Arc<AnnounceHandle>,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
@@ -146,6 +148,7 @@ impl<S: Store> Cse<S> {
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
+        let (announce, announcements) = announce::handle(&store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
@@ -162,6 +165,7 @@ impl<S: Store> Cse<S> {
             outbound,
             metrics: Metrics::default(),
             outbox,
+            announce,
             registrations,
             non_blocking,
             stop,
@@ -181,6 +185,8 @@ impl<S: Store> Cse<S> {
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
             helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
+            let handle = Arc::clone(&shared.announce);
+            helpers.spawn(announce::run(Cse(Arc::clone(&shared)), handle, announcements, stopped.clone()));
             let mut writer = tokio::spawn(writer::run(Arc::clone(&shared), waiting_jobs, stopped));
             // A part that ends by itself has failed; the rest must not limp on.
             tokio::select! {
@@ -242,6 +248,11 @@ impl<S: Store> Cse<S> {
         self.0.outbox.waiting()
     }
 
+    /// What is to be done for copies at other CSEs and is not done yet.
+    pub fn announcements_waiting(&self) -> usize {
+        self.0.announce.waiting()
+    }
+
     /// Carries out a request; a panic on the way is an error of it.
     pub(crate) async fn attempt(&self, request: Request, through: Through) -> Result<Response, Error> {
         let request_identifier = request.request_identifier.clone();
@@ -286,6 +297,11 @@ impl<S: Store> Cse<S> {
             }
         }
         match request.operation {
+            Operation::Retrieve
+                if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
+            {
+                self.original(request, cx).await
+            }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;

@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod announce;
 mod behaviour;
 mod cache;
 pub mod codec;

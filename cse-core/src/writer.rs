@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 pub(crate) use self::passage::{PassOn, Passage, PassedOn};
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
+use crate::announce::{self, Announced};
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
@@ -60,6 +61,8 @@ pub(crate) enum Job {
     Delivered(Vec<Delivered>),
     /// How far a non-blocking request has come.
     NonBlocking(non_blocking::Step),
+    /// What came of an announcement; told when it is committed.
+    Announced(Box<Announced>, oneshot::Sender<()>),
 }
 
 /// A request that changes something, and where the outcome goes.
@@ -217,6 +220,7 @@ impl<S: Store> Writer<S> {
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
         let mut passages = Vec::new();
         let mut dues = Vec::new();
+        let mut noted = Vec::new();
         // Notifications that the outbox needs no more.
         let mut settled = 0;
         let mut jobs = std::mem::take(group).into_iter();
@@ -230,6 +234,7 @@ impl<S: Store> Writer<S> {
                 windows: &mut self.windows,
                 pacing: &mut self.pacing,
                 outbox: &shared.outbox,
+                announce: &shared.announce,
                 metrics: &shared.metrics,
                 numbers: &mut self.numbers,
                 broken: &mut broken,
@@ -249,6 +254,10 @@ impl<S: Store> Writer<S> {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
                     }
+                    Job::Announced(announced, done) => match announce::settle::note(&mut view, *announced).await {
+                        Ok(()) => noted.push(done),
+                        Err(error) => report(Err(error)),
+                    },
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
                     Job::NonBlocking(non_blocking::Step { of, what, done }) => {
                         dues.push(done);
@@ -291,6 +300,8 @@ impl<S: Store> Writer<S> {
         let outbox = std::mem::take(&mut overlay.outbox);
         let mut left: Vec<Left> = outbox.into_iter().map(|entry| Left { entry, hold: None }).collect();
         let is_pressed = shared.outbox.is_pressed(left.len());
+        let announcements = std::mem::take(&mut overlay.announcements);
+        let announcements_settled = overlay.announcements_settled;
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
@@ -308,6 +319,13 @@ impl<S: Store> Writer<S> {
         }
         shared.outbox.settled(settled);
         shared.outbox.added(left);
+        // In this order, because the group may have replaced what it added.
+        shared.announce.added(announcements);
+        shared.announce.settled(announcements_settled);
+        for done in noted {
+            // It may have stopped; the entry is done again after the next start.
+            let _told = done.send(());
+        }
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
         }
@@ -433,7 +451,11 @@ impl Change {
             (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
             (observed, _) => observed,
         };
-        if let Err(error) = noted {
+        let settled = match noted {
+            Ok(()) => announce::settle::settle(view, &mut effects).await,
+            failed => failed,
+        };
+        if let Err(error) = settled {
             effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
@@ -554,6 +576,7 @@ async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq)
     }
     let mut effects = Effects::new(Permit::internal("expiration"));
     op::delete::remove(view, &node, &mut effects).await?;
+    announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);
     Ok(true)
 }
@@ -605,6 +628,7 @@ async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadl
             None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
         },
     }
+    announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);
     Ok(more)
 }

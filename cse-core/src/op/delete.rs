@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Cx, Decided, Refusal, answer, discover, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
+use crate::announce::{self, state::COPIES};
 use crate::behaviour::{self, container, container::End, subscription::EventType};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -142,6 +143,9 @@ pub(crate) async fn purge<Q: Source>(
 ) -> Result<bool, Error> {
     let query = view.source.settled().await.map_err(crate::view::failed)?;
     let page = query.children(container, &[], Seq::START, PAGE).await.map_err(crate::view::failed)?;
+    for instance in page.iter().filter(|instance| instance.attributes.contains(COPIES)) {
+        announce::settle::forget(instance, effects);
+    }
     effects.deleted.extend(page.iter().map(Gone::of));
     let more = page.len() == PAGE;
     if !more {

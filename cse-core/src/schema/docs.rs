@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Ty, TypeDef, Virtual, types};
-use Support::{Ignored, NotImplemented, Refused, Supported};
+use Support::{Ignored, NotImplemented, Supported};
 
 /// How much of a function there is.
 #[derive(Clone, Copy)]
@@ -15,8 +15,6 @@ enum Support {
     Ignored,
     /// Requests with it are answered with NOT_IMPLEMENTED.
     NotImplemented,
-    /// Requests with it are answered with BAD_REQUEST.
-    Refused,
 }
 
 impl Support {
@@ -25,7 +23,6 @@ impl Support {
             Supported => "supported",
             Ignored => "accepted, no effect",
             NotImplemented => "answered with 5001",
-            Refused => "answered with 4000",
         }
     }
 }
@@ -122,7 +119,7 @@ const RESULT_CONTENTS: &[Row] = &[
     ("4", "attributes and child resources", Supported, "RETRIEVE, DELETE"),
     ("5", "attributes and child resource references", Supported, "RETRIEVE, DELETE"),
     ("6", "child resource references", Supported, "RETRIEVE, DELETE, discovery"),
-    ("7", "original resource", Refused, "for announced resources, which this CSE does not host"),
+    ("7", "original resource", Supported, "RETRIEVE of announced resources"),
     ("8", "child resources", Supported, "RETRIEVE, DELETE"),
     ("9", "modified attributes", Supported, "CREATE, UPDATE"),
     ("10", "semantic content", NotImplemented, "RETRIEVE"),
@@ -172,6 +169,15 @@ fn write_types(out: &mut String) -> std::fmt::Result {
             children(def),
             virtuals.join(" "),
         )?;
+    }
+    out.push_str(
+        "\n## Announced variants\n\n\
+         Copies of resources of other CSEs (TS-0001 §9.6.26). Their attributes are `lbl`, `acpi`, `et`, `lnk`, `daci` and those \
+         of the original that are marked MA or OA below. Only the CSE of the original creates, updates and deletes them.\n\n\
+         | ty | name | root | children |\n|---|---|---|---|\n",
+    );
+    for def in types().filter_map(|original| super::type_def(original.ty.announced())).filter(|def| def.implemented) {
+        writeln!(out, "| {} | {} | `{}` | {} |", def.ty, def.name, def.root, children(def))?;
     }
     Ok(())
 }

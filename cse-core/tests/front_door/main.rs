@@ -3,6 +3,8 @@
 
 mod access;
 mod addressing;
+mod announcement;
+mod announcing;
 mod attributes;
 mod basics;
 mod consistency;

@@ -36,6 +36,11 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
             Sample::gauge("polls_waiting", "Polls that wait at polling channels", polls as u64),
             Sample::gauge("polling_requests_waiting", "Requests that wait in polling channels", polled as u64),
             Sample::gauge(
+                "announcements_waiting",
+                "Copies at other CSEs for which something is to be done",
+                cse.announcements_waiting() as u64,
+            ),
+            Sample::gauge(
                 "forwarded_waiting",
                 "Requests passed on to other CSEs that are not answered yet",
                 cse.forwarded_waiting() as u64,

@@ -2,10 +2,12 @@
 
 pub(crate) mod access_control_policy;
 pub(crate) mod ae;
+pub(crate) mod announced;
 pub(crate) mod container;
 pub(crate) mod group;
 pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
+pub(crate) mod request;
 pub(crate) mod subscription;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(crate) async fn before_create<Q: Source>(
             Ok(())
         }
         Ty::CONTENT_INSTANCE => Ok(container::before_instance(view, parent, draft, effects).await?),
+        ty if ty.is_announced() => Ok(announced::check(view.identity(), &draft.creator, &draft.attributes)?),
         Ty::GROUP => Ok(group::before_create(view, requester, draft).await?),
         Ty::POLLING_CHANNEL => Ok(polling_channel::before_create(view, requester, parent, draft, effects).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_create(view.settings, requester, draft)?),
@@ -60,6 +63,15 @@ pub(crate) async fn before_update<Q: Source>(
         Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_update(view.identity(), attributes)?),
         Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
+        ty if ty.is_announced() => Ok(announced::check(view.identity(), &node.creator, attributes)?),
+        _ => Ok(()),
+    }
+}
+
+/// Before a resource is deleted by a request: whether it may go.
+pub(crate) fn before_delete(node: &Node) -> Result<(), Error> {
+    match node.ty {
+        Ty::REQUEST => request::check_delete(node),
         _ => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ use tracing::{Instrument, Span};
 use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::Target;
+use crate::announce::{self, AnnounceHandle};
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::digest;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
@@ -33,9 +35,7 @@ use crate::outbox::{self, OutboxHandle, Release};
 use crate::polling::Polling;
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
-use crate::primitive::{
-    Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType, ResultContent,
-};
+use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResultContent};
 use crate::registrations::Registrations;
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
@@ -73,8 +73,10 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
+    pub(crate) announce: Arc<AnnounceHandle>,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -146,9 +148,11 @@ impl<S: Store> Cse<S> {
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
+        let (announce, announcements) = announce::handle(&store).await?;
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
+        let non_blocking = non_blocking::Book::load(&store).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -161,7 +165,9 @@ impl<S: Store> Cse<S> {
             outbound,
             metrics: Metrics::default(),
             outbox,
+            announce,
             registrations,
+            non_blocking,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -177,7 +183,10 @@ impl<S: Store> Cse<S> {
         let background = async move {
             let mut helpers = JoinSet::new();
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
+            helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
+            let handle = Arc::clone(&shared.announce);
+            helpers.spawn(announce::run(Cse(Arc::clone(&shared)), handle, announcements, stopped.clone()));
             let mut writer = tokio::spawn(writer::run(Arc::clone(&shared), waiting_jobs, stopped));
             // A part that ends by itself has failed; the rest must not limp on.
             tokio::select! {
@@ -229,14 +238,29 @@ impl<S: Store> Cse<S> {
         Arc::clone(&self.0.registrations)
     }
 
+    /// `<request>` resources: non-blocking requests that wait to be carried out, or whose result is kept.
+    pub fn non_blocking_requests(&self) -> usize {
+        self.0.non_blocking.count()
+    }
+
     /// Notifications that wait in memory.
     pub fn notifications_waiting(&self) -> usize {
         self.0.outbox.waiting()
     }
 
-    /// Carries out a request that is valid as a primitive.
-    pub(crate) async fn handle(&self, request: Request) -> Result<Response, Error> {
-        self.handle_through(request, Through::default()).await
+    /// What is to be done for copies at other CSEs and is not done yet.
+    pub fn announcements_waiting(&self) -> usize {
+        self.0.announce.waiting()
+    }
+
+    /// Carries out a request; a panic on the way is an error of it.
+    pub(crate) async fn attempt(&self, request: Request, through: Through) -> Result<Response, Error> {
+        let request_identifier = request.request_identifier.clone();
+        let outcome = AssertUnwindSafe(self.handle_through(request, through)).catch_unwind().await;
+        outcome.unwrap_or_else(|_| {
+            tracing::error!(request = %request_identifier, "a request made the CSE panic");
+            Err(Error::Internal)
+        })
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
@@ -244,7 +268,14 @@ impl<S: Store> Cse<S> {
         let shared = &self.0;
         let received = shared.clock.now();
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
+        let deadline = through.until.map_or(deadline, |until| until.min(deadline));
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
+        if request.response_type.is_non_blocking() {
+            // Whoever is not known could be given no access to the result, and fill the place of those who are.
+            self.check_is_known(&request, &requester.originator, requester.privileged)?;
+            let cx = Cx { requester, release, deadline, target: Text::default(), attribute: None };
+            return self.change(request, cx, Answers::default()).await;
+        }
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
@@ -266,6 +297,11 @@ impl<S: Store> Cse<S> {
             }
         }
         match request.operation {
+            Operation::Retrieve
+                if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
+            {
+                self.original(request, cx).await
+            }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;
@@ -277,7 +313,8 @@ impl<S: Store> Cse<S> {
                 result
             }
             Operation::Create | Operation::Update | Operation::Delete => {
-                let answers = Answers { verified: through.verified.to_vec(), ..Answers::default() };
+                let verified = through.verified.to_vec();
+                let answers = Answers { verified, fulfils: through.fulfils, ..Answers::default() };
                 self.change(request, cx, answers).await
             }
         }
@@ -286,13 +323,6 @@ impl<S: Store> Cse<S> {
     /// The checks of TS-0004 §7.3.2 that need no resource.
     fn context(&self, request: &Request, received: Timestamp) -> Result<Located, Error> {
         let settings = &self.0.settings;
-        match request.response_type {
-            ResponseType::Blocking | ResponseType::FlexBlocking | ResponseType::NoResponse => {}
-            ResponseType::NonBlockingSynch => return Err(Error::NonBlockingNotSupported(1)),
-            ResponseType::NonBlockingAsynch => {
-                return Err(Error::NotImplemented("response type 2 (nonBlockingRequestAsynch)".into()));
-            }
-        }
         let deadline = deadline_of(request, received, settings.request_timeout)?;
         let from = request.from.clone().unwrap_or_default();
         let registers = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
@@ -301,6 +331,9 @@ impl<S: Store> Cse<S> {
         }
         let originator = settings.identity.canonical_originator(&from);
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
+        if request.response_type.is_non_blocking() {
+            non_blocking::check(request, &originator)?;
+        }
         let requester = Requester {
             privileged: is_itself || originator == settings.admin,
             originator,
@@ -548,29 +581,27 @@ pub(crate) fn deadline_of(request: &Request, received: Timestamp, timeout: Durat
     Ok(expiration.or(result).unwrap_or_else(|| begins.plus(timeout)))
 }
 
+/// What the log says of a request besides each message.
+pub(crate) fn span_of(request: &Request) -> Span {
+    tracing::info_span!(
+        "request",
+        rqi = request.request_identifier.as_str(),
+        originator = request.from.as_deref(),
+        operation = request.operation.name(),
+        target = request.to.as_str(),
+    )
+}
+
 impl<S: Store> Dispatch for Cse<S> {
     async fn dispatch(&self, request: Request) -> Response {
         let metrics = &self.0.metrics;
         metrics.requests[request.operation as usize - 1].increment();
         let request_identifier = request.request_identifier.clone();
         let release_version = request.release_version;
-        let span = tracing::info_span!(
-            "request",
-            rqi = request_identifier.as_str(),
-            originator = request.from.as_deref(),
-            operation = request.operation.name(),
-            target = request.to.as_str(),
-        );
-        let outcome = AssertUnwindSafe(self.handle(request)).catch_unwind().instrument(span.clone()).await;
+        let span = span_of(&request);
+        let outcome = self.attempt(request, Through::default()).instrument(span.clone()).await;
         let _in_request = span.enter();
-        let mut response = match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => Response::error(request_identifier.clone(), &error),
-            Err(_) => {
-                tracing::error!(request = %request_identifier, "a request made the CSE panic");
-                Response::error(request_identifier.clone(), &Error::Internal)
-            }
-        };
+        let mut response = outcome.unwrap_or_else(|error| Response::error(request_identifier.clone(), &error));
         response.request_identifier = request_identifier;
         response.release_version = release_version;
         if !response.is_success() {

@@ -17,6 +17,13 @@ pub(crate) fn of(request: &Request) -> ReplyKey {
     ReplyKey(hasher.digest128())
 }
 
+/// Digest of a value; stable across restarts and releases.
+pub(crate) fn of_value(value: &Value) -> u64 {
+    let mut hasher = Xxh3::new();
+    add_value(&mut hasher, value);
+    hasher.digest()
+}
+
 fn add_map(hasher: &mut Xxh3, map: &Map) {
     hasher.update(&(map.len() as u64).to_le_bytes());
     for (name, value) in map.iter() {

@@ -186,9 +186,6 @@ pub enum Error {
     /// The request or its result has expired.
     #[error("{0}")]
     Expired(&'static str),
-    /// Synchronous non-blocking requests are not available.
-    #[error("non-blocking requests with response type {0} are not supported; use 3 (blocking)")]
-    NonBlockingNotSupported(u8),
 
     // === addressing ===
     /// There is no such resource.
@@ -374,6 +371,9 @@ pub enum Error {
     /// No schema for the specialization.
     #[error("no specialization '{0}' is known here")]
     SpecializationNotFound(String),
+    /// A non-blocking request has begun and cannot be recalled.
+    #[error("'{0}' is being carried out and cannot be recalled")]
+    CannotRecall(String),
     /// The CSE is at one of its limits now; a later try may succeed.
     #[error("this CSE is busy: {0}")]
     Busy(&'static str),
@@ -411,7 +411,6 @@ impl Error {
             Error::UnsupportedMediaType(_) => Rsc::UnsupportedMediaType,
             Error::NotAcceptable(_) | Error::TooLarge(_) => Rsc::NotAcceptable,
             Error::Expired(_) => Rsc::RequestTimeout,
-            Error::NonBlockingNotSupported(_) => Rsc::NonBlockingSynchRequestNotSupported,
             Error::NotFound(_) | Error::NoMatch | Error::NoInstance(_) | Error::NoRoute { .. } => Rsc::NotFound,
             Error::NoPrivilege { .. } | Error::OriginatorMismatch(_) => Rsc::OriginatorHasNoPrivilege,
             Error::OriginatorNotRegistered(_) => Rsc::OriginatorNotAuthenticated,
@@ -440,6 +439,7 @@ impl Error {
             Error::MembersNotResponded => Rsc::GroupMembersNotResponded,
             Error::NotReachable(_) => Rsc::TargetNotReachable,
             Error::SpecializationNotFound(_) => Rsc::SpecializationSchemaNotFound,
+            Error::CannotRecall(_) => Rsc::UnableToRecallRequest,
             Error::Busy(_) | Error::Internal => Rsc::InternalServerError,
         }
     }

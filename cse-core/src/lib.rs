@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod announce;
 mod behaviour;
 mod cache;
 pub mod codec;
@@ -20,6 +21,7 @@ pub mod id;
 pub mod memory;
 pub mod metrics;
 mod node;
+mod non_blocking;
 mod notify;
 mod op;
 mod outbox;

@@ -51,6 +51,14 @@ pub struct Metrics {
     pub notifications_given_up: Counter,
     /// Notifications that were never stored, because too many waited already.
     pub notifications_dropped: Counter,
+    /// What was done for copies at other CSEs, or needed not be done any more.
+    pub announced: Counter,
+    /// Attempts to do so that came to nothing and are repeated.
+    pub announcements_retried: Counter,
+    /// What another CSE refused to do for a copy.
+    pub announcements_refused: Counter,
+    /// What was never stored, because too much waited already.
+    pub announcements_dropped: Counter,
     /// Answers to changes that were held back until their notifications were on their way.
     pub answers_held: Counter,
     /// Attempts to register with the registrar, to refresh that, or to look whether it holds.
@@ -81,6 +89,10 @@ impl Metrics {
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
             ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
             ("notifications_dropped", "Notifications dropped because too many waited", &self.notifications_dropped),
+            ("announced", "Announcements done", &self.announced),
+            ("announcement_retries", "Failed attempts to announce", &self.announcements_retried),
+            ("announcements_refused", "Announcements that other CSEs refused", &self.announcements_refused),
+            ("announcements_dropped", "Announcements dropped because too many waited", &self.announcements_dropped),
             ("answers_held", "Answers held back until notifications were on their way", &self.answers_held),
             ("uplink_attempts", "Attempts to be, stay and find ourselves registered", &self.uplink_attempts),
             ("uplink_failures", "Those that failed", &self.uplink_failures),

@@ -236,8 +236,8 @@ impl<Q: Source> View<'_, Q> {
         })
     }
 
-    /// Leaves a notification for one target, if there is room.
-    fn enqueue(
+    /// Leaves a notification for one target, if there is room; of a subscription, or of a `<request>` with its result.
+    pub(crate) fn enqueue(
         &mut self,
         subscription: Seq,
         target: Text,

@@ -8,7 +8,9 @@ pub(crate) mod fan_out;
 mod find;
 pub(crate) mod forward;
 pub(crate) mod notify;
+mod original;
 mod poll;
+mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
@@ -105,6 +107,8 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].
+    pub(crate) fulfils: Option<Seq>,
 }
 
 /// What a decision comes to.

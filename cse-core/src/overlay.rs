@@ -27,6 +27,10 @@ pub(crate) struct Effects {
     pub(crate) outbox: Vec<OutboxEntry>,
     pub(crate) outbox_retry: Vec<(Seq, Timestamp, u32)>,
     pub(crate) outbox_delete: Vec<Seq>,
+    /// What is to be done for copies at other CSEs.
+    pub(crate) announcements: Vec<OutboxEntry>,
+    /// How many of those that waited are needed no more.
+    pub(crate) announcements_settled: usize,
     pub(crate) held: Vec<Held>,
     pub(crate) held_delete: Vec<Seq>,
     pub(crate) deadlines_set: Vec<Deadline>,
@@ -66,6 +70,8 @@ impl Effects {
             outbox: Vec::new(),
             outbox_retry: Vec::new(),
             outbox_delete: Vec::new(),
+            announcements: Vec::new(),
+            announcements_settled: 0,
             held: Vec::new(),
             held_delete: Vec::new(),
             deadlines_set: Vec::new(),
@@ -130,12 +136,20 @@ pub(crate) struct Overlay {
     pub(crate) earliest_deadline: Option<Timestamp>,
     /// Notifications that the group adds.
     pub(crate) outbox: Vec<OutboxEntry>,
+    /// Announcements that the group adds, and how many it is done with.
+    pub(crate) announcements: Vec<OutboxEntry>,
+    pub(crate) announcements_settled: usize,
 }
 
 impl Overlay {
     /// What the group made of a resource: `Some(None)` when it deleted it.
     pub(crate) fn node(&self, seq: Seq) -> Option<Option<Arc<Node>>> {
         self.nodes.get(&seq).cloned()
+    }
+
+    /// Resources of a type that the group made or changed.
+    pub(crate) fn nodes_of(&self, ty: Ty) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values().flatten().filter(move |node| node.ty == ty)
     }
 
     pub(crate) fn by_id(&self, id: &str) -> Option<Seq> {
@@ -203,7 +217,10 @@ impl Overlay {
             self.nodes.insert(node.seq, Some(node));
         }
         self.outbox.extend(effects.outbox.iter().cloned());
+        self.announcements.extend(effects.announcements.iter().cloned());
+        self.announcements_settled += effects.announcements_settled;
         self.rest.outbox_insert.extend(effects.outbox);
+        self.rest.outbox_insert.extend(effects.announcements);
         self.rest.outbox_retry.extend(effects.outbox_retry);
         self.rest.outbox_delete.extend(effects.outbox_delete);
         self.rest.held_insert.extend(effects.held);

@@ -125,6 +125,9 @@ pub enum SendError {
     /// No binding can reach such a destination; no later try will.
     #[error("no binding reaches it: {0}")]
     Unsupported(String),
+    /// What it says is of no more use; no later try will make it.
+    #[error("its time is over")]
+    OutOfDate,
 }
 
 /// Sends requests of the CSE: its own, and those of others that it passes on.

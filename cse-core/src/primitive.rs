@@ -93,6 +93,11 @@ impl ResponseType {
         })
     }
 
+    /// Whether the result comes after the answer.
+    pub fn is_non_blocking(self) -> bool {
+        matches!(self, Self::NonBlockingSynch | Self::NonBlockingAsynch)
+    }
+
     /// The number on the wire.
     pub fn code(self) -> u8 {
         match self {
@@ -249,7 +254,8 @@ pub struct Context {
     /// Whether this may be a redelivery.
     pub redelivery: Redelivery,
     /// The Credential-ID under which a registration came (TS-0010 §7.4.4). Who has no identifier yet is told apart
-    /// by it: the same words from two registrants are two requests.
+    /// by it: the same words from two registrants are two requests. So are those of two `<request>` resources, which
+    /// are named here while they are carried out.
     pub registrant: Option<Text>,
 }
 

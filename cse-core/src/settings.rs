@@ -73,6 +73,22 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How far ahead a request's operation execution time may be; later ones are answered 5001.
     pub execution_delay_max: Duration,
+    /// How long the result of a non-blocking request is kept, and how long it is tried to reach a target that cannot be
+    /// reached, unless the request says otherwise (`rp`, `rqet`, `rset`).
+    pub non_blocking_persistence: Duration,
+    /// Longest life of a `<request>`; later times of a request are lowered to it, a later `oet` is answered 5001.
+    pub non_blocking_lifetime_max: Duration,
+    /// Most `<request>` resources of one originator; more are answered 5207.
+    pub non_blocking_per_originator_max: usize,
+    /// Most `<request>` resources in all; more are answered 5207.
+    pub non_blocking_max: usize,
+    /// Bytes of all `<request>` resources, roughly; when there are so many, further ones are answered 5207.
+    pub non_blocking_bytes_max: usize,
+    /// Bytes of the content of one result that is kept, roughly. A larger one of a RETRIEVE becomes 5207; of a change
+    /// that was made, the content is left out.
+    pub non_blocking_result_bytes_max: usize,
+    /// Accepted requests that are carried out at the same time.
+    pub non_blocking_width: usize,
     /// How long answers are remembered for redeliveries.
     pub reply_lifetime: Duration,
     /// Shortest time between two looks for expired resources; expired ones are gone at most this late.
@@ -146,6 +162,13 @@ impl Settings {
             maximum_lifetime: Duration::from_secs(20 * 365 * 86_400),
             request_timeout: Duration::from_secs(10),
             execution_delay_max: Duration::from_secs(3_600),
+            non_blocking_persistence: Duration::from_secs(3_600),
+            non_blocking_lifetime_max: Duration::from_secs(7 * 86_400),
+            non_blocking_per_originator_max: 1_000,
+            non_blocking_max: 10_000,
+            non_blocking_bytes_max: 64 * 1024 * 1024,
+            non_blocking_result_bytes_max: 1024 * 1024,
+            non_blocking_width: 64,
             reply_lifetime: Duration::from_secs(600),
             expiration_interval: Duration::from_millis(500),
             allowed_ae_originators: vec!["C*".into(), "S*".into()],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::announce::AnnounceHandle;
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
@@ -128,6 +129,7 @@ pub(crate) struct WriteSource<'a, S: Store> {
     pub(crate) windows: &'a mut Windows,
     pub(crate) pacing: &'a mut Pacing,
     pub(crate) outbox: &'a OutboxHandle,
+    pub(crate) announce: &'a AnnounceHandle,
     pub(crate) metrics: &'a Metrics,
     pub(crate) numbers: &'a mut Numbers,
     /// Set when the database failed, so that nothing of the group can be kept.

@@ -13,12 +13,14 @@ use tracing::{Instrument, Span};
 pub(crate) use self::passage::{PassOn, Passage, PassedOn};
 use crate::access::authorize::{Permit, Requester};
 use crate::access::policy::Access;
+use crate::announce::{self, Announced};
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::non_blocking::{self, Book};
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::outbox::{Hold, Left, Release};
@@ -57,6 +59,10 @@ pub(crate) enum Job {
     Due(oneshot::Sender<()>),
     /// What became of notifications.
     Delivered(Vec<Delivered>),
+    /// How far a non-blocking request has come.
+    NonBlocking(non_blocking::Step),
+    /// What came of an announcement; told when it is committed.
+    Announced(Box<Announced>, oneshot::Sender<()>),
 }
 
 /// A request that changes something, and where the outcome goes.
@@ -214,6 +220,7 @@ impl<S: Store> Writer<S> {
         let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
         let mut passages = Vec::new();
         let mut dues = Vec::new();
+        let mut noted = Vec::new();
         // Notifications that the outbox needs no more.
         let mut settled = 0;
         let mut jobs = std::mem::take(group).into_iter();
@@ -227,6 +234,7 @@ impl<S: Store> Writer<S> {
                 windows: &mut self.windows,
                 pacing: &mut self.pacing,
                 outbox: &shared.outbox,
+                announce: &shared.announce,
                 metrics: &shared.metrics,
                 numbers: &mut self.numbers,
                 broken: &mut broken,
@@ -237,7 +245,8 @@ impl<S: Store> Writer<S> {
                 match job {
                     Job::Change(change) => {
                         let span = change.span.clone();
-                        change.run(&mut view, &shared.metrics, &mut waiting).instrument(span).await;
+                        let (metrics, book) = (&shared.metrics, &shared.non_blocking);
+                        change.run(&mut view, metrics, book, &mut waiting).instrument(span).await;
                     }
                     Job::PassOn(request) => report(request.run(&mut view, &shared.metrics, &mut passages).await),
                     Job::PassedOn(answered) => report(answered.run(&mut view).await),
@@ -245,7 +254,16 @@ impl<S: Store> Writer<S> {
                         dues.push(done);
                         report(due(&mut view, &shared).await);
                     }
+                    Job::Announced(announced, done) => match announce::settle::note(&mut view, *announced).await {
+                        Ok(()) => noted.push(done),
+                        Err(error) => report(Err(error)),
+                    },
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
+                    Job::NonBlocking(non_blocking::Step { of, what, done }) => {
+                        dues.push(done);
+                        let noted = non_blocking::note(&mut view, of, &what).await;
+                        report(noted.map(|effects| view.source.apply(effects)));
+                    }
                     Job::Delivered(results) => {
                         settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
                         report(delivered(&mut view, results).await);
@@ -282,9 +300,12 @@ impl<S: Store> Writer<S> {
         let outbox = std::mem::take(&mut overlay.outbox);
         let mut left: Vec<Left> = outbox.into_iter().map(|entry| Left { entry, hold: None }).collect();
         let is_pressed = shared.outbox.is_pressed(left.len());
+        let announcements = std::mem::take(&mut overlay.announcements);
+        let announcements_settled = overlay.announcements_settled;
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
         shared.cache.commit(committed);
         shared.polling.deleted(&deleted);
@@ -298,6 +319,13 @@ impl<S: Store> Writer<S> {
         }
         shared.outbox.settled(settled);
         shared.outbox.added(left);
+        // In this order, because the group may have replaced what it added.
+        shared.announce.added(announcements);
+        shared.announce.settled(announcements_settled);
+        for done in noted {
+            // It may have stopped; the entry is done again after the next start.
+            let _told = done.send(());
+        }
         if let Some(deadline) = deadline {
             shared.deadline_added(deadline);
         }
@@ -367,6 +395,7 @@ impl Change {
         mut self: Box<Self>,
         view: &mut View<'_, WriteSource<'_, S>>,
         metrics: &Metrics,
+        book: &Book,
         waiting: &mut Vec<Waiting>,
     ) {
         if let Some(key) = self.key {
@@ -385,11 +414,18 @@ impl Change {
                 }
             }
         }
+        let is_accepted_only = self.request.response_type.is_non_blocking();
+        if let Some(refusal) = recalled(view, &self).await {
+            let response = Response::error(self.request.request_identifier, &refusal);
+            waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
+            return;
+        }
         let decided = if self.cx.deadline <= view.now {
             Err(Refusal::Error(Error::Expired("the request expired before it could be carried out")))
         } else {
             let request = &self.request;
             match request.operation {
+                _ if is_accepted_only => non_blocking::accept(view, &self.cx, request, book).await,
                 Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Delete => op::delete::decide(view, &self.cx, request).await,
@@ -407,7 +443,19 @@ impl Change {
                 return;
             }
         };
-        if let Err(error) = observe(view, &self.cx, &self.request, &mut effects).await {
+        let observed = match is_accepted_only {
+            true => Ok(()),
+            false => observe(view, &self.cx, &self.request, &mut effects).await,
+        };
+        let noted = match (observed, self.answers.fulfils) {
+            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
+            (observed, _) => observed,
+        };
+        let settled = match noted {
+            Ok(()) => announce::settle::settle(view, &mut effects).await,
+            failed => failed,
+        };
+        if let Err(error) = settled {
             effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);
         }
@@ -421,6 +469,15 @@ impl Change {
             view.source.overlay.remember(Reply { key, at, response: response.to_map() });
         }
         waiting.push(Waiting { reply: self.reply, response, left });
+    }
+}
+
+/// Why a change is not to be made that carries out a non-blocking request: that has been recalled, or is done.
+async fn recalled<Q: Source>(view: &mut View<'_, Q>, change: &Change) -> Option<Error> {
+    match non_blocking::pending(view, change.answers.fulfils?).await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(Error::Expired("the <request> is gone")),
+        Err(error) => Some(error),
     }
 }
 
@@ -519,6 +576,7 @@ async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq)
     }
     let mut effects = Effects::new(Permit::internal("expiration"));
     op::delete::remove(view, &node, &mut effects).await?;
+    announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);
     Ok(true)
 }
@@ -570,6 +628,7 @@ async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadl
             None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
         },
     }
+    announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);
     Ok(more)
 }

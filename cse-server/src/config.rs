@@ -12,6 +12,7 @@ mod layers;
 mod log;
 mod monitoring;
 mod mqtt;
+mod non_blocking;
 mod notifications;
 mod polling;
 mod registrar;
@@ -38,6 +39,7 @@ pub(crate) use layers::{Declared, Problem, Source};
 pub(crate) use log::{LogConfig, LogFormat};
 pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
+pub(crate) use non_blocking::NonBlockingConfig;
 pub(crate) use notifications::NotificationsConfig;
 pub(crate) use polling::PollingConfig;
 pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
@@ -69,6 +71,7 @@ pub(crate) struct Config {
     pub(crate) registration: RegistrationConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
+    pub(crate) non_blocking: NonBlockingConfig,
     pub(crate) notifications: NotificationsConfig,
     /// `[polling]`
     pub(crate) polling: PollingConfig,
@@ -131,6 +134,7 @@ impl Config {
             registration: RegistrationConfig::read(layers.section("registration")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
+            non_blocking: NonBlockingConfig::read(layers.section("non-blocking")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
             polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
@@ -231,6 +235,13 @@ impl Config {
             request_timeout: requests.timeout,
             execution_delay_max: requests.execution_delay_max,
             reply_lifetime: requests.reply_lifetime,
+            non_blocking_persistence: self.non_blocking.persistence,
+            non_blocking_lifetime_max: self.non_blocking.lifetime_max,
+            non_blocking_per_originator_max: self.non_blocking.per_originator_max,
+            non_blocking_max: self.non_blocking.total_max,
+            non_blocking_bytes_max: self.non_blocking.bytes_max.0,
+            non_blocking_result_bytes_max: self.non_blocking.result_bytes_max.0,
+            non_blocking_width: self.non_blocking.width,
             expiration_interval: self.resources.expiration_interval,
             allowed_ae_originators: self.registration.ae_originators.clone(),
             allowed_cse_originators: self.registration.cse_originators.clone(),

@@ -76,7 +76,7 @@ async fn each_wrong_request_parameter_is_refused_by_name() {
         (&create, json!({"rcn": 4}), 4000, "rcn"),
         (&notify, json!({"rcn": 1}), 4000, "'rcn'"),
         (&read, json!({"rt": 8}), 4000, "'rt'"),
-        (&read, json!({"rt": 1}), 5206, "type 1"),
+        (&read, json!({"rt": {"rtv": 1, "nu": ["Csensor"]}}), 4000, "rt/nu"),
         (&read, json!({"rt": {"rtv": "soon"}}), 4000, "'rt/rtv'"),
         (&read, json!({"rqet": "tomorrow"}), 4000, "'rqet'"),
         (&read, json!({"rqet": "20010101T000000"}), 4008, "expired"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::{Access, Decision, Location, Policy, Question};
-use crate::behaviour::{polling_channel, remote_cse};
+use crate::behaviour::{announced, polling_channel, remote_cse};
 use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
 use crate::node::Node;
@@ -77,6 +77,12 @@ impl<Q: Source> View<'_, Q> {
         if matches!(child, Ty::AE | Ty::REMOTE_CSE) && parent.ty == Ty::CSE_BASE {
             return Ok(Permit(()));
         }
+        if child.is_announced()
+            && let Some(allowed) = announced::may_create(self, requester, parent, child).await?
+        {
+            let refused = || no_privilege(requester, "CREATE of announced resources", parent);
+            return allowed.then_some(Permit(())).ok_or_else(refused);
+        }
         self.decide(requester, Access::CREATE, parent, Some(child)).await
     }
 
@@ -109,6 +115,11 @@ impl<Q: Source> View<'_, Q> {
         }
         if node.ty == Ty::REMOTE_CSE && matches!(access, Access::UPDATE | Access::DELETE) {
             return Ok(is_registree(requester, node));
+        }
+        if node.ty.is_announced()
+            && (matches!(access, Access::UPDATE | Access::DELETE) || announced::is_of(node, requester))
+        {
+            return Ok(announced::is_of(node, requester));
         }
         // Types without policies of their own follow the parent (TS-0001 §9.6.1.3.2).
         let mut governing: Option<Arc<Node>> = None;
@@ -152,6 +163,8 @@ impl<Q: Source> View<'_, Q> {
             true
         } else if node.ty == Ty::REMOTE_CSE {
             is_registree(requester, node)
+        } else if node.ty.is_announced() {
+            announced::is_of(node, requester)
         } else if let Some(ids) = node.attributes.get(keys::ACCESS_CONTROL_POLICY_IDS) {
             let question = AccessQuestion { requester, access: Access::UPDATE, target_type: node.ty, creates: None };
             self.any_policy_allows(ids, true, &question).await?

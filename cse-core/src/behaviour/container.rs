@@ -41,6 +41,11 @@ pub(crate) async fn before_instance<Q: Source>(
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let size = draft.attributes.get(keys::CONTENT).map_or(0, size_of);
+    draft.content_size = Some(size);
+    if container.ty != Ty::CONTAINER {
+        // Copies of containers count nothing.
+        return Ok(());
+    }
     let limits = Limits::of(&container.attributes);
     if let Some(max) = limits.bytes
         && size > max
@@ -51,7 +56,6 @@ pub(crate) async fn before_instance<Q: Source>(
         let latest = view.now.plus(Duration::from_secs(age));
         draft.expiration_time = Some(draft.expiration_time.map_or(latest, |time| time.min(latest)));
     }
-    draft.content_size = Some(size);
     let mut changed = Resource::clone(&container.resource);
     let state_tag = container.state_tag.unwrap_or(0) + 1;
     changed.state_tag = Some(state_tag);
@@ -230,6 +234,9 @@ pub(crate) async fn after_instance_gone<Q: Source>(
             None => return Ok(()),
         },
     };
+    if container.ty != Ty::CONTAINER {
+        return Ok(());
+    }
     let mut changed = Resource::clone(&container.resource);
     let count = changed.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES).unwrap_or(0);
     let bytes = changed.attributes.unsigned(keys::CURRENT_BYTE_SIZE).unwrap_or(0);

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, resource_at, result_content};
+use super::{
+    Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, renew, resource_at, result_content,
+};
 use crate::access::authorize::Permit;
 use crate::access::credential;
 use crate::access::policy::Access;
-use crate::behaviour::{self, ae, remote_cse, subscription::EventType};
+use crate::announce::{self, derive, state::Copies};
+use crate::behaviour::{self, ae, announced, remote_cse, subscription::EventType};
 use crate::cache::newest_type;
 use crate::content;
 use crate::error::{Error, Rsc};
-use crate::id::{CseType, Originator, Seq, is_resource_name};
+use crate::id::{CseIdentity, CseType, Originator, Seq, is_resource_name};
 use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
@@ -22,7 +25,7 @@ use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
 
-const RESULT_CONTENTS: [ResultContent; 5] = [
+pub(super) const RESULT_CONTENTS: [ResultContent; 5] = [
     ResultContent::Nothing,
     ResultContent::Attributes,
     ResultContent::HierarchicalAddress,
@@ -50,6 +53,12 @@ pub(crate) async fn decide<Q: Source>(
     }
     let (typed, sent) = content::typed(&content, ty)?;
     let def = if typed.ty == ty { typed } else { def };
+    if ty.is_announced() {
+        let copy = announced::existing(view, &parent, ty, &cx.requester.originator, sent).await?;
+        if let Some(copy) = copy {
+            return renew::decide(view, request, permit, def, sent, &copy).await;
+        }
+    }
     let mut effects = Effects::new(permit);
     let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
     let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
@@ -124,7 +133,7 @@ async fn draft<Q: Source>(
     if attributes.contains(keys::CREATOR) {
         attributes.insert(keys::CREATOR, &cx.requester.originator);
     }
-    drop_announcement(&mut attributes);
+    announce_to(&mut attributes, parent, def.ty, &Copies::new(), view.identity())?;
     if matches!(def.ty, Ty::AE | Ty::REMOTE_CSE)
         && let Some(credential) = credential::proven(&cx.requester)
     {
@@ -147,6 +156,7 @@ async fn draft<Q: Source>(
         _ => {
             let wanted = match def.ty {
                 Ty::REMOTE_CSE => remote_cse::default_name(remote_cse::cse_id(&cx.requester, view.settings).as_str()),
+                ty if ty.is_announced() => Some(announced::name(&cx.requester.originator, &attributes)),
                 _ => None,
             };
             free_name(view, parent, def.ty, &wanted.unwrap_or_else(|| id.clone())).await?
@@ -180,9 +190,41 @@ pub(super) fn take_expiration(attributes: &mut Map, now: Timestamp) -> Result<Op
     }
 }
 
-/// Nothing is announced by this CSE, so no announcement target can remain (TS-0004 §7.3.3.11).
-pub(super) fn drop_announcement(attributes: &mut Map) {
-    attributes.remove(keys::ANNOUNCE_TO);
+/// Brings the announcement targets that an originator wants into the form in which they are stored. Their copies are made
+/// after the answer (TS-0004 §7.3.3.10).
+///
+/// # Errors
+/// [`Error::OperationNotAllowed`] for instances whose container is not announced there.
+pub(super) fn announce_to(
+    attributes: &mut Map,
+    parent: &Node,
+    ty: Ty,
+    copies: &Copies,
+    identity: &CseIdentity,
+) -> Result<(), Error> {
+    let Some(entries) = attributes.get(keys::ANNOUNCE_TO).filter(|entries| !entries.is_null()) else {
+        return Ok(());
+    };
+    let targets = derive::normalized(entries.texts(), copies, identity)?;
+    if is_instance(ty) {
+        let hosts = announce::state::of(parent);
+        let is_free = |target: &Text| {
+            identity.cse_id_of(target).is_some_and(|host| host == *target && !hosts.contains_key(&host))
+        };
+        if let Some(target) = targets.iter().find(|target| is_free(target)) {
+            let target = format!(
+                "'{}': instances are announced with their container, which is not announced to {target}",
+                parent.path
+            );
+            return Err(Error::OperationNotAllowed { operation: "announcement below", target });
+        }
+    }
+    if targets.is_empty() || announce::copy::variant(ty).is_none() {
+        attributes.remove(keys::ANNOUNCE_TO);
+    } else {
+        attributes.insert(keys::ANNOUNCE_TO, Value::text_list(targets));
+    }
+    Ok(())
 }
 
 async fn check_name<Q: Source>(
@@ -221,7 +263,12 @@ fn is_reserved_for_instance(parent: &Node, name: &str, seq: Seq) -> bool {
 }
 
 /// The name of a resource that came without one: the wanted one, if no sibling has it.
-async fn free_name<Q: Source>(view: &mut View<'_, Q>, parent: &Node, ty: Ty, wanted: &Text) -> Result<Text, Error> {
+pub(crate) async fn free_name<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Node,
+    ty: Ty,
+    wanted: &Text,
+) -> Result<Text, Error> {
     let mut name = wanted.clone();
     let mut number = 0;
     while !is_instance(ty) && view.child(parent, &name).await?.is_some() {
@@ -324,7 +371,7 @@ fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {
     Node::new(resource, path, view.identity())
 }
 
-fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
+pub(super) fn result<Q: Source>(view: &View<'_, Q>, wanted: ResultContent, node: &Node, sent: &Map) -> Option<Map> {
     let address = || content::address_of(node, false);
     match wanted {
         ResultContent::Nothing => None,

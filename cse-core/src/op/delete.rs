@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Cx, Decided, Refusal, answer, discover, result_content};
 use crate::access::policy::Access;
 use crate::address::Resolved;
+use crate::announce::{self, state::COPIES};
 use crate::behaviour::{self, container, container::End, subscription::EventType};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -50,6 +51,7 @@ pub(crate) async fn decide<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: 
         return Err(Error::OperationNotAllowed { operation: "DELETE", target: "the CSEBase".into() }.into());
     }
     container::check_retrievable(view, &node, "DELETE").await?;
+    behaviour::before_delete(&node)?;
     discover::check_condition(view, request, &node).await?;
     let content = discover::tree_content(view, cx, request, wanted, &node).await?.content;
     let mut effects = Effects::new(permit);
@@ -141,6 +143,9 @@ pub(crate) async fn purge<Q: Source>(
 ) -> Result<bool, Error> {
     let query = view.source.settled().await.map_err(crate::view::failed)?;
     let page = query.children(container, &[], Seq::START, PAGE).await.map_err(crate::view::failed)?;
+    for instance in page.iter().filter(|instance| instance.attributes.contains(COPIES)) {
+        announce::settle::forget(instance, effects);
+    }
     effects.deleted.extend(page.iter().map(Gone::of));
     let more = page.len() == PAGE;
     if !more {

@@ -13,11 +13,13 @@ use crate::behaviour::subscription;
 use crate::cse::Cse;
 use crate::digest;
 use crate::error::{Error, Rsc};
+use crate::id::Seq;
 use crate::node::Node;
 use crate::ports::{BoxFuture, ReplyKey, Store};
 use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys, type_def};
+use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 
 /// Groups of groups that one request goes through.
@@ -30,6 +32,17 @@ pub(crate) struct Through {
     groups: usize,
     /// Notification targets that have confirmed already.
     pub(crate) verified: Arc<[Text]>,
+    /// The `<request>` that gets the result, if one change is all there is to do.
+    pub(crate) fulfils: Option<Seq>,
+    /// By then it has to have ended, however late it expires. Not in the request, so that a repetition is the same.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Through {
+    /// Through no group; with the result going to a `<request>`, before some time.
+    pub(crate) fn fulfilling(fulfils: Option<Seq>, until: Timestamp) -> Self {
+        Self { fulfils, until: Some(until), ..Self::default() }
+    }
 }
 
 impl Through {
@@ -168,7 +181,7 @@ impl<S: Store> Cse<S> {
             Err(Refusal::Error(error)) => return Err(error),
             Err(Refusal::Ask(question)) => self.ask(question, &mut Answers::default()).await?,
         }
-        Ok(Through { groups, verified: [forwarding].into() })
+        Ok(Through { groups, verified: [forwarding].into(), ..through })
     }
 
     /// The group's own policies decide who may reach its members through it (`macp`, else `acpi`).

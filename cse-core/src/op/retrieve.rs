@@ -57,9 +57,6 @@ pub(crate) async fn answer_to<Q: Source>(
         let content = partial(&node, &names, view)?;
         return Ok((answer(request, Rsc::Ok, Some(content)), node));
     }
-    if request.result_content == Some(ResultContent::OriginalResource) {
-        return Err(Error::parameter("rcn", "can be 7 (original resource) only for announced resources"));
-    }
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     if wanted == ResultContent::Attributes {
         discover::check_condition(view, request, &node).await?;

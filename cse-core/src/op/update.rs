@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::create::{drop_announcement, take_expiration};
+use super::create::{announce_to, take_expiration};
 use super::discover;
 use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, resource_at, result_content};
 use crate::access::policy::Access;
+use crate::announce;
 use crate::behaviour::{self, subscription::EventType};
 use crate::content;
 use crate::error::{Error, Rsc};
@@ -37,7 +38,8 @@ pub(crate) async fn decide<Q: Source>(
     let sent = content.only().and_then(|(_, value)| value.as_map());
     let permit = if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
         let permit = view.authorize_policy_change(&cx.requester, &node).await?;
-        if sent.is_some_and(|sent| sent.len() > 1) {
+        // A copy's policies come with the rest of its original.
+        if sent.is_some_and(|sent| sent.len() > 1) && !node.ty.is_announced() {
             let problem = "(accessControlPolicyIDs) must be the only attribute of an UPDATE";
             return Err(Error::attribute(keys::ACCESS_CONTROL_POLICY_IDS, problem).into());
         }
@@ -50,7 +52,14 @@ pub(crate) async fn decide<Q: Source>(
     let (def, sent) = content::typed(content, node.ty)?;
     let mut patch = schema::check_update(def, sent)?;
     let expiration = new_expiration(view, &node, &mut patch).await?;
-    drop_announcement(&mut patch);
+    if patch.get(keys::ANNOUNCE_TO).is_some_and(|targets| !targets.is_null())
+        && let Some(parent) = view.parent(&node).await?
+    {
+        announce_to(&mut patch, &parent, node.ty, &announce::state::of(&node), view.identity())?;
+        if !patch.contains(keys::ANNOUNCE_TO) {
+            patch.insert(keys::ANNOUNCE_TO, Value::Null);
+        }
+    }
 
     let mut attributes = node.attributes.clone();
     for (name, value) in patch.iter() {
@@ -89,8 +98,7 @@ pub(crate) async fn decide<Q: Source>(
 /// Types of which no attribute can be updated cannot be updated at all.
 fn check_updatable(node: &Node) -> Result<(), Error> {
     let def: Option<&TypeDef> = type_def(node.ty);
-    let is_updatable = node.ty != Ty::CSE_BASE
-        && node.ty != Ty::CONTENT_INSTANCE
+    let is_updatable = !matches!(node.ty, Ty::CSE_BASE | Ty::CONTENT_INSTANCE | Ty::REQUEST)
         && def.is_some_and(|def| def.attributes.iter().any(|attr| attr.update != Presence::NotPermitted));
     if is_updatable {
         return Ok(());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cse::Cse;
+use crate::non_blocking::is_out_of_date;
 use crate::op::route::Route;
 use crate::ports::{Patience, SendError, Sent, Store};
 use crate::value::{Map, Text};
@@ -32,6 +33,9 @@ pub(super) async fn deliver<S: Store>(
     event_category: Option<u32>,
     patience: Patience,
 ) -> Attempt {
+    if is_out_of_date(content, cse.0.clock.now()) {
+        return Err(SendError::OutOfDate);
+    }
     let request = cse.notify_request(Map::clone(content), event_category);
     cse.send_along(way, request, cse.0.settings.notification_timeout, patience).await
 }

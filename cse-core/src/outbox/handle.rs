@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::hold::Hold;
 use super::polled::Polled;
+use crate::announce::is_announcement;
 use crate::id::{Originator, Seq};
 use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
 
@@ -71,7 +72,7 @@ async fn count_left<S: Store>(store: &S) -> Result<usize, StoreError> {
     let mut after = Seq::START;
     loop {
         let page = snapshot.outbox(after, PAGE).await?;
-        count += page.len();
+        count += page.iter().filter(|entry| !is_announcement(entry)).count();
         match page.last() {
             Some(last) if page.len() == PAGE => after = last.seq,
             _ => return Ok(count),

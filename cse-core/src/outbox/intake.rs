@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::handle::Left;
 use super::lane::Waiting;
 use super::{HELD_FROM, HELD_FROM_IN_LANE, LOADED_MAX, Outbox, WAITING_MAX};
+use crate::announce::is_announcement;
 use crate::id::Seq;
 use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
 use crate::value::Text;
@@ -73,6 +74,9 @@ impl<S: Store> Outbox<S> {
             return;
         }
         self.last = entry.seq;
+        if is_announcement(&entry) {
+            return;
+        }
         let now = self.cse.0.clock.now();
         let bound = self.cse.0.settings.notifications_per_target_max;
         let target = entry.target.clone();

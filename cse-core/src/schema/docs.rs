@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Ty, TypeDef, Virtual, types};
-use Support::{Ignored, NotImplemented, Refused, Supported};
+use Support::{Ignored, NotImplemented, Supported};
 
 /// How much of a function there is.
 #[derive(Clone, Copy)]
@@ -15,8 +15,6 @@ enum Support {
     Ignored,
     /// Requests with it are answered with NOT_IMPLEMENTED.
     NotImplemented,
-    /// Requests with it are answered with BAD_REQUEST.
-    Refused,
 }
 
 impl Support {
@@ -25,7 +23,6 @@ impl Support {
             Supported => "supported",
             Ignored => "accepted, no effect",
             NotImplemented => "answered with 5001",
-            Refused => "answered with 4000",
         }
     }
 }
@@ -50,9 +47,9 @@ const REQUEST_PARAMETERS: &[Row] = &[
         "rt",
         "Response Type",
         Supported,
-        "3 (blocking), 4 (answered as 3) and 5 (no answer); 1 is answered with 5206, 2 with 5001",
+        "1, 2 (non-blocking, with `<request>`), 3 (blocking), 4 (answered as 3) and 5 (no answer)",
     ),
-    ("rp", "Result Persistence", Ignored, ""),
+    ("rp", "Result Persistence", Supported, "of non-blocking requests"),
     ("rcn", "Result Content", Supported, "see below"),
     ("ec", "Event Category", Ignored, ""),
     ("da", "Delivery Aggregation", Ignored, ""),
@@ -122,7 +119,7 @@ const RESULT_CONTENTS: &[Row] = &[
     ("4", "attributes and child resources", Supported, "RETRIEVE, DELETE"),
     ("5", "attributes and child resource references", Supported, "RETRIEVE, DELETE"),
     ("6", "child resource references", Supported, "RETRIEVE, DELETE, discovery"),
-    ("7", "original resource", Refused, "for announced resources, which this CSE does not host"),
+    ("7", "original resource", Supported, "RETRIEVE of announced resources"),
     ("8", "child resources", Supported, "RETRIEVE, DELETE"),
     ("9", "modified attributes", Supported, "CREATE, UPDATE"),
     ("10", "semantic content", NotImplemented, "RETRIEVE"),
@@ -173,6 +170,15 @@ fn write_types(out: &mut String) -> std::fmt::Result {
             virtuals.join(" "),
         )?;
     }
+    out.push_str(
+        "\n## Announced variants\n\n\
+         Copies of resources of other CSEs (TS-0001 §9.6.26). Their attributes are `lbl`, `acpi`, `et`, `lnk`, `daci` and those \
+         of the original that are marked MA or OA below. Only the CSE of the original creates, updates and deletes them.\n\n\
+         | ty | name | root | children |\n|---|---|---|---|\n",
+    );
+    for def in types().filter_map(|original| super::type_def(original.ty.announced())).filter(|def| def.implemented) {
+        writeln!(out, "| {} | {} | `{}` | {} |", def.ty, def.name, def.root, children(def))?;
+    }
     Ok(())
 }
 
@@ -180,6 +186,7 @@ fn operations(ty: Ty) -> &'static str {
     match ty {
         Ty::CSE_BASE => "R",
         Ty::CONTENT_INSTANCE => "C R D",
+        Ty::REQUEST => "R D",
         _ => "C R U D",
     }
 }

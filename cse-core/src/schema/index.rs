@@ -130,6 +130,7 @@ fn announced_variant(original: &TypeDef) -> Option<&'static TypeDef> {
         announced: None,
         child_limits: &[],
         specialization: original.specialization,
-        implemented: false,
+        // Copies have no behaviour of their own, so this CSE hosts all that have a root element.
+        implemented: !announced.root.is_empty(),
     })))
 }

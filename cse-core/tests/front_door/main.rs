@@ -3,6 +3,8 @@
 
 mod access;
 mod addressing;
+mod announcement;
+mod announcing;
 mod attributes;
 mod basics;
 mod consistency;
@@ -18,6 +20,8 @@ mod groups;
 mod harness;
 mod held;
 mod model;
+mod non_blocking;
+mod non_blocking_afar;
 mod notifications;
 mod notified;
 mod outbox;

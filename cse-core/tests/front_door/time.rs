@@ -104,17 +104,17 @@ async fn response_types_that_are_answered() {
         (r#","rt":4"#, Ok(())),
         (r#","rt":{"rtv":4,"nu":["Csensor"]}"#, Ok(())),
         (r#","rt":5"#, Ok(())),
-        (r#","rt":1"#, Err(Rsc::NonBlockingSynchRequestNotSupported)),
-        (r#","rt":{"rtv":1}"#, Err(Rsc::NonBlockingSynchRequestNotSupported)),
-        (r#","rt":2"#, Err(Rsc::NotImplemented)),
-        (r#","rt":{"rtv":2,"nu":["Csensor"]}"#, Err(Rsc::NotImplemented)),
+        (r#","rt":1"#, Err(Rsc::AcceptedNonBlockingSynch)),
+        (r#","rt":{"rtv":1}"#, Err(Rsc::AcceptedNonBlockingSynch)),
+        (r#","rt":2"#, Err(Rsc::AcceptedNonBlockingAsynch)),
+        (r#","rt":{"rtv":2,"nu":["Csensor"]}"#, Err(Rsc::AcceptedNonBlockingAsynch)),
         (r#","rt":0"#, Err(Rsc::BadRequest)),
         (r#","rt":"blocking""#, Err(Rsc::BadRequest)),
     ] {
         let answer = sensor.primitive(&read(members)).await;
         match expected {
             Ok(()) => drop(answer.resource()),
-            Err(status) => answer.refused(status, ""),
+            Err(status) => assert_eq!(answer.0.status, status, "{members}"),
         }
     }
 }

@@ -24,12 +24,22 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
             Sample::gauge("registrations", "AEs and CSEs that are registered", cse.registrations().count() as u64),
             Sample::gauge("cache_bytes", "Memory of the cache, roughly", cached_bytes as u64),
             Sample::gauge(
+                "non_blocking_requests",
+                "Non-blocking requests that wait or whose result is kept",
+                cse.non_blocking_requests() as u64,
+            ),
+            Sample::gauge(
                 "notifications_waiting",
                 "Notifications that wait in memory",
                 cse.notifications_waiting() as u64,
             ),
             Sample::gauge("polls_waiting", "Polls that wait at polling channels", polls as u64),
             Sample::gauge("polling_requests_waiting", "Requests that wait in polling channels", polled as u64),
+            Sample::gauge(
+                "announcements_waiting",
+                "Copies at other CSEs for which something is to be done",
+                cse.announcements_waiting() as u64,
+            ),
             Sample::gauge(
                 "forwarded_waiting",
                 "Requests passed on to other CSEs that are not answered yet",

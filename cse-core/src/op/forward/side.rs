@@ -22,6 +22,19 @@ pub(super) enum Side {
 }
 
 impl<S: Store> Cse<S> {
+    /// Whether a request comes from somebody whom this CSE knows.
+    ///
+    /// # Errors
+    /// [`Error::OriginatorNotRegistered`] if it does not.
+    pub(crate) fn check_is_known(
+        &self,
+        request: &Request,
+        originator: &Originator,
+        privileged: bool,
+    ) -> Result<(), Error> {
+        self.side_of(request, originator, privileged).map(drop)
+    }
+
     /// From which side a request comes.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub(in crate::schema) static REQUEST: TypeDef = TypeDef {
     announced: None,
     child_limits: &[],
     specialization: None,
-    implemented: false,
+    implemented: true,
 };
 
 /// `<delivery>`

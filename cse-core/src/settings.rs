@@ -204,6 +204,12 @@ impl Settings {
         self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
     }
 
+    /// How long to wait after so many failures before this one: what cannot be delivered is tried again ever more rarely.
+    pub(crate) fn retry_pause(&self, failures: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(failures.min(16));
+        self.notification_retry_first.saturating_mul(factor).min(self.notification_retry_max)
+    }
+
     /// Whether an AE with that stem may register.
     pub fn allows_ae(&self, stem: &str) -> bool {
         self.allowed_ae_originators.iter().any(|pattern| matches_wildcard(pattern, stem))

@@ -245,8 +245,7 @@ async fn read_page<S: Store>(cse: &Cse<S>, after: Seq) -> Result<Vec<OutboxEntry
 
 impl Lane {
     fn pause(&mut self, settings: &Settings, now: Timestamp) {
-        let factor = 2_u32.saturating_pow(self.failures.min(16));
-        let pause = settings.notification_retry_first.saturating_mul(factor).min(settings.notification_retry_max);
+        let pause = settings.retry_pause(self.failures);
         self.failures = self.failures.saturating_add(1);
         self.next = Some(now.plus(pause));
     }

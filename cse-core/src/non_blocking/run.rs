@@ -53,9 +53,7 @@ pub(crate) async fn run<S: Store>(cse: Cse<S>, mut stop: watch::Receiver<bool>) 
             Some((seq, outcome)) = under_way.next(), if !under_way.is_empty() => {
                 if let Outcome::Again(latest) = outcome {
                     let settings = &shared.settings;
-                    let factor = 2_u32.saturating_pow(book.attempt(seq).min(16));
-                    let pause = settings.notification_retry_first.saturating_mul(factor);
-                    let until = clock.now().plus(pause.min(settings.notification_retry_max));
+                    let until = clock.now().plus(settings.retry_pause(book.attempt(seq)));
                     book.postpone(seq, latest.map_or(until, |latest| latest.min(until)));
                 }
             }

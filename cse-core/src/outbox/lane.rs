@@ -239,8 +239,7 @@ impl Lane {
             return until;
         }
         self.was_unreachable = true;
-        let factor = 2_u32.saturating_pow(self.failures.min(16));
-        let pause = settings.notification_retry_first.saturating_mul(factor).min(settings.notification_retry_max);
+        let pause = settings.retry_pause(self.failures);
         self.failures = self.failures.saturating_add(1);
         now.plus(pause)
     }

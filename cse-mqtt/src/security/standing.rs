@@ -89,7 +89,7 @@ impl Settling {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use cse_core::id::{CseIdentity, CseType};
     use cse_core::settings::CredentialRules;
@@ -98,18 +98,11 @@ mod tests {
     use super::super::logins::LoginLimits;
     use super::super::naming::CertificateIdentity;
     use super::super::policy::{Mode, SecurityOptions};
-    use super::super::users::{Users, cheap_hash};
+    use super::super::users::{Users, cheap_hash, test_file as file};
     use super::*;
 
     fn own() -> CseIdentity {
         CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid")
-    }
-
-    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("users");
-        std::fs::write(&path, text).expect("written");
-        (directory, path)
     }
 
     fn security(users: Option<&Path>, certificates: bool) -> Security {

@@ -327,22 +327,24 @@ pub(crate) fn cheap_hash(password: &str) -> String {
     hashed(password.as_bytes(), Params::new(8, 1, 1, None).expect("valid")).expect("hashed")
 }
 
+/// A list in a file, for tests.
+#[cfg(test)]
+pub(crate) fn test_file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("users");
+    std::fs::write(&path, text).expect("written");
+    (directory, path)
+}
+
 #[cfg(test)]
 mod tests {
     use cse_core::id::CseType;
 
-    use super::cheap_hash as hash;
     use super::*;
+    use super::{cheap_hash as hash, test_file as file};
 
     fn own() -> CseIdentity {
         CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid")
-    }
-
-    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("users");
-        std::fs::write(&path, text).expect("written");
-        (directory, path)
     }
 
     fn verified(users: &Users, name: &str, password: &str) -> Option<String> {

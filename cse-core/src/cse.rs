@@ -1,8 +1,9 @@
 //! The CSE: takes requests, sends each on its way, and owns the tasks behind.
 
+mod changing;
+
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +12,7 @@ use futures_util::FutureExt;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
@@ -22,7 +22,6 @@ use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
 use crate::cache::Cache;
 use crate::codec::Serialization;
-use crate::digest;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
@@ -31,11 +30,11 @@ use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::{self, Answers, Cx};
-use crate::outbox::{self, OutboxHandle, Release};
+use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
 use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
 use crate::preference;
-use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResultContent};
+use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResultContent};
 use crate::registrations::Registrations;
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
@@ -46,12 +45,10 @@ use crate::under_way::UnderWay;
 use crate::uplink::UplinkHandle;
 use crate::value::{Text, Value};
 use crate::view::{ReadSource, View};
-use crate::writer::{self, Change, Job, Observed, Outcome};
+use crate::writer::{self, Job, Observed};
 
 /// Requests that wait for their execution time (`oet`).
 const DELAYED_MAX: usize = 256;
-/// How often the network may be asked for one change.
-const ROUNDS_MAX: usize = 4;
 /// Group request identifiers that are remembered.
 const GROUP_REQUESTS_MAX: usize = 10_000;
 
@@ -430,105 +427,6 @@ impl<S: Store> Cse<S> {
         if self.0.jobs.try_send(Job::Observed(observed)).is_err() {
             self.0.metrics.observations_dropped.increment();
         }
-    }
-
-    /// Makes a change, once however often the request is delivered.
-    async fn change(&self, request: Request, cx: Cx, answers: Answers) -> Result<Response, Error> {
-        if request.context.redelivery == Redelivery::Never {
-            return self.change_now(request, cx, answers, None).await;
-        }
-        let key = digest::of(&request);
-        if request.context.redelivery != Redelivery::New {
-            self.0.under_way.wait(key).await;
-        }
-        let _place = self.0.under_way.begin(key);
-        self.change_now(request, cx, answers, Some(key)).await
-    }
-
-    /// Has the writer make a change; asks the network where the writer wants that first.
-    async fn change_now(
-        &self,
-        request: Request,
-        cx: Cx,
-        answers: Answers,
-        key: Option<ReplyKey>,
-    ) -> Result<Response, Error> {
-        let deadline = cx.deadline;
-        let mut change = (request, cx, answers);
-        let mut lease = None;
-        for _ in 0..ROUNDS_MAX {
-            let (reply, outcome) = oneshot::channel();
-            let (request, cx, answers) = change;
-            let job = Job::Change(Box::new(Change { request, cx, answers, key, span: Span::current(), reply }));
-            self.enqueue(job, deadline).await?;
-            match outcome.await.map_err(|_| Error::Internal)? {
-                Outcome::Done(response, release) => {
-                    drop(lease);
-                    if let Some(release) = release {
-                        self.hold(release, deadline).await;
-                    }
-                    return Ok(response);
-                }
-                Outcome::Ask(question, back) => {
-                    change = *back;
-                    let asking = async {
-                        if let op::Question::Block { resource, .. } = &question
-                            && lease.is_none()
-                        {
-                            lease = Some(self.lease(*resource).lock_owned().await);
-                        }
-                        self.ask(question, &mut change.2).await
-                    };
-                    // What waits for an answer, or for others that do, must not wait beyond its own time.
-                    let time_left = self.0.clock.sleep(deadline.since(self.0.clock.now()));
-                    tokio::select! {
-                        biased;
-                        asked = asking => asked?,
-                        () = time_left => {
-                            return Err(Error::Expired("the request expired while another entity was asked"));
-                        }
-                    }
-                }
-            }
-        }
-        Err(Error::Busy("the subscriptions of the resource keep changing"))
-    }
-
-    /// Waits until the notifications of a change are on their way, within the bound and long before the answer would
-    /// be of no more use.
-    async fn hold(&self, release: Release, deadline: Timestamp) {
-        let clock = &self.0.clock;
-        let longest = self.0.settings.notification_hold_max.min(deadline.since(clock.now()) / 2);
-        let mut release = pin!(release.wait());
-        if longest.is_zero() || release.as_mut().now_or_never().is_some() {
-            return;
-        }
-        self.0.metrics.answers_held.increment();
-        tokio::select! {
-            () = release => {}
-            () = clock.sleep(longest) => {}
-        }
-    }
-
-    /// Puts a change into the queue of the writer; while that is full, waits for a place as long as the request lives.
-    pub(crate) async fn enqueue(&self, job: Job, deadline: Timestamp) -> Result<(), Error> {
-        let job = match self.0.jobs.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return Err(Error::Busy("it is shutting down")),
-            Err(TrySendError::Full(job)) => job,
-        };
-        let clock = &self.0.clock;
-        tokio::select! {
-            sent = self.0.jobs.send(job) => sent.map_err(|_| Error::Busy("it is shutting down")),
-            () = clock.sleep(deadline.since(clock.now())) => Err(Error::Busy("too many changes wait to be carried out")),
-        }
-    }
-
-    fn lease(&self, resource: Seq) -> Arc<tokio::sync::Mutex<()>> {
-        let mut leases = self.0.leases.lock();
-        // Those that nobody holds or waits for.
-        leases.retain(|_, lease| Arc::strong_count(lease) > 1);
-        Arc::clone(leases.entry(resource).or_default())
     }
 
     /// Notes a group request; `false` when another one with that identifier was seen at this group before. The

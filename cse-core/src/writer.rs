@@ -1,5 +1,6 @@
 //! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
 
+mod due;
 mod passage;
 
 use std::ops::Range;
@@ -19,29 +20,24 @@ use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
-use crate::node::Node;
 use crate::non_blocking::{self, Book};
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::outbox::{Hold, Left, Release};
 use crate::overlay::{Effects, Overlay, Windows};
-use crate::ports::{Deadline, DeadlineKind, Reply, ReplyKey, Snapshot, Store, WriteTransaction};
+use crate::ports::{Reply, ReplyKey, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
 use crate::record::{self, Record};
 use crate::resource::Resource;
 use crate::schema::keys;
 use crate::time::Timestamp;
-use crate::view::{Source, View, WriteSource, failed};
+use crate::view::{Source, View, WriteSource};
 
 /// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
 /// the group: more than one change may need.
 const NUMBERS_RESERVED: u32 = 65_536;
 const NUMBERS_LEFT_MIN: i64 = 32_768;
 const NUMBERS_PER_CHANGE_MAX: i64 = 16_384;
-/// Resources that expire in one step.
-const EXPIRED_MAX: usize = 256;
-/// Deadlines that are served in one step.
-const DEADLINES_MAX: usize = 256;
 /// Requests that wait for the writer before it has to begin.
 pub(crate) type Jobs = mpsc::Receiver<Job>;
 
@@ -252,7 +248,7 @@ impl<S: Store> Writer<S> {
                     Job::PassedOn(answered) => report(answered.run(&mut view).await),
                     Job::Due(done) => {
                         dues.push(done);
-                        report(due(&mut view, &shared).await);
+                        report(due::serve(&mut view, &shared).await);
                     }
                     Job::Announced(announced, done) => match announce::settle::note(&mut view, *announced).await {
                         Ok(()) => noted.push(done),
@@ -525,12 +521,6 @@ fn report(result: Result<(), Error>) {
     }
 }
 
-/// Looks for what is due.
-async fn due<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
-    expire(view, shared).await?;
-    serve_deadlines(view, shared).await
-}
-
 async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observed: &Observed) -> Result<(), Error> {
     let Some(node) = view.node(observed.resource).await? else {
         return Ok(());
@@ -544,93 +534,6 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
     view.notify_of_attempt(&node, requester, *operation, *access, &mut effects).await?;
     view.source.apply(effects);
     Ok(())
-}
-
-/// Deletes what has expired.
-async fn expire<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
-    let now = view.now;
-    let expired = view.source.settled().await.map_err(failed)?.expired(now, EXPIRED_MAX).await.map_err(failed)?;
-    let full = expired.len() == EXPIRED_MAX;
-    for seq in expired {
-        // One that cannot be deleted must not keep the others alive.
-        match expire_one(view, seq).await {
-            Ok(true) => shared.metrics.expired.increment(),
-            Ok(false) => {}
-            Err(error) if *view.source.broken => return Err(error),
-            Err(error) => tracing::error!(%error, resource = %seq, "an expired resource cannot be deleted"),
-        }
-    }
-    if full {
-        shared.deadline_added(now);
-    }
-    Ok(())
-}
-
-/// Deletes a resource if it has expired.
-async fn expire_one<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<bool, Error> {
-    let Some(node) = expired_node(view, seq).await? else {
-        return Ok(false);
-    };
-    if !node.is_expired(view.now) {
-        return Ok(false);
-    }
-    let mut effects = Effects::new(Permit::internal("expiration"));
-    op::delete::remove(view, &node, &mut effects).await?;
-    announce::settle::settle(view, &mut effects).await?;
-    view.source.apply(effects);
-    Ok(true)
-}
-
-/// An expired resource; one whose parent is gone already is just cleared away.
-async fn expired_node<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<Option<Arc<Node>>, Error> {
-    if let Some(node) = view.node(seq).await? {
-        return Ok(Some(node));
-    }
-    let stray = view.source.settled().await.map_err(failed)?.resource(seq).await.map_err(failed)?;
-    if let Some(stray) = stray {
-        let mut effects = Effects::new(Permit::internal("expiration"));
-        effects.deleted.push(crate::overlay::Gone::of(&stray));
-        view.source.apply(effects);
-    }
-    Ok(None)
-}
-
-/// Does what is due for subscriptions and for containers that are gone.
-async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shared: &Shared<S>) -> Result<(), Error> {
-    let now = view.now;
-    let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
-    let full = due.len() == DEADLINES_MAX;
-    for deadline in due {
-        match serve_deadline(view, deadline).await {
-            Ok(true) => shared.deadline_added(now),
-            Ok(false) => {}
-            Err(error) if *view.source.broken => return Err(error),
-            Err(error) => tracing::error!(%error, resource = %deadline.resource, "what is due cannot be done"),
-        }
-    }
-    if full {
-        shared.deadline_added(now);
-    }
-    Ok(())
-}
-
-/// Does what is due at one deadline; returns whether something is left to do at once.
-async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadline: Deadline) -> Result<bool, Error> {
-    let mut effects = Effects::new(Permit::internal("deadline"));
-    let mut more = false;
-    match deadline.kind {
-        DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
-        DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
-            Some(node) if deadline.kind == DeadlineKind::Batch => {
-                view.batch_due(&node, &mut effects).await?;
-            }
-            Some(node) => view.next_rate_window(&node, &mut effects).await?,
-            None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
-        },
-    }
-    announce::settle::settle(view, &mut effects).await?;
-    view.source.apply(effects);
-    Ok(more)
 }
 
 /// Takes note of what became of notifications.

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
+use crate::access::elsewhere::{self, PoliciesElsewhere};
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
@@ -66,6 +67,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) settings: Settings,
     pub(crate) store: S,
     pub(crate) cache: Cache,
+    pub(crate) elsewhere: PoliciesElsewhere,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
@@ -127,7 +129,7 @@ impl<S: Store> Shared<S> {
     /// A view for reading.
     pub(crate) fn view(&self) -> View<'_, ReadSource<'_, S>> {
         let source = ReadSource::new(&self.store, &self.cache);
-        View::new(&self.settings, &self.cache, source, self.clock.now())
+        View::new(&self.settings, &self.cache, &self.elsewhere, source, self.clock.now())
     }
 }
 
@@ -153,6 +155,7 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            elsewhere: PoliciesElsewhere::default(),
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
@@ -387,8 +390,18 @@ impl<S: Store> Cse<S> {
     }
 
     async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
-        let mut view = self.0.view();
-        let result = op::retrieve::answer_to(&mut view, cx, request).await;
+        let mut read = 0;
+        let (mut view, result) = loop {
+            let mut view = self.0.view();
+            let result = op::retrieve::answer_to(&mut view, cx, request).await;
+            let lacking = view.take_lacking();
+            if lacking.is_empty() || read == elsewhere::ROUNDS_MAX {
+                break (view, result);
+            }
+            drop(view);
+            self.read_policies(lacking, cx.deadline).await;
+            read += 1;
+        };
         // Refused attempts can be monitored, too.
         let (result, node) = match result {
             Ok((response, node)) => (Ok(response), Some(node)),

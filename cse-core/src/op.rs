@@ -96,6 +96,8 @@ pub(crate) enum Question {
         /// The notification.
         notification: Map,
     },
+    /// What do these access control policies of other CSEs say?
+    Policies(Vec<Text>),
 }
 
 /// What is known from the network when a change is decided again.
@@ -107,6 +109,8 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// How often policies of other CSEs have been read.
+    pub(crate) policies_read: u8,
     /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].
     pub(crate) fulfils: Option<Seq>,
 }

@@ -25,6 +25,7 @@ mod non_blocking_afar;
 mod notifications;
 mod notified;
 mod outbox;
+mod policies_elsewhere;
 mod policies_of_subscriptions;
 mod polling;
 mod redelivery;

@@ -303,6 +303,9 @@ impl<S: Store> Cse<S> {
                 self.original(request, cx).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
+            Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {
+                self.change(request, cx, Answers::default()).await
+            }
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;
                 let mut view = self.0.view();

@@ -426,7 +426,8 @@ impl Change {
                 Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Delete => op::delete::decide(view, &self.cx, request).await,
-                Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
+                Operation::Notify => view.collect_from_afar(&self.cx, request).await,
+                Operation::Retrieve => Err(Error::Internal.into()),
             }
         };
         let lacking = view.take_lacking();

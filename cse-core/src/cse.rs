@@ -30,6 +30,7 @@ use crate::node::Node;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
+use crate::op::members::{self, Unvalidated};
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -77,6 +78,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
+    pub(crate) unvalidated: Unvalidated,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -148,6 +150,7 @@ impl<S: Store> Cse<S> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (announce, announcements) = announce::handle(&store).await?;
+        let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
@@ -168,6 +171,7 @@ impl<S: Store> Cse<S> {
             announce,
             registrations,
             non_blocking,
+            unvalidated,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -184,6 +188,7 @@ impl<S: Store> Cse<S> {
             let mut helpers = JoinSet::new();
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
             helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
+            helpers.spawn(members::run(Cse(Arc::clone(&shared)), unvalidated_groups, stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
             let handle = Arc::clone(&shared.announce);
             helpers.spawn(announce::run(Cse(Arc::clone(&shared)), handle, announcements, stopped.clone()));
@@ -317,7 +322,8 @@ impl<S: Store> Cse<S> {
             }
             Operation::Create | Operation::Update | Operation::Delete => {
                 let verified = through.verified.to_vec();
-                let answers = Answers { verified, fulfils: through.fulfils, ..Answers::default() };
+                let (fulfils, group) = (through.fulfils, through.group);
+                let answers = Answers { verified, fulfils, group, ..Answers::default() };
                 self.change(request, cx, answers).await
             }
         }

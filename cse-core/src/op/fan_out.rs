@@ -8,7 +8,7 @@ use futures_util::stream;
 use super::{Answers, Cx, Refusal, answer};
 use crate::access::authorize::AccessQuestion;
 use crate::access::policy::Access;
-use crate::behaviour::group::{Addressee, addressees};
+use crate::behaviour::group::{Addressee, GroupAnswers, addressees, is_virtual};
 use crate::behaviour::subscription;
 use crate::cse::Cse;
 use crate::digest;
@@ -35,6 +35,8 @@ pub(crate) struct Through {
     pub(crate) verified: Arc<[Text]>,
     /// The `<request>` that gets the result, if one change is all there is to do.
     pub(crate) fulfils: Option<Seq>,
+    /// What is known of the members of a group that it changes.
+    pub(crate) group: Arc<GroupAnswers>,
     /// By then it has to have ended, however late it expires. Not in the request, so that a repetition is the same.
     pub(crate) until: Option<Timestamp>,
 }
@@ -43,6 +45,11 @@ impl Through {
     /// Through no group; with the result going to a `<request>`, before some time.
     pub(crate) fn fulfilling(fulfils: Option<Seq>, until: Timestamp) -> Self {
         Self { fulfils, until: Some(until), ..Self::default() }
+    }
+
+    /// Through no group, about one.
+    pub(crate) fn deciding(group: GroupAnswers) -> Self {
+        Self { group: Arc::new(group), ..Self::default() }
     }
 }
 
@@ -116,6 +123,7 @@ impl<S: Store> Cse<S> {
                 () = &mut timeout => return Err(Error::MembersNotResponded),
             };
             single.group_request_identifier = Some(identifier);
+            let is_of_members = rest.is_none();
             let answers = self.ask_members(single, members, rest, through, identifiers);
             tokio::pin!(answers);
             let mut collected = Vec::new();
@@ -134,6 +142,14 @@ impl<S: Store> Cse<S> {
                 return Err(Error::MembersNotResponded);
             }
             collected.sort_unstable_by_key(|(at, _)| *at);
+            if is_of_members && request.operation == Operation::Delete {
+                let gone = collected.iter().filter(|(_, response)| response.status == Rsc::Deleted);
+                let gone = gone.filter_map(|(_, response)| response.from.clone());
+                let gone: Vec<Text> = gone.filter(|member| is_virtual(member).is_none()).collect();
+                if !gone.is_empty() {
+                    self.forget_members(&group, gone).await;
+                }
+            }
             Ok(self.aggregate(&request, collected.into_iter().map(|(_, response)| response)))
         })
     }

@@ -74,6 +74,11 @@ impl<S: Store> Cse<S> {
                 answers.policies_read += 1;
                 Ok(())
             }
+            Question::Members { members, originator } => {
+                let elsewhere = self.look_at(members, &originator, deadline).await;
+                Arc::make_mut(&mut answers.group).elsewhere.extend(elsewhere);
+                Ok(())
+            }
             Question::Verify { subscription, creator, targets } => {
                 let mut asked: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(targets.len());
                 for target in &targets {

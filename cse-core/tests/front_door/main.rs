@@ -17,6 +17,7 @@ mod filters;
 mod forwarding;
 mod forwarding_once;
 mod groups;
+mod groups_afar;
 mod harness;
 mod held;
 mod model;

@@ -91,7 +91,7 @@ pub enum DeadlineKind {
     /// The resource is gone and its instances are to be cleared away. Not cleared by the deletion of the resource.
     Purge = 3,
     /// The members of a group at other CSEs are to be looked at.
-    Validation = 4,
+    Validation = 5,
 }
 
 impl DeadlineKind {
@@ -101,7 +101,7 @@ impl DeadlineKind {
             1 => Some(Self::Batch),
             2 => Some(Self::RateWindow),
             3 => Some(Self::Purge),
-            4 => Some(Self::Validation),
+            5 => Some(Self::Validation),
             _ => None,
         }
     }

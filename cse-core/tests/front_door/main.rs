@@ -24,6 +24,7 @@ mod non_blocking;
 mod non_blocking_afar;
 mod notifications;
 mod notified;
+mod outage;
 mod outbox;
 mod policies_of_subscriptions;
 mod polling;

@@ -327,6 +327,7 @@ impl<S: Store> Cse<S> {
             return Err(Error::MissingParameter("fr"));
         }
         let originator = settings.identity.canonical_originator(&from);
+        self.check_comes_from(request, &originator)?;
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         if request.response_type.is_non_blocking() {
             non_blocking::check(request, &originator)?;

@@ -20,7 +20,7 @@ use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
-use crate::non_blocking::{self, Book};
+use crate::non_blocking::{self, Book, Extent};
 use crate::notify::{Happening, Pacing};
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::outbox::{Hold, Left, Release};
@@ -444,7 +444,7 @@ impl Change {
             false => observe(view, &self.cx, &self.request, &mut effects).await,
         };
         let noted = match (observed, self.answers.fulfils) {
-            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
+            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, Extent::Whole, &mut effects).await,
             (observed, _) => observed,
         };
         let settled = match noted {

@@ -1,6 +1,7 @@
 //! The task that carries out accepted requests, as many at a time as the settings allow, each by the ordinary path.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -8,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
-use super::{Progress, Step, pending, stored};
+use super::{Extent, Progress, Step, pending, stored};
 use crate::address::Target;
 use crate::behaviour::request::BEGUN;
 use crate::cse::{Cse, span_of};
@@ -75,7 +76,7 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let manner = Manner::of(cse, &asked);
     if is_too_late(cse, &node, &asked) {
         let error = Error::Expired("the answer was lost, and it is too late to ask again without doing it twice");
-        return finish(cse, seq, Response::error(asked.request_identifier, &error)).await;
+        return finish(cse, seq, Response::error(asked.request_identifier, &error), Extent::Whole).await;
     }
     if manner.is_marked() && !node.attributes.contains(BEGUN) {
         if note(cse, seq, Progress::Begun).await.is_err() {
@@ -91,12 +92,14 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let until = cse.0.clock.now().plus(cse.0.settings.request_timeout);
     let patient_until = patient_until(cse, &node, &asked);
     let through = Through::fulfilling((manner == Manner::AtOnce).then_some(seq), until);
+    let is_partial = Arc::clone(&through.is_partial);
     let request = to_carry_out(asked, manner, &node);
     let identifier = request.request_identifier.clone();
     let span = span_of(&request);
     let result = cse.attempt(request, through).instrument(span).await;
     let is_unanswered = manner == Manner::PassedOn && matches!(result, Err(Error::Expired(_)));
     let response = result.unwrap_or_else(|error| Response::error(identifier, &error));
+    let extent = if is_partial.load(Ordering::Relaxed) { Extent::Partial } else { Extent::Whole };
     if response.status == Rsc::InternalServerError && *cse.0.stop.borrow() {
         return Outcome::Settled;
     }
@@ -105,20 +108,22 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
         if is_unreachable {
             // Nobody was asked, so it can be recalled again.
             drop(note(cse, seq, Progress::Postponed).await);
+        } else {
+            drop(note(cse, seq, Progress::Forwarded).await);
         }
         return Outcome::Again(Some(patient_until));
     }
-    finish(cse, seq, response).await
+    finish(cse, seq, response, extent).await
 }
 
 /// Puts the result into the `<request>`, where it is not yet.
-async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response) -> Outcome {
+async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response, extent: Extent) -> Outcome {
     match pending(&mut cse.0.view(), seq).await {
         Ok(Some(_)) => {}
         Ok(None) => return Outcome::Settled,
         Err(_) => return Outcome::Again(None),
     }
-    if note(cse, seq, Progress::Done(Box::new(response))).await.is_err() {
+    if note(cse, seq, Progress::Done(Box::new(response), extent)).await.is_err() {
         return Outcome::Settled;
     }
     match pending(&mut cse.0.view(), seq).await {

@@ -301,6 +301,7 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.availability.commit(&committed);
         shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
         shared.cache.commit(committed);

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::{Extent, Progress, Step, pending, stored};
 use crate::address::Target;
-use crate::behaviour::request::BEGUN;
+use crate::behaviour::request::{BEGUN, TARGET};
 use crate::cse::{Cse, span_of};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -111,7 +111,8 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
         } else {
             drop(note(cse, seq, Progress::Forwarded).await);
         }
-        return Outcome::Again(Some(patient_until));
+        let opening = if is_unreachable { cse.opening_of(target_of(&node)).await } else { None };
+        return Outcome::Again(Some(opening.map_or(patient_until, |opening| opening.min(patient_until))));
     }
     finish(cse, seq, response, extent).await
 }
@@ -131,6 +132,11 @@ async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response, extent: Ex
         // The store failed.
         Ok(Some(_)) | Err(_) => Outcome::Again(None),
     }
+}
+
+/// What the request of a `<request>` is for.
+fn target_of(node: &Node) -> &str {
+    node.attributes.text(TARGET).unwrap_or_default()
 }
 
 /// How a request comes to its result.

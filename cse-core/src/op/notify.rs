@@ -2,7 +2,6 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::route::entity_route;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -38,7 +37,7 @@ impl<S: Store> Cse<S> {
             return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
         }
         drop(view);
-        let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        let route = self.entity_route(&node).await?.ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
         let (key, redelivery) = (digest::of(&request), request.context.redelivery);
         let send = |identifier, _| async {

@@ -14,7 +14,7 @@ use crate::id::{CseType, Seq, provider_of};
 use crate::node::Node;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
-use crate::primitive::Request;
+use crate::primitive::{Operation, Request};
 use crate::registrations::NextHop;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
@@ -140,6 +140,11 @@ impl<S: Store> Cse<S> {
         {
             request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
         }
+        // Those of AEs, that change something. What this CSE asks in its own name has its order elsewhere.
+        let identity = &self.0.settings.identity;
+        let is_own =
+            request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str() == identity.cse_id);
+        let in_order = request.operation != Operation::Retrieve && !is_own;
         let expires = self.0.clock.now().plus(timeout);
         let why = if route.window.is_open() { "no point of access" } else { "its schedule says that it is not there" };
         let mut problem = SendError::Unreachable(why.into());
@@ -149,8 +154,14 @@ impl<S: Store> Cse<S> {
                 continue;
             }
             let (destination, request) = (destination.clone(), request.clone());
-            let outgoing =
-                OutgoingRequest { destination, request, serialization: route.serialization, timeout, patience };
+            let outgoing = OutgoingRequest {
+                destination,
+                request,
+                serialization: route.serialization,
+                timeout,
+                patience,
+                in_order,
+            };
             match self.0.outbound.send(outgoing).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,

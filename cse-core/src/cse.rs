@@ -21,6 +21,7 @@ use crate::access::elsewhere::{self, PoliciesElsewhere};
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
+use crate::availability::Availability;
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::error::Error;
@@ -76,6 +77,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) announce: Arc<AnnounceHandle>,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) availability: Availability,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
     /// Changes when a line to other CSEs may be back, so that what waits for it need not wait for the end of a pause.
@@ -168,6 +170,7 @@ impl<S: Store> Cse<S> {
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
+        let availability = Availability::load(&store).await?;
         let non_blocking = non_blocking::Book::load(&store, &settings).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
@@ -185,6 +188,7 @@ impl<S: Store> Cse<S> {
             outbox,
             announce,
             registrations,
+            availability,
             non_blocking,
             unvalidated,
             stop,
@@ -300,6 +304,10 @@ impl<S: Store> Cse<S> {
         let received = shared.clock.now();
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
         let deadline = through.until.map_or(deadline, |until| until.min(deadline));
+        // Whoever administers it must be able to change that.
+        if !requester.privileged && !shared.availability.window(received).is_open() {
+            return Err(Error::NotReachable("this CSE at this time, as its schedule says".into()));
+        }
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         if request.response_type.is_non_blocking() {
             // Whoever is not known could be given no access to the result, and fill the place of those who are.
@@ -365,6 +373,7 @@ impl<S: Store> Cse<S> {
             return Err(Error::MissingParameter("fr"));
         }
         let originator = settings.identity.canonical_originator(&from);
+        self.check_comes_from(request, &originator)?;
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         if request.response_type.is_non_blocking() {
             non_blocking::check(request, &originator)?;

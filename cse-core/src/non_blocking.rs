@@ -21,7 +21,8 @@ pub(crate) use book::Book;
 pub(crate) use run::run;
 
 use crate::access::authorize::Permit;
-use crate::address::Target;
+use crate::access::policy::Access;
+use crate::address::{Resolved, Target};
 use crate::behaviour::request::{self, Status};
 use crate::behaviour::subscription::EventType;
 use crate::error::{Error, Rsc};
@@ -56,8 +57,18 @@ pub(crate) enum Progress {
     Begun,
     /// Nothing was done, it is tried again later.
     Postponed,
+    /// The next CSE was given it and has not answered in time; it is asked again.
+    Forwarded,
     /// It is done, with that answer.
-    Done(Box<Response>),
+    Done(Box<Response>, Extent),
+}
+
+/// Whether a result is all that was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    Whole,
+    /// Some members of a group have not answered.
+    Partial,
 }
 
 /// The checks that need no resource: who may ask so, and for what.
@@ -90,6 +101,14 @@ pub(crate) async fn accept<Q: Source>(
     {
         return Err(Error::parameter("rt", "must be 3 (blocking) for what is done with a <request>").into());
     }
+    if request.operation == Operation::Retrieve
+        && let Target::Local(target, _) = Target::of(&request.to, view.identity())
+        && target.ends_with("/pcu")
+        && let Ok(Resolved::PollingChannelUri(_)) = view.resolve(&target).await
+    {
+        return Err(Error::parameter("rt", "must be 3 (blocking) or absent where requests are fetched").into());
+    }
+    check_targets(view, cx, request).await?;
     let expiration = expiration_of(request, view)?;
     check_room(view, &cx.requester.originator, book).inspect_err(|_| metrics.non_blocking_refused.increment())?;
 
@@ -124,6 +143,19 @@ pub(crate) async fn accept<Q: Source>(
     };
     let uri = Map::single("m2m:uri", view.identity().sp_relative(&node.id));
     Ok(Decided { effects, response: answer(request, status, Some(uri)) })
+}
+
+/// Whether the originator may have its result sent to the entities here that it names. To URLs and to entities of
+/// elsewhere the CSE only sends what the originator may read, and whoever is there decides whether to take it.
+async fn check_targets<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: &Request) -> Result<(), Refusal> {
+    for target in request.notification_uris.iter().flatten().filter(|target| !target.contains("://")) {
+        if let Some(node) = view.local_resource(target).await?
+            && node.id != cx.requester.originator.as_str()
+        {
+            let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Until when a request, and then its result, is kept.
@@ -186,6 +218,7 @@ pub(crate) async fn note_result<Q: Source>(
     view: &mut View<'_, Q>,
     of: Seq,
     response: &Response,
+    extent: Extent,
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let Some(node) = pending(view, of).await?.filter(|_| !effects.deletes(of)) else {
@@ -198,7 +231,11 @@ pub(crate) async fn note_result<Q: Source>(
     bound(&mut response, &asked, view.settings.non_blocking_result_bytes_max);
 
     let mut resource = Resource::clone(&node.resource);
-    let status = if response.is_success() { Status::Completed } else { Status::Failed };
+    let status = match extent {
+        _ if !response.is_success() => Status::Failed,
+        Extent::Whole => Status::Completed,
+        Extent::Partial => Status::PartiallyCompleted,
+    };
     let mut modified = Map::with_capacity(2);
     modified.push(Name::new_static(request::REQUEST_STATUS), status as i64);
     modified.push(Name::new_static(request::OPERATION_RESULT), stored::result_of(response.clone()));
@@ -253,11 +290,17 @@ pub(crate) async fn note<Q: Source>(view: &mut View<'_, Q>, of: Seq, what: &Prog
         return Ok(effects);
     };
     let is_begun = match what {
-        Progress::Done(response) => {
-            note_result(view, of, response, &mut effects).await?;
+        Progress::Done(response, extent) => {
+            note_result(view, of, response, *extent, &mut effects).await?;
+            return Ok(effects);
+        }
+        Progress::Forwarded => {
+            note_forwarded(view, &node, &mut effects).await?;
             return Ok(effects);
         }
         Progress::Begun => true,
+        // The next CSE may have carried it out already: that it cannot be reached now does not take it back.
+        Progress::Postponed if request::is_forwarded(&node) => return Ok(effects),
         Progress::Postponed => false,
     };
     if node.attributes.contains(request::BEGUN) != is_begun {
@@ -270,6 +313,26 @@ pub(crate) async fn note<Q: Source>(view: &mut View<'_, Q>, of: Seq, what: &Prog
         effects.update(Arc::new(node.changed(resource, view.identity())));
     }
     Ok(effects)
+}
+
+/// Says in the `<request>` that the next CSE has it (TS-0004 §7.3.2.5).
+async fn note_forwarded<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let status = Status::Forwarded as i64;
+    if request::is_forwarded(node) {
+        return Ok(());
+    }
+    let modified = Map::single(Name::new_static(request::REQUEST_STATUS), status);
+    let mut resource = Resource::clone(&node.resource);
+    resource.attributes.insert(request::REQUEST_STATUS, status);
+    resource.last_modified_time = view.now;
+    let changed = Arc::new(node.changed(resource, view.identity()));
+    effects.update(Arc::clone(&changed));
+    let happening = Happening { event: EventType::UpdateOfResource, subject: &changed, modified: Some(&modified) };
+    view.notify(&changed, &happening, effects).await
 }
 
 /// Whether a notification carries a result that nobody can use any more (`rset`).

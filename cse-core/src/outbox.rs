@@ -223,12 +223,15 @@ impl<S: Store> Outbox<S> {
                 self.read_contents(target, first).await;
             }
             match way(&self.cse, target).await {
-                Ok(way) => self.start_along(target, &way),
+                Ok(way) => match way.closed_until() {
+                    Some(until) => self.rest(target, until),
+                    None => self.start_along(target, &way),
+                },
                 Err(problem) => self.cannot_start(target, problem),
             }
         }
         let Some(lane) = self.lanes.get(target) else { return };
-        if lane.can_start(&self.cse.0.settings) {
+        if lane.can_start(&self.cse.0.settings) && !lane.is_resting() {
             self.make_ready(target);
         } else if lane.is_over() {
             self.lanes.remove(target);
@@ -259,6 +262,16 @@ impl<S: Store> Outbox<S> {
                 (target, waiting, attempt)
             }));
         }
+    }
+
+    /// Lets a lane wait for the times in which its target can be reached. It looks again before, since schedules change.
+    fn rest(&mut self, target: &Text, until: Timestamp) {
+        let now = self.cse.0.clock.now();
+        let until = until.min(now.plus(self.cse.0.settings.notification_retry_max));
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        lane.was_unreachable = true;
+        self.loaded -= lane.unload();
+        lane.pause_until(until, target, &mut self.pauses);
     }
 
     /// The first one fails for all of its lane.

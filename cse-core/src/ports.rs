@@ -96,6 +96,8 @@ pub struct OutgoingRequest {
     pub timeout: Duration,
     /// Whether less than an answer will do.
     pub patience: Patience,
+    /// Whether it has to arrive after those of the same originator that were sent there before it.
+    pub in_order: bool,
 }
 
 /// How long an answer is awaited when the peer's side has taken the message over, where that is known (MQTT).

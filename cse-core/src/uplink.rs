@@ -408,6 +408,7 @@ impl<'a, S: Store> Uplink<'a, S> {
                 serialization: self.registrar.serialization,
                 timeout: shared.settings.request_timeout,
                 patience: Patience::UntilTimeout,
+                in_order: false,
             };
             problem = match shared.outbound.send(outgoing).await {
                 Ok(Sent::Answered(response)) => return Ok(*response),

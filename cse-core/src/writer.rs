@@ -21,7 +21,7 @@ use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
-use crate::non_blocking::{self, Book};
+use crate::non_blocking::{self, Book, Extent};
 use crate::notify::{Happening, Pacing};
 use crate::op::forward::maker_of;
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
@@ -315,6 +315,7 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.availability.commit(&committed);
         shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
         // A CSE has registered, or told where it is now.
@@ -487,7 +488,7 @@ impl Change {
             false => observe(view, &self.cx, &self.request, &mut effects).await,
         };
         let noted = match (observed, self.answers.fulfils) {
-            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
+            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, Extent::Whole, &mut effects).await,
             (observed, _) => observed,
         };
         let settled = match noted {

@@ -2,6 +2,7 @@
 //! of one originator for one other CSE one after another.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,9 +11,9 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::book::{Turn, patient_until};
-use super::{Progress, Step, pending, stored};
+use super::{Extent, Progress, Step, pending, stored};
 use crate::address::Target;
-use crate::behaviour::request::BEGUN;
+use crate::behaviour::request::{BEGUN, TARGET};
 use crate::cse::{Cse, span_of};
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -121,7 +122,7 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let was_begun = node.attributes.contains(BEGUN);
     if manner == Manner::Irrevocable && is_too_late(cse, &node, &asked) {
         let error = Error::Expired("the answer was lost, and it is too late to ask again without doing it twice");
-        return finish(cse, seq, Response::error(asked.request_identifier, &error)).await;
+        return finish(cse, seq, Response::error(asked.request_identifier, &error), Extent::Whole).await;
     }
     if manner.is_marked() && !node.attributes.contains(BEGUN) {
         if note(cse, seq, Progress::Begun).await.is_err() {
@@ -140,6 +141,7 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let patient_until = patient_until(&node, is_remote, &cse.0.settings);
     let mut through = Through::fulfilling((manner == Manner::AtOnce).then_some(seq), until);
     through.passed_on_as = is_remote.then(|| cse.0.lasting_identifier(node.creation_time, seq));
+    let is_partial = Arc::clone(&through.is_partial);
     let is_notification = asked.operation == Operation::Notify;
     let request = to_carry_out(asked, manner, &node);
     let identifier = request.request_identifier.clone();
@@ -148,6 +150,7 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let is_unanswered = is_remote && matches!(result, Err(Error::Expired(_)));
     let is_answered = result.is_ok();
     let response = result.unwrap_or_else(|error| Response::error(identifier, &error));
+    let extent = if is_partial.load(Ordering::Relaxed) { Extent::Partial } else { Extent::Whole };
     if response.status == Rsc::InternalServerError && *cse.0.stop.borrow() {
         return Outcome::Settled;
     }
@@ -156,6 +159,8 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
         if is_unreachable && !(is_remote && was_begun) {
             // Nobody was asked, so it can be recalled again.
             drop(note(cse, seq, Progress::Postponed).await);
+        } else {
+            drop(note(cse, seq, Progress::Forwarded).await);
         }
         // The hosting CSE does not say so of its own resources, so it is the line to it. Of entities it does.
         let why = match (is_unanswered, is_answered && is_notification) {
@@ -163,12 +168,14 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
             (false, true) => Why::EntityAway,
             (false, false) => Why::NoWay,
         };
-        return Outcome::Again(Some(patient_until), why);
+        let opening = if is_unreachable { cse.opening_of(target_of(&node)).await } else { None };
+        let latest = opening.map_or(patient_until, |opening| opening.min(patient_until));
+        return Outcome::Again(Some(latest), why);
     }
     if is_unreachable || is_unanswered {
         cse.0.metrics.non_blocking_given_up.increment();
     }
-    finish(cse, seq, response).await
+    finish(cse, seq, response, extent).await
 }
 
 /// Gives up a request for another CSE that could not be reached in time.
@@ -187,17 +194,17 @@ async fn give_up<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
         Error::NotReachable(asked.to.to_string())
     };
     cse.0.metrics.non_blocking_given_up.increment();
-    finish(cse, seq, Response::error(asked.request_identifier, &error)).await
+    finish(cse, seq, Response::error(asked.request_identifier, &error), Extent::Whole).await
 }
 
 /// Puts the result into the `<request>`, where it is not yet.
-async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response) -> Outcome {
+async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response, extent: Extent) -> Outcome {
     match pending(&mut cse.0.view(), seq).await {
         Ok(Some(_)) => {}
         Ok(None) => return Outcome::Settled,
         Err(_) => return Outcome::Again(None, Why::NoWay),
     }
-    if note(cse, seq, Progress::Done(Box::new(response))).await.is_err() {
+    if note(cse, seq, Progress::Done(Box::new(response), extent)).await.is_err() {
         return Outcome::Settled;
     }
     match pending(&mut cse.0.view(), seq).await {
@@ -205,6 +212,11 @@ async fn finish<S: Store>(cse: &Cse<S>, seq: Seq, response: Response) -> Outcome
         // The store failed.
         Ok(Some(_)) | Err(_) => Outcome::Again(None, Why::NoWay),
     }
+}
+
+/// What the request of a `<request>` is for.
+fn target_of(node: &Node) -> &str {
+    node.attributes.text(TARGET).unwrap_or_default()
 }
 
 /// How a request comes to its result.

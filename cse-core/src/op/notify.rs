@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::forward::maker_of;
-use super::route::entity_route;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -34,7 +33,7 @@ impl<S: Store> Cse<S> {
                 break node?;
             }
         };
-        let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        let route = self.entity_route(&node).await?.ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
         let key = (digest::of(&request), maker_of(&request));
         let redelivery = request.context.redelivery;

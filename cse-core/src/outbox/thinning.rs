@@ -4,6 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{Loss, Outbox};
+use crate::behaviour::subscription::Pending;
 use crate::id::Seq;
 use crate::notify::LATEST;
 use crate::ports::Store;
@@ -76,7 +77,7 @@ impl<S: Store> Outbox<S> {
             if let Ok(Some(node)) = view.node(*subscription).await
                 && let Some(subscription) = node.subscription()
             {
-                let (priority, latest_only) = (subscription.storage_priority, subscription.pending_latest_only);
+                let (priority, latest_only) = (subscription.storage_priority, subscription.pending == Pending::Latest);
                 *policy = Policy { priority, latest_only };
             }
         }

@@ -33,6 +33,7 @@ mod polling;
 mod redelivery;
 mod registration;
 mod results;
+mod schedules;
 mod serializations;
 mod subscriptions;
 mod time;

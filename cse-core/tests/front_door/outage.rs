@@ -256,7 +256,7 @@ async fn a_request_whose_answer_was_lost_a_day_ago_is_known_again() {
     busy(&again).await;
     wire(("/id-in", &again), ("/id-mn", middle));
     plant.line_is_back().await;
-    middle.until(async || result(&plant.sensor, &uri).await != (Some(3), Some(1000))).await;
+    middle.until(async || result(&plant.sensor, &uri).await.1 != Some(1000)).await;
     assert_eq!(result(&plant.sensor, &uri).await, (Some(1), Some(2001)));
     middle.until(async || middle.cse.notifications_waiting() == 0).await;
     assert_eq!(log(&again).await, ["once"]);

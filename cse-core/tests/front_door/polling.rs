@@ -178,9 +178,12 @@ async fn requests_are_fetched_and_answered_only() {
     Answer(cse.send(incomplete).await).refused(Rsc::BadRequest, "rqi");
     reply_to(&meter, "never-given", Rsc::Ok).await.refused(Rsc::NotFound, "never-given");
 
-    let mut unanswered = meter.request(Operation::Retrieve, PCU);
-    unanswered.response_type = ResponseType::NoResponse;
-    Answer(cse.send(unanswered).await).refused(Rsc::BadRequest, "rt");
+    for response_type in [ResponseType::NoResponse, ResponseType::NonBlockingSynch, ResponseType::NonBlockingAsynch] {
+        let mut unanswered = meter.request(Operation::Retrieve, PCU);
+        unanswered.response_type = response_type;
+        Answer(cse.send(unanswered).await).refused(Rsc::BadRequest, "rt");
+    }
+    assert_eq!(cse.cse.non_blocking_requests(), 0);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ use crate::node::Node;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
+use crate::op::write_back::CopiesChanged;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -71,6 +72,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) announce: Arc<AnnounceHandle>,
+    pub(crate) copies_changed: CopiesChanged,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
@@ -163,6 +165,7 @@ impl<S: Store> Cse<S> {
             metrics: Metrics::default(),
             outbox,
             announce,
+            copies_changed: CopiesChanged::default(),
             registrations,
             non_blocking,
             stop,

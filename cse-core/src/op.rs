@@ -14,9 +14,11 @@ mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
+pub(crate) mod write_back;
 
 use std::sync::Arc;
 
+use self::write_back::WriteBack;
 use crate::access::authorize::Requester;
 use crate::address::Resolved;
 use crate::error::{Error, Rsc};
@@ -96,6 +98,8 @@ pub(crate) enum Question {
         /// The notification.
         notification: Map,
     },
+    /// Does the CSE of an original change that as its copy is to be changed?
+    Original(Box<WriteBack>),
 }
 
 /// What is known from the network when a change is decided again.
@@ -107,6 +111,8 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// What the CSE of the original said to a change of its copy.
+    pub(crate) original: Option<Box<Response>>,
     /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].
     pub(crate) fulfils: Option<Seq>,
 }

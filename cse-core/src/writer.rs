@@ -303,8 +303,12 @@ impl<S: Store> Writer<S> {
         shared.registrations.commit(&committed);
         shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
+        let copies_changed = committed.changed.iter().any(|node| node.ty.is_announced());
         shared.cache.commit(committed);
         shared.polling.deleted(&deleted);
+        if copies_changed {
+            shared.copies_changed.tell();
+        }
         for Waiting { reply, response, left: own } in waiting {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.

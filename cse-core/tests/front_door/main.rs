@@ -5,6 +5,7 @@ mod access;
 mod addressing;
 mod announcement;
 mod announcing;
+mod announcing_both_ways;
 mod attributes;
 mod basics;
 mod consistency;

@@ -10,6 +10,8 @@
 pub(crate) mod copy;
 pub(crate) mod derive;
 mod handle;
+mod inherit;
+pub(crate) mod renewal;
 mod send;
 pub(crate) mod settle;
 pub(crate) mod state;
@@ -26,6 +28,7 @@ use crate::schema::Ty;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
 use derive::Work;
+use inherit::Inherit;
 
 /// What the targets of entries of the outbox that are announcements begin with. No notification target has a blank.
 const TARGET: &str = "announce ";
@@ -34,6 +37,8 @@ const UNTIL: &str = "until";
 const FIND: &str = "find";
 const TYPE: &str = "type";
 const PLACE: &str = "place";
+const INHERIT: &str = "inherit";
+const INSTANCES: &str = "instances";
 
 /// Whether an entry of the outbox is an announcement.
 pub(crate) fn is_announcement(entry: &OutboxEntry) -> bool {
@@ -54,6 +59,8 @@ enum Task {
     Remove(Text),
     /// Copies of that original and type are to go, at or below a place, if one is named.
     Find { link: Text, ty: Ty, place: Option<Text> },
+    /// The policies of the resource have changed, and with them the copies of what is below it and has none of its own.
+    Inherit(Inherit),
 }
 
 /// An entry of the outbox for work of an original.
@@ -98,6 +105,9 @@ struct Original {
 
 fn task_of(entry: &OutboxEntry) -> Task {
     let content = &entry.content;
+    if let Some(after) = content.int(INHERIT) {
+        return Task::Inherit(Inherit { after: Seq(after), instances: content.contains(INSTANCES) });
+    }
     if let Some(address) = content.text(REMOVE) {
         return Task::Remove(address.into());
     }
@@ -113,17 +123,28 @@ fn until(entry: &OutboxEntry) -> Option<Timestamp> {
     entry.content.int(UNTIL).map(Timestamp::from_micros)
 }
 
+/// When a copy expires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum End {
+    /// As was known.
+    AsBefore,
+    /// Not before its original.
+    WithOriginal,
+    /// Before its original: it has to be renewed.
+    Early(Timestamp),
+}
+
 /// What came of an entry, for the writer.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The CSEBase of this CSE has a copy there now; the entry goes on.
-    BaseCreated(Text),
+    BaseCreated { address: Text, content: state::Digests, end: End },
     /// The copy of the CSEBase is not there any more; the entry goes on.
     BaseVanished,
     /// The copy is made.
-    Created { address: Text, below: Option<Text>, content: state::Digests },
+    Created { address: Text, below: Option<Text>, content: state::Digests, end: End },
     /// The copy has what the original had.
-    Updated { content: state::Digests },
+    Updated { content: state::Digests, end: End },
     /// The copy is not there any more; the entry goes on and makes it anew.
     Vanished,
     /// The copy of the parent is not there any more, so it has to be made first.
@@ -132,6 +153,8 @@ pub(crate) enum Outcome {
     Removed(Text),
     /// The host does not want the copy.
     Refused,
+    /// These are below a resource whose policies have changed, and more may come after them.
+    Inheriting { of: Inherit, found: Vec<Seq>, is_last: bool },
     /// There is nothing left to do.
     Done,
 }

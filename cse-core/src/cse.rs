@@ -553,6 +553,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
+    let follows = existing.as_ref().and_then(|base| announce::renewal::of_base(&mut attributes, base, now));
     let base = Resource {
         seq: Seq::CSE_BASE,
         parent: None,
@@ -570,7 +571,10 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     };
     let base = Arc::new(base);
     let changes = match existing {
-        Some(_) => ChangeSet { update: vec![base], ..ChangeSet::default() },
+        Some(_) => {
+            let deadlines_set = follows.into_iter().collect();
+            ChangeSet { update: vec![base], deadlines_set, ..ChangeSet::default() }
+        }
         None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
     };
     transaction.write(&changes).await?;

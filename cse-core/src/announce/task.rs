@@ -185,7 +185,7 @@ impl<S: Store> Announcer<S> {
                 }
             },
         };
-        let goes_on = matches!(outcome, Outcome::BaseCreated(_) | Outcome::BaseVanished | Outcome::Vanished);
+        let goes_on = matches!(outcome, Outcome::BaseCreated { .. } | Outcome::BaseVanished | Outcome::Vanished);
         let is_setback = matches!(outcome, Outcome::BaseVanished | Outcome::Vanished | Outcome::ParentVanished);
         let (done, is_done) = oneshot::channel();
         let announced = Announced {
@@ -265,6 +265,6 @@ fn given_up(entry: &OutboxEntry, again: &Again, settings: &Settings, now: Timest
     let is_late = entry.created.plus(settings.notification_lifetime) <= now;
     (again.is_stranger && is_late).then(|| match task_of(entry) {
         Task::Synchronize => Outcome::Refused,
-        Task::Remove(_) | Task::Find { .. } => Outcome::Done,
+        Task::Remove(_) | Task::Find { .. } | Task::Inherit(_) => Outcome::Done,
     })
 }

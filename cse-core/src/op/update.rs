@@ -89,6 +89,9 @@ pub(crate) async fn decide<Q: Source>(
     }
     let updated = Arc::new(node.changed(changed, view.identity()));
     effects.update(Arc::clone(&updated));
+    if patch.contains(keys::ACCESS_CONTROL_POLICY_IDS) {
+        effects.policies_changed.push(node.seq);
+    }
     let modified = modified_attributes(&updated, sent);
     let happening = Happening { event: EventType::UpdateOfResource, subject: &updated, modified: Some(&modified) };
     view.notify(&updated, &happening, &mut effects).await?;

@@ -98,6 +98,7 @@ async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadl
     let mut more = false;
     match deadline.kind {
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Renewal => announce::renewal::due(view, deadline.resource, &mut effects).await?,
         DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
             Some(node) if deadline.kind == DeadlineKind::Batch => {
                 view.batch_due(&node, &mut effects).await?;

@@ -6,6 +6,8 @@ mod addressing;
 mod announcement;
 mod announcing;
 mod announcing_both_ways;
+mod announcing_ends;
+mod announcing_types;
 mod attributes;
 mod basics;
 mod consistency;

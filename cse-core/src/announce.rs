@@ -7,10 +7,10 @@
 //! The [`task`] does it, for each host in order, and tells the writer what came of it. So the request that changed the
 //! original never waits for another CSE, and a host that was away gets what the original says when it is back.
 
+mod below;
 pub(crate) mod copy;
 pub(crate) mod derive;
 mod handle;
-mod inherit;
 pub(crate) mod renewal;
 mod send;
 pub(crate) mod settle;
@@ -27,8 +27,8 @@ use crate::ports::OutboxEntry;
 use crate::schema::Ty;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
+use below::Below;
 use derive::Work;
-use inherit::Inherit;
 
 /// What the targets of entries of the outbox that are announcements begin with. No notification target has a blank.
 const TARGET: &str = "announce ";
@@ -37,8 +37,9 @@ const UNTIL: &str = "until";
 const FIND: &str = "find";
 const TYPE: &str = "type";
 const PLACE: &str = "place";
-const INHERIT: &str = "inherit";
+const BELOW: &str = "below";
 const INSTANCES: &str = "instances";
+const LOST: &str = "lost";
 
 /// Whether an entry of the outbox is an announcement.
 pub(crate) fn is_announcement(entry: &OutboxEntry) -> bool {
@@ -59,8 +60,8 @@ enum Task {
     Remove(Text),
     /// Copies of that original and type are to go, at or below a place, if one is named.
     Find { link: Text, ty: Ty, place: Option<Text> },
-    /// The policies of the resource have changed, and with them the copies of what is below it and has none of its own.
-    Inherit(Inherit),
+    /// A step through what is below the resource.
+    Below(Below),
 }
 
 /// An entry of the outbox for work of an original.
@@ -105,8 +106,8 @@ struct Original {
 
 fn task_of(entry: &OutboxEntry) -> Task {
     let content = &entry.content;
-    if let Some(after) = content.int(INHERIT) {
-        return Task::Inherit(Inherit { after: Seq(after), instances: content.contains(INSTANCES) });
+    if let Some(step) = Below::of(content) {
+        return Task::Below(step);
     }
     if let Some(address) = content.text(REMOVE) {
         return Task::Remove(address.into());
@@ -153,8 +154,8 @@ pub(crate) enum Outcome {
     Removed(Text),
     /// The host does not want the copy.
     Refused,
-    /// These are below a resource whose policies have changed, and more may come after them.
-    Inheriting { of: Inherit, found: Vec<Seq>, is_last: bool },
+    /// These are what a step is about, and more may come after them.
+    Below { step: Below, found: Vec<Seq>, is_last: bool },
     /// There is nothing left to do.
     Done,
 }

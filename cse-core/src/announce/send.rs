@@ -72,7 +72,7 @@ impl<'a, S: Store> Attempt<'a, S> {
             Task::Synchronize => self.synchronize().await,
             Task::Remove(address) => self.remove(&address).await,
             Task::Find { link, ty, place } => self.find(&link, ty, place).await,
-            Task::Inherit(inherit) => inherit.look(&mut self.cse.0.view(), self.entry.subscription).await,
+            Task::Below(step) => step.look(&mut self.cse.0.view(), self.entry.subscription).await,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::derive::{Derived, Work, derive, derive_end};
 use super::state::{self, COPIES, Copies, Digests};
-use super::{Announced, End, Original, Outcome, copy, entry, inherit, renewal};
+use super::{Announced, End, Original, Outcome, below, copy, entry, renewal};
 use crate::access::authorize::Permit;
 use crate::error::Error;
 use crate::id::Seq;
@@ -36,7 +36,7 @@ pub(crate) async fn settle<S: Store>(
         leave(view, &node, derived, effects);
     }
     for seq in std::mem::take(&mut effects.policies_changed) {
-        inherit::begin(view, seq, effects);
+        below::policies_changed(view, seq, effects);
     }
     Ok(())
 }
@@ -198,9 +198,12 @@ pub(crate) async fn note<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, anno
             let renew = renewal::of(end, view.now);
             change_base(view, &host, Some((address, content, renew)), &mut effects).await?;
         }
-        Outcome::BaseVanished => change_base(view, &host, None, &mut effects).await?,
-        Outcome::Inheriting { of, found, is_last } => {
-            inherit::note(view, original, of, &found, is_last, &mut effects).await?;
+        Outcome::BaseVanished => {
+            change_base(view, &host, None, &mut effects).await?;
+            below::base_lost(view, &host, &mut effects);
+        }
+        Outcome::Below { step, found, is_last } => {
+            below::note(view, original, step, &found, is_last, &mut effects).await?;
             effects.outbox_delete.push(seq);
             effects.announcements_settled += 1;
         }
@@ -300,6 +303,9 @@ async fn note_of_original<S: Store>(
         change(view, &node, &copies, effects);
         if let Some(address) = lost {
             forget_below(view, &node, host, address, effects).await?;
+            if node.ty == Ty::CSE_BASE {
+                below::base_lost(view, host, effects);
+            }
         }
     }
     Ok(())
@@ -325,7 +331,7 @@ pub(super) fn change<S: Store>(
 }
 
 /// The copy of a resource is gone: it is made again before what comes after.
-async fn forget_copy<S: Store>(
+pub(super) async fn forget_copy<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
     seq: Option<Seq>,
     host: &Text,

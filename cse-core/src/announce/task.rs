@@ -265,6 +265,6 @@ fn given_up(entry: &OutboxEntry, again: &Again, settings: &Settings, now: Timest
     let is_late = entry.created.plus(settings.notification_lifetime) <= now;
     (again.is_stranger && is_late).then(|| match task_of(entry) {
         Task::Synchronize => Outcome::Refused,
-        Task::Remove(_) | Task::Find { .. } | Task::Inherit(_) => Outcome::Done,
+        Task::Remove(_) | Task::Find { .. } | Task::Below(_) => Outcome::Done,
     })
 }

@@ -305,3 +305,29 @@ async fn a_large_tree_inherits_in_steps() {
         assert_eq!(copy.texts("acpi").collect::<Vec<_>>(), ["/id-in/cse-in/first"]);
     }
 }
+
+#[tokio::test]
+async fn all_that_a_host_has_lost_is_made_again_once_that_is_noticed() {
+    let pair = short_lived().await;
+    let sensor = sensor(&pair).await;
+    for name in ["log", "other"] {
+        announced(&sensor, "cse-mn/sensor", name, "").await;
+    }
+    announced(&sensor, "cse-mn/sensor/log", "inner", "").await;
+    until_copies(&pair, 3).await;
+    let admin = pair.infrastructure.admin();
+    let base = async || admin.discover("cse-in", r#","ty":[10005]"#).await.remove(0);
+    admin.delete(&base().await).await.deleted();
+    // By something new.
+    announced(&sensor, "cse-mn/sensor", "new", "").await;
+    until_copies(&pair, 4).await;
+    admin.delete(&base().await).await.deleted();
+    // By the renewal.
+    pair.clock.turn(31 * MINUTE);
+    until_copies(&pair, 4).await;
+    for path in ["log", "other", "new", "log/inner"] {
+        let original = sensor.retrieve(&format!("cse-mn/sensor/{path}")).await.resource();
+        let copy = admin.retrieve(&announce_to(&original)[0]).await.resource();
+        assert_eq!(copy.text("lnk"), Some(format!("/id-mn/{}", original.text("ri").unwrap()).as_str()));
+    }
+}

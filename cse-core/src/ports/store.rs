@@ -92,6 +92,8 @@ pub enum DeadlineKind {
     Purge = 3,
     /// Copies of the resource at other CSEs expire, and have to be renewed before.
     Renewal = 4,
+    /// The members of a group at other CSEs are to be looked at.
+    Validation = 5,
 }
 
 impl DeadlineKind {
@@ -102,6 +104,7 @@ impl DeadlineKind {
             2 => Some(Self::RateWindow),
             3 => Some(Self::Purge),
             4 => Some(Self::Renewal),
+            5 => Some(Self::Validation),
             _ => None,
         }
     }

@@ -32,8 +32,9 @@ impl Pair {
         let middle = gateway("mn", "in", &place.point_of_access(over), "").start();
         registered(&middle).await;
         let above = Http::new(infrastructure.http(), "CAdmin");
-        let all = json!([{"acor": ["all"], "acop": 63}]);
-        let policy = json!({"m2m:acp": {"rn": "all", "pv": {"acr": all}, "pvs": {"acr": all}}});
+        // The gateway may read it, and then it says the same there.
+        let policy = json!({"m2m:acp": {"rn": "users", "pv": {"acr": [{"acor": ["Cuser"], "acop": 63}]},
+            "pvs": {"acr": [{"acor": ["/id-mn"], "acop": 2}]}}});
         above.create("/cse-in", 1, &policy).await.expect(2001);
         let user = Http::new(infrastructure.http(), "Cuser");
         user.create("/cse-in", 2, &json!({"m2m:ae": {"api": "Ntest", "rr": false, "srv": ["3"]}})).await.expect(2001);
@@ -52,7 +53,7 @@ impl Pair {
     }
 
     async fn create(&self, name: &str, attributes: Value) {
-        let mut container = json!({"rn": name, "at": ["/id-in"], "aa": ["mni"], "acpi": ["/id-in/cse-in/all"]});
+        let mut container = json!({"rn": name, "at": ["/id-in"], "aa": ["mni"], "acpi": ["/id-in/cse-in/users"]});
         let more = attributes.as_object().expect("attributes").clone();
         container.as_object_mut().expect("attributes").extend(more);
         self.below.create("/cse-mn", 3, &json!({"m2m:cnt": container})).await.expect(2001);

@@ -95,23 +95,10 @@ pub(super) async fn decide<Q: Source>(
         return Ok(Decided { effects, response });
     }
     let content = match wanted {
-        ResultContent::Attributes => Some(content::representation(&updated(copy, &patch), view.now)),
+        ResultContent::Attributes => Some(content::representation(copy, view.now)),
         _ => None,
     };
     Ok(Decided { effects, response: answer(request, Rsc::Updated, content) })
-}
-
-/// The copy as it is once it has followed.
-fn updated(copy: &Node, patch: &Map) -> crate::resource::Resource {
-    let mut resource = crate::resource::Resource::clone(&copy.resource);
-    for (name, value) in patch.iter() {
-        if value.is_null() {
-            resource.attributes.remove(name);
-        } else {
-            resource.attributes.insert(name.clone(), value.clone());
-        }
-    }
-    resource
 }
 
 /// The root element of the type that this is the announced variant of.

@@ -80,6 +80,8 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
+    /// Changes when a line to other CSEs may be back, so that what waits for it need not wait for the end of a pause.
+    pub(crate) line: watch::Sender<u64>,
     pub(crate) unvalidated: Unvalidated,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -123,6 +125,18 @@ impl<S: Store> Shared<S> {
         smol_str::format_smolstr!("{base}-{:x}-{number:x}", self.started.micros())
     }
 
+    /// The identifier of a request that is tried for as long as it takes, by when and as what it came to be. No other
+    /// request has it: those above have no leading zero.
+    pub(crate) fn lasting_identifier(&self, created: Timestamp, seq: Seq) -> Text {
+        let base = self.settings.identity.base_id();
+        smol_str::format_smolstr!("{base}-0{:x}-{:x}", created.micros(), seq.0)
+    }
+
+    /// There is reason to believe that a line to other CSEs is back.
+    pub(crate) fn line_is_back(&self) {
+        self.line.send_modify(|times| *times += 1);
+    }
+
     /// Something is due at that time; wakes the timers if nothing earlier is.
     pub(crate) fn deadline_added(&self, at: Timestamp) {
         if self.next_due.fetch_min(at.micros(), Ordering::AcqRel) > at.micros() {
@@ -150,13 +164,13 @@ impl<S: Store> Cse<S> {
         outbound: Arc<dyn Outbound>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
-        let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
+        let (outbox, outbox_inbox) = outbox::handle(&settings, &store).await?;
         let (announce, announcements) = announce::handle(&store).await?;
         let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
-        let non_blocking = non_blocking::Book::load(&store).await?;
+        let non_blocking = non_blocking::Book::load(&store, &settings).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -164,6 +178,7 @@ impl<S: Store> Cse<S> {
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
+            line: watch::Sender::new(0),
             settings,
             store,
             clock,
@@ -256,6 +271,17 @@ impl<S: Store> Cse<S> {
         self.0.outbox.waiting()
     }
 
+    /// Bytes that these take in the store, roughly, and how long the oldest has waited.
+    pub fn notifications_backlog(&self) -> (usize, Duration) {
+        let (bytes, oldest) = self.0.outbox.backlog();
+        (bytes, oldest.map_or(Duration::ZERO, |oldest| self.0.clock.now().since(oldest)))
+    }
+
+    /// Non-blocking requests for other CSEs that wait to be passed on.
+    pub fn non_blocking_waiting(&self) -> usize {
+        self.0.non_blocking.waiting()
+    }
+
     /// What is to be done for copies at other CSEs and is not done yet.
     pub fn announcements_waiting(&self) -> usize {
         self.0.announce.waiting()
@@ -287,7 +313,7 @@ impl<S: Store> Cse<S> {
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            let forwarding = self.forward(request, &requester, deadline, &through);
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;

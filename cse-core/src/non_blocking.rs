@@ -8,6 +8,7 @@
 //! recognize the repetition.
 
 mod book;
+mod lanes;
 mod run;
 mod stored;
 
@@ -25,6 +26,7 @@ use crate::behaviour::request::{self, Status};
 use crate::behaviour::subscription::EventType;
 use crate::error::{Error, Rsc};
 use crate::id::{Originator, Seq};
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notify::Happening;
 use crate::op::{Cx, Decided, Refusal, answer, create};
@@ -81,6 +83,7 @@ pub(crate) async fn accept<Q: Source>(
     cx: &Cx,
     request: &Request,
     book: &Book,
+    metrics: &Metrics,
 ) -> Result<Decided, Refusal> {
     if let Target::Local(target, _) = Target::of(&request.to, view.identity())
         && view.plain(&target).await?.is_some_and(|node| node.ty == Ty::REQUEST)
@@ -88,7 +91,7 @@ pub(crate) async fn accept<Q: Source>(
         return Err(Error::parameter("rt", "must be 3 (blocking) for what is done with a <request>").into());
     }
     let expiration = expiration_of(request, view)?;
-    check_room(view, &cx.requester.originator, book)?;
+    check_room(view, &cx.requester.originator, book).inspect_err(|_| metrics.non_blocking_refused.increment())?;
 
     let base = view.base().await?;
     let seq = view.source.next_number()?;
@@ -134,11 +137,12 @@ fn expiration_of<Q: Source>(request: &Request, view: &View<'_, Q>) -> Result<Tim
     if begins >= latest {
         return Err(Error::NotImplemented("an operation execution time that far ahead".into()));
     }
+    let is_remote = Target::of(&request.to, view.identity()) == Target::Remote;
     let request_expiration = request.request_expiration.map(|time| time.at(now));
     if request_expiration.is_some_and(|time| begins > time) {
         return Err(Error::parameter("oet", "must not be later than rqet"));
     }
-    let ends = request_expiration.unwrap_or_else(|| begins.plus(settings.non_blocking_persistence));
+    let ends = request_expiration.unwrap_or_else(|| begins.plus(settings.non_blocking_patience(is_remote)));
     let kept = kept_until(request.result_persistence, ends, settings.non_blocking_persistence);
     if kept <= begins {
         return Err(Error::parameter("rp", "must not end before the request is carried out"));

@@ -68,6 +68,12 @@ impl Destination {
         }
     }
 
+    /// Whether what is under way there arrives in the order in which it was sent: over MQTT there is one connection for
+    /// all, over HTTP there are several.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.url().is_none_or(|url| url.starts_with("mqtt"))
+    }
+
     /// The URL, if it has one.
     pub fn url(&self) -> Option<&str> {
         match self {

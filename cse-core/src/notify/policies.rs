@@ -17,6 +17,8 @@ use crate::view::{Source, View, failed};
 
 /// Most events in one aggregated notification; a larger `num` has no further effect.
 pub(super) const AGGREGATED_MAX: usize = 1_000;
+/// Most events of one subscription that a rate limit holds back.
+const HELD_MAX: usize = 10_000;
 
 impl<Q: Source> View<'_, Q> {
     /// Counts an event and lets the policies of the subscription decide when it goes out: at once if it is the last.
@@ -102,7 +104,7 @@ impl<Q: Source> View<'_, Q> {
 
     /// Holds an event back; of too many, the oldest are dropped.
     async fn hold_within_bound(&mut self, seq: Seq, sgn: Map, held: u64, effects: &mut Effects) -> Result<(), Error> {
-        let max = self.settings.notifications_per_target_max.max(AGGREGATED_MAX);
+        let max = self.settings.notifications_per_target_max.clamp(AGGREGATED_MAX, HELD_MAX);
         if held >= max as u64 {
             // Several at once, so that not each event has to look for the oldest.
             let dropped = self.take_held(seq, max / 8, effects).await?;

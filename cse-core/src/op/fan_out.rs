@@ -39,6 +39,8 @@ pub(crate) struct Through {
     pub(crate) group: Arc<GroupAnswers>,
     /// By then it has to have ended, however late it expires. Not in the request, so that a repetition is the same.
     pub(crate) until: Option<Timestamp>,
+    /// The identifier under which another CSE gets it, however often it is tried; made for it and for nothing else.
+    pub(crate) passed_on_as: Option<Text>,
 }
 
 impl Through {
@@ -73,7 +75,9 @@ impl Identifiers {
     fn of(request: &Request, key: ReplyKey) -> Self {
         match request.context.redelivery {
             Redelivery::Never => Self::New,
-            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) | Redelivery::UsedOnce => {
+                Self::Derived(key)
+            }
         }
     }
 }

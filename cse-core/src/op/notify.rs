@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::forward::maker_of;
 use super::route::entity_route;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
@@ -35,7 +36,8 @@ impl<S: Store> Cse<S> {
         };
         let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
-        let (key, redelivery) = (digest::of(&request), request.context.redelivery);
+        let key = (digest::of(&request), maker_of(&request));
+        let redelivery = request.context.redelivery;
         let send = |identifier, _| async {
             request.request_identifier = identifier;
             let timeout = cx.deadline.since(shared.clock.now());

@@ -28,6 +28,7 @@ mod non_blocking;
 mod non_blocking_afar;
 mod notifications;
 mod notified;
+mod outage;
 mod outbox;
 mod policies_elsewhere;
 mod policies_of_subscriptions;

@@ -120,18 +120,3 @@ async fn who_comes_from_another_cse_gets_its_result_by_way_of_that() {
     request.context = from_anywhere();
     assert_eq!(infrastructure.send(request).await.status, Rsc::OriginatorNotAuthenticated);
 }
-
-#[tokio::test]
-async fn what_nobody_would_know_as_a_repetition_any_more_is_not_repeated() {
-    let (Pair { infrastructure, middle, clock }, sensor) = with_log().await;
-    middle.network.otherwise(Play::LoseAnswer);
-    let uri = accepted(&middle.send(store("1", ResponseType::NonBlockingSynch)).await, Rsc::AcceptedNonBlockingSynch);
-    middle.until(async || count(&infrastructure).await == Some(1)).await;
-    middle.cse.stop();
-    clock.turn(Duration::from_secs(601));
-    let again = TestCse::on(middle.store.clone(), Plan::new("mn").under("/id-in").settings(), Arc::clone(&clock)).await;
-    wire(("/id-in", &infrastructure), ("/id-mn", &again));
-    let sensor = again.originator(&sensor.name);
-    assert_eq!(result(&sensor, &uri).await, (Some(2), Some(4008)));
-    assert_eq!((count(&infrastructure).await, again.network.count()), (Some(1), 0));
-}

@@ -55,7 +55,7 @@ impl Plan {
         self.start_with(clock, |_| {}).await
     }
 
-    /// With changed settings.
+    /// As [`Plan::start`], with changed settings.
     pub async fn start_with(self, clock: &Arc<TestClock>, change: impl FnOnce(&mut Settings)) -> Arc<TestCse> {
         let store = MemoryStore::new();
         let neighbours = self.registrees.iter().map(|(id, below)| (*id, below.as_slice()));

@@ -71,13 +71,12 @@ impl<S: Store> Cse<S> {
     /// same one: that CSE repeats it when it does not know what became of the first.
     pub(crate) fn redelivery_of(&self, request: &Request, originator: &Originator) -> Redelivery {
         let given = request.context.redelivery;
-        if given != Redelivery::Possible
-            && !originator.is_ae_stem()
+        if !originator.is_ae_stem()
             && let Some(made) = identifier::read(&request.request_identifier)
             && let Some(neighbour) = self.neighbour(request, originator)
             && made.by == base_of(&neighbour)
         {
-            return Redelivery::PossibleWithin(self.0.settings.reply_lifetime);
+            return Redelivery::UsedOnce;
         }
         given
     }

@@ -32,6 +32,7 @@ use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::members::{self, Unvalidated};
+use crate::op::write_back::CopiesChanged;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -75,6 +76,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) announce: Arc<AnnounceHandle>,
+    pub(crate) copies_changed: CopiesChanged,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) availability: Availability,
@@ -187,6 +189,7 @@ impl<S: Store> Cse<S> {
             metrics: Metrics::default(),
             outbox,
             announce,
+            copies_changed: CopiesChanged::default(),
             registrations,
             availability,
             non_blocking,
@@ -607,6 +610,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
+    let follows = existing.as_ref().and_then(|base| announce::renewal::of_base(&mut attributes, base, now));
     let base = Resource {
         seq: Seq::CSE_BASE,
         parent: None,
@@ -624,7 +628,10 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     };
     let base = Arc::new(base);
     let changes = match existing {
-        Some(_) => ChangeSet { update: vec![base], ..ChangeSet::default() },
+        Some(_) => {
+            let deadlines_set = follows.into_iter().collect();
+            ChangeSet { update: vec![base], deadlines_set, ..ChangeSet::default() }
+        }
         None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
     };
     transaction.write(&changes).await?;

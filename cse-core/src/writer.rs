@@ -318,10 +318,14 @@ impl<S: Store> Writer<S> {
         shared.availability.commit(&committed);
         shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
+        let copies_changed = committed.changed.iter().any(|node| node.ty.is_announced());
         // A CSE has registered, or told where it is now.
         let cse_came = committed.changed.iter().any(|node| node.ty == Ty::REMOTE_CSE);
         shared.cache.commit(committed);
         shared.polling.deleted(&deleted);
+        if copies_changed {
+            shared.copies_changed.tell();
+        }
         for Waiting { reply, response, left: own } in waiting {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.

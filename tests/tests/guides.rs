@@ -2,6 +2,7 @@
 
 use cse_tests::typed::Typed;
 
+const ANNOUNCEMENT: &str = include_str!("../../docs/announcement.md");
 const BROKERS: &str = include_str!("../../docs/brokers.md");
 const DEVICES: &str = include_str!("../../docs/devices.md");
 const GATEWAY: &str = include_str!("../../docs/gateway.md");
@@ -124,6 +125,29 @@ fn gateways_work_as_typed() {
     assert!(output.contains("\"uplink\":{\"state\":\"up\"}"), "{output}\n{errors}");
     let said = format!("{output}{errors}");
     assert!(said.contains("MQTT policy: strict") && !said.contains("through the wall"), "{said}");
+}
+
+#[test]
+fn announcement_works_as_typed() {
+    let typed = Typed::new(ANNOUNCEMENT, &["A tour"])
+        .port("8080")
+        .port("1883")
+        .port("8090")
+        .port("1890")
+        .pauses(&[&[0, 1], &[2, 3]]);
+    let (output, errors) = typed.run();
+    // The copy as it is found, as the original shows it, and read; the original read through it.
+    assert!(output.contains("m2m:uril") && output.contains("\"m2m:cntA\""), "{output}\n{errors}");
+    assert!(output.contains("\"lnk\":\"/id-mn/cnt"), "{output}\n{errors}");
+    let originals = output.lines().filter(|line| line.contains("\"m2m:cnt\"") && line.contains("\"mni\":20"));
+    assert_eq!(originals.count(), 1, "{output}\n{errors}");
+    let read = output.lines().filter(|line| line.contains("\"m2m:cnt\"") && line.contains("\"at\":[\"/id-in/cntA"));
+    assert_eq!(
+        read.count(),
+        3,
+        "once the copy is there, through it, and after the change through it: {output}\n{errors}"
+    );
+    assert!(!output.contains("m2m:dbg"), "{output}\n{errors}");
 }
 
 #[test]

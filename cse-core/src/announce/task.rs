@@ -203,7 +203,7 @@ impl<S: Store> Announcer<S> {
                 }
             },
         };
-        let goes_on = matches!(outcome, Outcome::BaseCreated(_) | Outcome::BaseVanished | Outcome::Vanished);
+        let goes_on = matches!(outcome, Outcome::BaseCreated { .. } | Outcome::BaseVanished | Outcome::Vanished);
         let is_setback = matches!(outcome, Outcome::BaseVanished | Outcome::Vanished | Outcome::ParentVanished);
         let (done, is_done) = oneshot::channel();
         let announced = Announced {
@@ -296,6 +296,6 @@ fn given_up(
     let is_late = strange_since.is_some_and(|since| since.plus(settings.notification_lifetime) <= now);
     is_late.then(|| match task_of(entry) {
         Task::Synchronize => Outcome::Refused,
-        Task::Remove(_) | Task::Find { .. } => Outcome::Done,
+        Task::Remove(_) | Task::Find { .. } | Task::Below(_) => Outcome::Done,
     })
 }

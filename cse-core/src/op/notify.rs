@@ -94,6 +94,10 @@ impl<S: Store> Cse<S> {
                 answers.agreed.push(subscription);
                 Ok(())
             }
+            Question::Original(write_back) => {
+                answers.original = Some(Box::new(self.write_back(&write_back).await?));
+                Ok(())
+            }
         }
     }
 

@@ -94,6 +94,8 @@ pub enum DeadlineKind {
     Schedule = 4,
     /// The members of a group at other CSEs are to be looked at.
     Validation = 5,
+    /// Copies of the resource at other CSEs expire, and have to be renewed before.
+    Renewal = 6,
 }
 
 impl DeadlineKind {
@@ -105,6 +107,7 @@ impl DeadlineKind {
             3 => Some(Self::Purge),
             4 => Some(Self::Schedule),
             5 => Some(Self::Validation),
+            6 => Some(Self::Renewal),
             _ => None,
         }
     }

@@ -104,6 +104,7 @@ async fn serve_deadline<S: Store>(
     let mut more = false;
     match deadline.kind {
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Renewal => announce::renewal::due(view, deadline.resource, &mut effects).await?,
         DeadlineKind::Validation => {
             group::validation_due(view, deadline.resource, unvalidated, &mut effects).await?;
         }

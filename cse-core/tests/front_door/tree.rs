@@ -125,8 +125,13 @@ pub struct Pair {
 
 impl Pair {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With changed settings of the IN-CSE.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let clock = TestClock::new();
-        let infrastructure = Plan::new("in").over("/id-mn", &[]).start(&clock).await;
+        let infrastructure = Plan::new("in").over("/id-mn", &[]).start_with(&clock, change).await;
         let middle = Plan::new("mn").under("/id-in").start(&clock).await;
         wire(("/id-in", &infrastructure), ("/id-mn", &middle));
         Self { infrastructure, middle, clock }

@@ -11,6 +11,7 @@ use cse_core::schema::Ty;
 use cse_core::value::Text;
 
 use crate::link::Vouched;
+use crate::security::spells_cse;
 use crate::topic::{Topic, TopicKind, entity_of};
 
 /// What a topic says of the sender of a request.
@@ -50,7 +51,7 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, from) {
+    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, request, from) {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
@@ -62,12 +63,16 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
     claims.then(|| topic.originator.into())
 }
 
-/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE speaks for
-/// originators of elsewhere.
-pub(crate) fn sender(identity: &CseIdentity, level: &str, request: &Request) -> Text {
-    let of_elsewhere =
-        request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str().starts_with('/'));
-    if of_elsewhere && !level.contains(':') {
+/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE registers as
+/// one, or speaks for originators of elsewhere.
+pub(crate) fn sender(identity: &CseIdentity, hop: Hop<'_>, request: &Request) -> Text {
+    let Hop { level, vouched, .. } = hop;
+    let is_cse = match vouched {
+        Some(Vouched::Cse) => true,
+        Some(Vouched::Ae | Vouched::Not) => false,
+        None => identity.originator_of(request).as_str().starts_with('/'),
+    };
+    if is_cse && !level.contains(':') {
         format!("/{level}").into()
     } else {
         entity_of(identity, level).text().clone()
@@ -81,17 +86,23 @@ pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
     peer
 }
 
-fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
-    let originator = identity.canonical_originator(from);
+fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, request: &Request, from: &str) -> bool {
+    let originator = identity.originator_of(request);
     let is_of_level = originator == entity_of(identity, hop.level);
     let is_elsewhere = originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id;
     match hop.vouched {
         // An AE-ID stem and a CSE-ID may be the same word.
         Some(Vouched::Ae) => is_of_level,
-        Some(Vouched::Cse) => is_elsewhere,
+        Some(Vouched::Cse) => is_elsewhere || spells_itself(identity, hop.level, from),
         Some(Vouched::Not) => false,
         None => is_of_level || may_be_cse_of(identity, hop.level, originator.as_str(), is_elsewhere),
     }
+}
+
+/// Whether a CSE speaks for itself by its CSE-ID, also if that looks like the AE-ID of an S-type stem.
+fn spells_itself(identity: &CseIdentity, level: &str, from: &str) -> bool {
+    let cse = identity.canonical_cse_id(from).filter(|cse| *cse != identity.cse_id);
+    cse.is_some_and(|cse| spells_cse(identity, level, &cse))
 }
 
 /// Whether a level may be that of a CSE that speaks for the originator.
@@ -105,9 +116,9 @@ fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsew
     if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
-    // In transit: anybody of elsewhere. A level that looks like an AE-ID stem does not get this right, and a
-    // canonical originator without slash is, or may be, an AE registered here.
-    !level.starts_with(['C', 'S']) && is_elsewhere
+    // In transit: anybody of elsewhere. A level that looks like an AE-ID stem gets this right only if it is known to be
+    // that of a CSE, and a canonical originator without slash is, or may be, an AE registered here.
+    is_elsewhere && (!level.starts_with(['C', 'S']) || identity.is_known_cse(level))
 }
 
 #[cfg(test)]
@@ -158,7 +169,8 @@ mod tests {
             ("", "/id-mn/Cx", false),
         ] {
             let hop = Hop { kind: TopicKind::Request, level, vouched: None };
-            assert_eq!(may_speak_for(&identity(), hop, from), allowed, "{level} for {from}");
+            let request = Request::new(Operation::Retrieve, "cse-in", from, "1");
+            assert_eq!(may_speak_for(&identity(), hop, &request, from), allowed, "{level} for {from}");
         }
     }
 
@@ -221,6 +233,13 @@ mod tests {
             (Cse, Ask, "Cloud", "/Cloud", None, true),
             (Cse, Ask, "Cloud", "/id-mn/Cx", None, true),
             (Cse, Ask, "Cloud", "Cloud", None, false),
+            (Cse, Ask, "S1", "/S1", None, true),
+            (Cse, Ask, "S1", "//cse.example/S1", None, true),
+            (Cse, Ask, "S1", "/S1/Cx", None, true),
+            (Cse, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), true),
+            (Cse, Ask, "S1", "S1", None, false),
+            (Cse, Ask, "S1", "/S2", None, false),
+            (Ae, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), false),
             (Cse, Ask, "Server", "Server", None, false),
             (Cse, Ask, "id-mn", "Cx", None, false),
             (Cse, Ask, "id-mn", "Sx", None, false),
@@ -254,11 +273,19 @@ mod tests {
             ("id-mn", "/id-mn", "/id-mn"),
             ("id-mn", "/id-other/Cx", "/id-mn"),
             ("Cloud", "/Cloud/Cx", "/Cloud"),
+            ("S1", "S1", "S1"),
+            ("S1", "/S1", "S1"),
+            ("S1", "/S1/Cx", "/S1"),
             ("id-mn:Cx", "/id-mn/Cx", "/id-mn/Cx"),
             (":other.example:id-in", "//other.example/id-mn/Cx", "//other.example/id-in"),
         ] {
             let request = Request::new(Operation::Retrieve, "/id-mn2/x", from, "1");
-            assert_eq!(sender(&identity(), level, &request), expected, "{level} for {from}");
+            let hop = Hop { kind: TopicKind::Request, level, vouched: None };
+            assert_eq!(sender(&identity(), hop, &request), expected, "{level} for {from}");
+            if let Some(cse) = expected.strip_prefix('/').filter(|cse| !cse.contains('/')) {
+                let vouched = Hop { level: cse, vouched: Some(Vouched::Cse), ..hop };
+                assert_eq!(sender(&identity(), vouched, &request), expected, "{cse} for {from}");
+            }
         }
     }
 

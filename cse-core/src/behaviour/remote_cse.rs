@@ -31,7 +31,7 @@ pub(crate) fn authorize(requester: &Requester, settings: &Settings) -> Result<()
             None => Err(Error::CseRegistrationNotAllowed(from.into())),
         };
     }
-    if identity.cse_id_of(from).as_deref() != Some(from) {
+    if identity.canonical_cse_id(from).as_deref() != Some(from) {
         return Err(not_allowed("resource type remoteCSE, which only a CSE creates, with its CSE-ID as originator"));
     }
     if identity.cse_type == CseType::Asn {
@@ -74,6 +74,12 @@ pub(crate) fn resource_id(cse_id: &str, identity: &CseIdentity) -> Text {
     if is_of_others { smol_str::format_smolstr!("csr-{stem}") } else { stem.into() }
 }
 
+/// The identifier of the `<remoteCSE>` of the CSE whose SP-relative CSE-ID is the AE-ID of an S-type stem; `None` for
+/// other stems, whose AE-IDs are no CSE-ID.
+pub(crate) fn namesake(stem: &str, identity: &CseIdentity) -> Option<Text> {
+    stem.starts_with('S').then(|| resource_id(stem, identity))
+}
+
 /// The name of the `<remoteCSE>` of a CSE if none is asked for; `None` if its CSE-ID makes no name.
 pub(crate) fn default_name(cse_id: &str) -> Option<Text> {
     let stem = cse_id.rsplit('/').next()?;
@@ -99,7 +105,8 @@ pub(crate) fn before_create(settings: &Settings, requester: &Requester, draft: &
 }
 
 pub(crate) fn before_update(identity: &CseIdentity, attributes: &Map) -> Result<(), Error> {
-    let cse_id = identity.canonical_originator(attributes.text(keys::CSE_ID).unwrap_or_default());
+    // It was authorized in this form.
+    let cse_id = Originator::from_canonical(attributes.text(keys::CSE_ID).unwrap_or_default());
     check(identity, attributes, &cse_id)
 }
 

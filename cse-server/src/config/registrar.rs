@@ -109,10 +109,10 @@ impl RegistrarConfig {
         }
         let Ok(identity) = cse.identity() else { return };
         let own = identity.originator();
-        let registrar = identity.canonical_originator(&self.cse_id);
+        let Some(registrar) = identity.canonical_cse_id(&self.cse_id) else { return };
         let is_foreign = registrar.as_str().starts_with("//");
         let problem = match identity.cse_type {
-            _ if registrar == own => "is this CSE itself",
+            _ if registrar == own.as_str() => "is this CSE itself",
             CseType::In if !is_foreign => "is of this service provider, and there an IN-CSE is above all others",
             CseType::Mn | CseType::Asn if is_foreign => {
                 "is of another service provider; only an IN-CSE registers there"
@@ -124,10 +124,8 @@ impl RegistrarConfig {
 
     /// The part that is the core's; without what only the listeners know, where this CSE is reached.
     pub(super) fn settings(&self, identity: &CseIdentity) -> Option<Registrar> {
-        if self.cse_id.is_empty() {
-            return None;
-        }
-        let cse_id = identity.canonical_originator(&self.cse_id).text().clone();
+        // There is none, or it was complained of.
+        let cse_id = identity.canonical_cse_id(&self.cse_id)?;
         Some(Registrar {
             cse_name: (!self.cse_name.is_empty()).then(|| self.cse_name.clone()),
             serialization: self.serialization,

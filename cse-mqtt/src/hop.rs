@@ -72,11 +72,7 @@ pub(crate) fn sender(identity: &CseIdentity, hop: Hop<'_>, request: &Request) ->
         Some(Vouched::Ae | Vouched::Not) => false,
         None => identity.originator_of(request).as_str().starts_with('/'),
     };
-    if is_cse && !level.contains(':') {
-        format!("/{level}").into()
-    } else {
-        entity_of(identity, level).text().clone()
-    }
+    if is_cse && !level.contains(':') { format!("/{level}").into() } else { entity_of(identity, level).text().clone() }
 }
 
 /// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has

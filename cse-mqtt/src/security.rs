@@ -24,6 +24,7 @@ mod standing;
 mod users;
 
 pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};
+pub(crate) use identity::spells_cse;
 pub use identity::{Entity, Who};
 pub use logins::LoginLimits;
 pub use naming::{CertificateIdentity, identifier_of};

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod announce;
+mod base;
 mod behaviour;
 mod cache;
 pub mod codec;

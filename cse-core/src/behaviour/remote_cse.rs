@@ -122,6 +122,16 @@ fn check(identity: &CseIdentity, attributes: &Map, cse_id: &Originator) -> Resul
         }
     }
     let provider = provider_of(cse_id.as_str()).unwrap_or(&identity.sp_id);
+    if let Some(given) = attributes.text(keys::IN_CSE_ID) {
+        // SP-relative it is of the service provider of the CSE.
+        let of = provider_of(given).unwrap_or(provider);
+        let is_ours = provider == identity.sp_id && identity.cse_type == CseType::In;
+        let is_at_the_top = || identity.canonical_cse_id(given).as_deref() == Some(identity.cse_id.as_str());
+        if of != provider || is_ours && !is_at_the_top() {
+            let problem = format!("'{given}' is not the IN-CSE of '{cse_id}'");
+            return Err(Error::attribute(keys::IN_CSE_ID, problem));
+        }
+    }
     if let Some(given) = attributes.text(keys::SP_ID)
         && given.trim_start_matches('/') != &provider[2..]
     {

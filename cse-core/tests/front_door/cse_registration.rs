@@ -236,6 +236,8 @@ async fn what_is_said_of_a_cse_must_fit_it() {
         (r#","dcse":["id-a"]"#, "'id-a' is no CSE-ID"),
         (r#","dcse":["/id-a","/id-b/Cx"]"#, "'/id-b/Cx' is no CSE-ID"),
         (r#","ici":"in""#, "'in' is no CSE-ID"),
+        (r#","ici":"/id-other""#, "'/id-other' is not the IN-CSE"),
+        (r#","ici":"//other.example/id-in""#, "'//other.example/id-in' is not the IN-CSE"),
         (r#","spi":"//other.example""#, "'//other.example' is not"),
         (r#","cst":9"#, "cst"),
         (r#","ri":"x""#, "ri"),

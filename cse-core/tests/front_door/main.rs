@@ -35,3 +35,4 @@ mod subscriptions;
 mod time;
 mod tree;
 mod uplink;
+mod uplink_changes;

@@ -89,6 +89,9 @@ pub(crate) fn default_name(cse_id: &str) -> Option<Text> {
 pub(crate) fn before_create(settings: &Settings, requester: &Requester, draft: &mut Draft) -> Result<(), Error> {
     let identity = &settings.identity;
     let cse_id = cse_id(requester, settings);
+    if !is_itself(requester, settings) {
+        check_kind(identity, &cse_id, draft.attributes.int(keys::CSE_TYPE))?;
+    }
     // Whatever the content says: the originator is what was authorized.
     draft.attributes.insert(keys::CSE_ID, cse_id.text().clone());
     if !draft.attributes.contains(keys::SP_ID) {
@@ -102,6 +105,22 @@ pub(crate) fn before_create(settings: &Settings, requester: &Requester, draft: &
         return Err(Error::attribute(keys::CSE_BASE, problem));
     }
     check(identity, &draft.attributes, &cse_id)
+}
+
+/// Whether a CSE of that kind registers with one of this kind: below an IN-CSE is no other one of its service provider,
+/// and between service providers it is IN-CSEs that do (Mcc', TS-0001 §6.1).
+fn check_kind(identity: &CseIdentity, cse_id: &Originator, kind: Option<i64>) -> Result<(), Error> {
+    let is_foreign = provider_of(cse_id.as_str()).is_some();
+    let is_in = kind.map(|kind| kind == CseType::In as i64);
+    let why = match is_foreign {
+        false if is_in == Some(true) => "an IN-CSE, which registers with none of its own service provider",
+        true if is_in == Some(false) => "a CSE of another service provider that is no IN-CSE",
+        true if identity.cse_type != CseType::In => {
+            "a CSE of another service provider, which registers with the IN-CSE"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::OperationNotAllowed { operation: "CREATE", target: format!("resource type remoteCSE for {why}") })
 }
 
 pub(crate) fn before_update(identity: &CseIdentity, attributes: &Map) -> Result<(), Error> {

@@ -121,6 +121,37 @@ async fn no_cse_registers_with_an_asn() {
 }
 
 #[tokio::test]
+async fn kinds_of_cses_register_with_the_kind_above_them() {
+    let named =
+        |settings: &mut Settings| settings.allowed_cse_originators = vec!["/*".into(), "//other.example/*".into()];
+    let top = TestCse::with(named).await;
+    let mut settings = middle_node(CseType::Mn);
+    named(&mut settings);
+    let middle = below(settings).await;
+    let other = "//other.example/id-in";
+    for (cse, cse_id, kind, hint) in [
+        (&top, "/id-a", 1, Some("none of its own service provider")),
+        (&middle, "/id-a", 1, Some("none of its own service provider")),
+        (&top, other, 2, Some("no IN-CSE")),
+        (&top, other, 3, Some("no IN-CSE")),
+        (&middle, other, 1, Some("registers with the IN-CSE")),
+        (&top, other, 1, None),
+        (&top, "/id-a", 2, None),
+        (&middle, "/id-a", 2, None),
+        (&middle, "/id-b", 3, None),
+    ] {
+        let answer = register(cse, cse_id, &format!(r#","cst":{kind}"#)).await;
+        match hint {
+            Some(hint) => answer.refused(Rsc::OperationNotAllowed, hint),
+            None => drop(answer.created()),
+        }
+    }
+    // A middle node keeps its registrar, which is an IN-CSE.
+    let content = csr("/id-in", r#","cst":1"#);
+    middle.originator("/id-mn").create("cse-in", Ty::REMOTE_CSE, &content).await.created();
+}
+
+#[tokio::test]
 async fn a_cse_registers_once() {
     let cse = TestCse::new().await;
     register(&cse, "/id-mn", "").await.created();

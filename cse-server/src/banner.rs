@@ -15,7 +15,7 @@ pub(crate) fn print(identity: &CseIdentity, admin: &str, listening: &Listening, 
 }
 
 fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &str) -> String {
-    let CseIdentity { sp_id, cse_id, cse_name, cse_type } = identity;
+    let CseIdentity { sp_id, cse_id, cse_name, cse_type, .. } = identity;
     let kind = match cse_type {
         CseType::In => "IN-CSE",
         CseType::Mn => "MN-CSE",

@@ -77,7 +77,7 @@ fn is_cse(text: &str, who: &Who<'_>, rights: &Rights, registered: &dyn Registere
     if who.identifier().is_none() {
         let address = if text.starts_with('/') { text } else { &format!("/{text}") };
         let own = rights.identity();
-        let cse = own.cse_id_of(address).filter(|cse| *cse == own.canonical_originator(address).as_str());
+        let cse = own.canonical_cse_id(address);
         return cse.is_some_and(|cse| {
             let may_register = || cse != own.cse_id && rules.allow(who.credential, &cse);
             who.proven && (registered.is_under(&cse, who.credential) || (!registered.has(&cse) && may_register()))

@@ -23,6 +23,7 @@ mod rights;
 mod standing;
 mod users;
 
+pub(crate) use client_id::names_entity;
 pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};
 pub use identity::{Entity, Who};
 pub use logins::LoginLimits;

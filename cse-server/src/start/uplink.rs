@@ -161,12 +161,14 @@ fn own_points_of_access(config: &Config, registrar: &Registrar, brokers: &[Text]
     // An address of this machine leads a registrar elsewhere to itself.
     let is_near = registrar.points_of_access.iter().any(|url| is_loopback(url));
     let is_of_use = |url: &&Text| !config.cse.poa.is_empty() || is_near || !is_loopback(url);
-    let listening = shown.iter().filter(is_of_use).cloned();
+    let mut listening: Vec<Text> = shown.iter().filter(is_of_use).cloned().collect();
     let prefers_mqtt = registrar.points_of_access.first().is_some_and(|url| url.starts_with("mqtt"));
+    // Its broker may be our own, so that there is no link to it.
+    listening.sort_by_key(|url| url.starts_with("mqtt") != prefers_mqtt);
     if prefers_mqtt {
         brokers.iter().cloned().chain(listening).collect()
     } else {
-        listening.chain(brokers.iter().cloned()).collect()
+        listening.into_iter().chain(brokers.iter().cloned()).collect()
     }
 }
 

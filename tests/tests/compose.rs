@@ -93,10 +93,9 @@ fn containers_can_do_little_and_are_looked_after() {
         }
     }
     volumes.sort();
-    let declared: Vec<_> = compose["volumes"].as_object().expect("volumes").keys().cloned().collect();
-    let mut sorted = declared.clone();
-    sorted.sort();
-    assert_eq!(sorted, volumes);
+    let mut declared: Vec<_> = compose["volumes"].as_object().expect("volumes").keys().cloned().collect();
+    declared.sort();
+    assert_eq!(declared, volumes);
 }
 
 /// The containers as processes of this machine: what they call each other and what they have for themselves is replaced by

@@ -13,6 +13,8 @@ mod load {
     pub(crate) mod bars;
     pub(crate) mod clients;
     pub(crate) mod echo;
+    pub(crate) mod forwarding;
+    pub(crate) mod gateway;
     pub(crate) mod http;
     pub(crate) mod machine;
     pub(crate) mod mqtt;
@@ -82,6 +84,9 @@ async fn measure(options: Options) -> Result<ExitCode> {
     }
     if options.includes(Section::Http) {
         bench.http().await?;
+    }
+    if options.includes(Section::Forwarding) {
+        bench.forwarding().await?;
     }
     if options.includes(Section::Discovery) {
         bench.discovery().await?;

@@ -7,6 +7,7 @@ use cse_tests::gateways::resource_at;
 use cse_tests::guarded::exported;
 use cse_tests::party::{Party, work_with_each_other};
 use cse_tests::sample::{Node, Sample, Spread, samples};
+use cse_tests::typed::Typed;
 use serde_json::json;
 
 /// What AEs speak with a node.
@@ -86,6 +87,21 @@ fn each_sample_is_started_and_listed() {
     for name in there {
         assert!(readme.contains(&format!("[{name}]({name}/)")), "{name} is not in the table");
     }
+}
+
+#[test]
+fn the_sample_of_the_readme_starts_as_typed() {
+    const README: &str = include_str!("../../deploy/samples/README.md");
+    // In a copy with other ports. Patterns are written so that they are not taken for the ports themselves.
+    let sample = "6.2.3.8-ae-mn-in-independent";
+    let copy = format!(
+        "cp {}/* .\nsed -i 's/1[8]83/1883/; s/80[8]0/8080/; s/80[9]0/8090/' in.toml mn.toml mosquitto.conf\n\
+         echo 'user root' >>mosquitto.conf",
+        samples().join(sample).display()
+    );
+    let typed = Typed::new(README, &["On one machine"]).instead(&format!("cd {sample}"), &copy);
+    let (output, errors) = typed.port("1883").port("8080").port("8090").run();
+    assert!(output.contains(r#""uplink":{"state":"up"}"#), "{output}\n{errors}");
 }
 
 /// The rules of each CSE that uses the broker, with the others told.

@@ -23,7 +23,7 @@ use crate::ports::{BoxFuture, Store};
 use crate::primitive::{Binding, Operation, ReleaseVersion, Request};
 use crate::resource::approximate_bytes;
 use crate::schema::keys;
-use crate::time::Timestamp;
+use crate::time::{AbsRelTimestamp, Timestamp};
 use crate::value::{Map, Name, Text, Value};
 use crate::view::{ReadSource, Source, View};
 
@@ -179,6 +179,8 @@ impl<S: Store> Cse<S> {
         request.release_version = Some(ReleaseVersion::R3);
         request.context.binding = Binding::Internal;
         let until = begun.plus(shared.settings.verification_timeout).min(deadline);
+        // The next CSE has no longer than that, either.
+        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
         let response = self.attempt(request, Through::fulfilling(None, until)).await;
         let found = match response {
             Ok(response) if response.is_success() => {

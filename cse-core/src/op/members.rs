@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::ports::{BoxFuture, Store};
 use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys, type_def};
-use crate::time::Timestamp;
+use crate::time::{AbsRelTimestamp, Timestamp};
 use crate::value::{Map, Text, Value};
 
 /// After this time members are looked at again that could not be reached.
@@ -80,6 +80,8 @@ impl<S: Store> Cse<S> {
         let mut request = Request::new(Operation::Retrieve, resource, from, identifier);
         request.release_version = Some(ReleaseVersion::R3);
         request.context.binding = Binding::Internal;
+        // The next CSE has no longer than that, either.
+        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
         let found = match self.attempt(request, Through::fulfilling(None, until)).await {
             Ok(response) if response.is_success() => what_it_is(&response, point).unwrap_or(Elsewhere::NotThere),
             Ok(response) => match response.status {

@@ -24,6 +24,7 @@ mod rights;
 mod standing;
 mod users;
 
+pub(crate) use client_id::names_entity;
 pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};
 pub(crate) use identity::spells_cse;
 pub use identity::{Entity, Who};

@@ -80,7 +80,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
 }
 
 /// An address by which this machine reaches its own listener.
-fn local(address: SocketAddr) -> SocketAddr {
+pub(crate) fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

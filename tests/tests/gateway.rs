@@ -251,7 +251,7 @@ fn a_gateway_without_registrar_says_so() {
 
 /// A gateway that is known to the broker of its registrar, which is strict.
 fn with_credentials(server: &Server, scheme: &str, port: u16, credentials: &str) -> Server {
-    assert!(server.log().text().contains("MQTT policy: strict"), "{}", server.log().text());
+    cse_tests::wait::until("the log says so", || server.log().text().contains("MQTT policy: strict"));
     gateway("mn", "in", &format!("{scheme}://localhost:{port}"), credentials).start()
 }
 

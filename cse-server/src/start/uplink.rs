@@ -248,9 +248,16 @@ impl OwnPoints {
 
     /// Together with what the CSEBase shows.
     pub(super) fn with(&self, shown: &[Text]) -> Vec<Text> {
-        let listening = shown.iter().filter(|url| self.takes_loopback || !is_loopback(url)).cloned();
+        let is_of_use = |url: &&Text| self.takes_loopback || !is_loopback(url);
+        let mut listening: Vec<Text> = shown.iter().filter(is_of_use).cloned().collect();
+        // Its broker may be our own, so that there is no link to it.
+        listening.sort_by_key(|url| url.starts_with("mqtt") != self.prefers_mqtt);
         let brokers = self.brokers.iter().cloned();
-        if self.prefers_mqtt { brokers.chain(listening).collect() } else { listening.chain(brokers).collect() }
+        if self.prefers_mqtt {
+            brokers.chain(listening).collect()
+        } else {
+            listening.into_iter().chain(brokers).collect()
+        }
     }
 }
 

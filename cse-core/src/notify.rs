@@ -3,10 +3,12 @@
 //! What their policies make of it is decided in [`policies`]; groups that collect for their members are in
 //! [`collect`].
 
+mod abroad;
 mod collect;
 mod pacing;
 mod policies;
 
+pub(crate) use abroad::as_seen_by;
 pub(crate) use pacing::Pacing;
 
 use std::collections::VecDeque;

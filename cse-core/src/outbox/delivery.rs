@@ -36,6 +36,6 @@ pub(super) async fn deliver<S: Store>(
     if is_out_of_date(content, cse.0.clock.now()) {
         return Err(SendError::OutOfDate);
     }
-    let request = cse.notify_request(Map::clone(content), event_category);
+    let request = cse.notify_request(&way.to, Map::clone(content), event_category);
     cse.send_along(way, request, cse.0.settings.notification_timeout, patience).await
 }

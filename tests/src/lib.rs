@@ -20,6 +20,7 @@ pub mod paho;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod random;
 pub mod receiver;
 pub mod scenarios;
 pub mod secured;

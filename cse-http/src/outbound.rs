@@ -20,6 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 pub use request::target_url;
 
@@ -118,7 +119,6 @@ impl HttpOutbound {
 
     async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
         let message = request::encode(&outgoing)?;
-        let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
         let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
@@ -140,9 +140,16 @@ impl Outbound for HttpOutbound {
         let sender = self.clone();
         Box::pin(async move {
             let timeout = request.timeout;
-            match tokio::time::timeout(timeout, sender.exchange(request)).await {
+            let deadline = Instant::now() + timeout;
+            let places = Arc::clone(&sender.places);
+            // What has found no place has not left.
+            let _place = match timeout_at(deadline, places.acquire()).await {
+                Ok(place) => place.map_err(|_| unreachable("the sender is closed"))?,
+                Err(_) => return Err(unreachable(format!("no place within {} ms", timeout.as_millis()))),
+            };
+            match timeout_at(deadline, sender.exchange(request)).await {
                 Ok(result) => result,
-                Err(_) => Err(unreachable(format!("no answer within {} ms", timeout.as_millis()))),
+                Err(_) => Err(SendError::Unconfirmed(format!("no answer within {} ms", timeout.as_millis()))),
             }
         })
     }

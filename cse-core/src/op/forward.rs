@@ -24,7 +24,7 @@ use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::{CseIdentity, Originator};
 use crate::op::route::Route;
-use crate::ports::{Patience, ReplyKey, Sent, Store};
+use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
@@ -198,7 +198,9 @@ impl<S: Store> Cse<S> {
                 }
                 return Ok(*response);
             }
-            Ok(Sent::Unanswered) => Error::Expired("the next CSE did not answer in time"),
+            Ok(Sent::Unanswered) | Err(SendError::Unconfirmed(_)) => {
+                Error::Expired("the next CSE did not answer in time")
+            }
             Ok(Sent::Unanswerable) => Error::NotReachable(hop.cse_id.to_string()),
             Err(error) => {
                 tracing::debug!(cse = %hop.cse_id, %error, "a request cannot be passed on");

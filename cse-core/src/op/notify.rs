@@ -11,7 +11,7 @@ use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Originator;
 use crate::notify::{as_seen_by, single};
-use crate::ports::{BoxFuture, Patience, Sent, Store};
+use crate::ports::{BoxFuture, Patience, SendError, Sent, Store};
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Name, Text};
@@ -46,7 +46,9 @@ impl<S: Store> Cse<S> {
             let timeout = cx.deadline.since(shared.clock.now());
             match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
                 Ok(Sent::Answered(response)) => Ok(*response),
-                Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the entity did not answer in time")),
+                Ok(Sent::Unanswered | Sent::Unanswerable) | Err(SendError::Unconfirmed(_)) => {
+                    Err(Error::Expired("the entity did not answer in time"))
+                }
                 Err(error) => {
                     tracing::debug!(entity = %node.id, %error, "a notification cannot be passed on");
                     Err(Error::NotReachable(node.path.to_string()))

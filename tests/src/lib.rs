@@ -12,6 +12,7 @@ pub mod form;
 pub mod gateways;
 pub mod guarded;
 pub mod http;
+pub mod line;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod mqttjs;

@@ -234,6 +234,11 @@ impl Overlay {
         }
     }
 
+    /// What is to be remembered, in order.
+    pub(crate) fn replies(&self) -> &[Reply] {
+        &self.rest.replies
+    }
+
     /// Remembers an answer.
     pub(crate) fn remember(&mut self, reply: Reply) {
         self.replies.insert(reply.key, self.rest.replies.len());

@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed: where a notification goes was decided by who may subscribe, not by the target.
 
+mod lines;
 mod reply;
 mod request;
 
@@ -22,6 +23,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use self::lines::Lines;
 pub use request::target_url;
 
 /// Most bytes of an answer's header section.
@@ -88,6 +90,7 @@ pub enum InvalidTrust {
 pub struct HttpOutbound {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     places: Arc<Semaphore>,
+    lines: Arc<Lines>,
     reply_bytes_max: usize,
 }
 
@@ -114,7 +117,7 @@ impl HttpOutbound {
             .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
             .build(connector);
         let places = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { client, places, reply_bytes_max: options.reply_bytes_max })
+        Ok(Self { client, places, lines: Arc::default(), reply_bytes_max: options.reply_bytes_max })
     }
 
     async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
@@ -141,11 +144,13 @@ impl Outbound for HttpOutbound {
         Box::pin(async move {
             let timeout = request.timeout;
             let deadline = Instant::now() + timeout;
-            let places = Arc::clone(&sender.places);
-            // What has found no place has not left.
-            let _place = match timeout_at(deadline, places.acquire()).await {
-                Ok(place) => place.map_err(|_| unreachable("the sender is closed"))?,
-                Err(_) => return Err(unreachable(format!("no place within {} ms", timeout.as_millis()))),
+            let (lines, places) = (Arc::clone(&sender.lines), Arc::clone(&sender.places));
+            let its_turn = async { (lines.first(&request).await, places.acquire().await) };
+            // What waits for its turn has not left.
+            let (_first, _place) = match timeout_at(deadline, its_turn).await {
+                Ok((first, Ok(place))) => (first, place),
+                Ok((_, Err(_))) => return Err(unreachable("the sender is closed")),
+                Err(_) => return Err(unreachable(format!("no turn within {} ms", timeout.as_millis()))),
             };
             match timeout_at(deadline, sender.exchange(request)).await {
                 Ok(result) => result,

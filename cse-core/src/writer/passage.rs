@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::ports::{Reply, ReplyKey, Store};
+use crate::ports::{ReplyKey, Store};
 use crate::primitive::{Redelivery, Response};
 use crate::record::{self, Record};
 use crate::time::Timestamp;
@@ -16,6 +16,8 @@ use crate::view::{View, WriteSource};
 pub(crate) struct PassOn {
     /// Under which it is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Whether it may be one that was passed on before.
     pub(crate) redelivery: Redelivery,
     /// The identifier that it gets if it was not.
@@ -42,6 +44,8 @@ pub(crate) enum Passage {
 pub(crate) struct PassedOn {
     /// Under which the request is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
     /// The answer.
@@ -56,7 +60,7 @@ impl PassOn {
         metrics: &Metrics,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
-        let Self { key, redelivery, identifier, reply } = self;
+        let Self { key, made_by, redelivery, identifier, reply } = self;
         let passage = match record::earlier(view, key, redelivery).await? {
             Some((_, Record::Answered(response))) => {
                 metrics.redeliveries.increment();
@@ -65,8 +69,8 @@ impl PassOn {
             Some((since, Record::PassedOn(identifier))) => Passage::Under { identifier, since },
             None => {
                 let since = view.now;
-                let response = Record::PassedOn(identifier.clone()).into_map();
-                view.source.overlay.remember(Reply { key, at: since, response });
+                let record = Record::PassedOn(identifier.clone());
+                view.source.overlay.remember(record.into_reply(key, since, made_by.as_deref()));
                 Passage::Under { identifier, since }
             }
         };
@@ -78,11 +82,11 @@ impl PassOn {
 impl PassedOn {
     /// Remembers the answer in place of the identifier.
     pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
-        let Self { key, identifier, response } = self;
+        let Self { key, made_by, identifier, response } = self;
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
         if record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier) {
             let at = view.now;
-            view.source.overlay.remember(Reply { key, at, response: Record::Answered(*response).into_map() });
+            view.source.overlay.remember(Record::Answered(*response).into_reply(key, at, made_by.as_deref()));
         }
         Ok(())
     }

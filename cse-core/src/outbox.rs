@@ -308,7 +308,7 @@ impl<S: Store> Outbox<S> {
                 lane.note_answer(result == DeliveryResult::Answered, settings);
                 self.results.push(delivered(target, &waiting, result));
             }
-            Err(SendError::Unreachable(problem))
+            Err(SendError::Unreachable(problem) | SendError::Unconfirmed(problem))
                 if waiting.created.plus(settings.notification_patience(lane.is_remote)) > now =>
             {
                 tracing::debug!(%target, problem, "a notification is tried again later");
@@ -325,7 +325,8 @@ impl<S: Store> Outbox<S> {
             }
             Err(problem) => {
                 tracing::info!(%target, %problem, "a notification is given up");
-                let loss = if matches!(problem, SendError::Unreachable(_)) { Loss::Age } else { Loss::Useless };
+                let is_late = matches!(problem, SendError::Unreachable(_) | SendError::Unconfirmed(_));
+                let loss = if is_late { Loss::Age } else { Loss::Useless };
                 loss.count(metrics, 1);
                 self.count -= 1;
                 self.bytes -= waiting.bytes;

@@ -130,6 +130,9 @@ pub enum SendError {
     /// Nobody there now; a later try may succeed.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// Nobody said in time whether it arrived: it may have, or may still. A later try may succeed.
+    #[error("gave no sign in time: {0}")]
+    Unconfirmed(String),
     /// No binding can reach such a destination; no later try will.
     #[error("no binding reaches it: {0}")]
     Unsupported(String),

@@ -23,6 +23,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use self::lines::Lines;
 pub use request::target_url;
@@ -142,8 +143,6 @@ impl HttpOutbound {
         if let Some(authorization) = &self.authorization {
             message.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
         }
-        let _first = self.lines.first(&outgoing).await;
-        let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
         let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
@@ -165,9 +164,18 @@ impl Outbound for HttpOutbound {
         let sender = self.clone();
         Box::pin(async move {
             let timeout = request.timeout;
-            match tokio::time::timeout(timeout, sender.exchange(request)).await {
+            let deadline = Instant::now() + timeout;
+            let (lines, places) = (Arc::clone(&sender.lines), Arc::clone(&sender.places));
+            let its_turn = async { (lines.first(&request).await, places.acquire().await) };
+            // What waits for its turn has not left.
+            let (_first, _place) = match timeout_at(deadline, its_turn).await {
+                Ok((first, Ok(place))) => (first, place),
+                Ok((_, Err(_))) => return Err(unreachable("the sender is closed")),
+                Err(_) => return Err(unreachable(format!("no turn within {} ms", timeout.as_millis()))),
+            };
+            match timeout_at(deadline, sender.exchange(request)).await {
                 Ok(result) => result,
-                Err(_) => Err(unreachable(format!("no answer within {} ms", timeout.as_millis()))),
+                Err(_) => Err(SendError::Unconfirmed(format!("no answer within {} ms", timeout.as_millis()))),
             }
         })
     }

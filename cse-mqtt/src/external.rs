@@ -16,7 +16,7 @@ mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +36,7 @@ use connection::Client;
 pub(crate) use driver::Driver;
 use driver::Pauses;
 pub use leave::{LeaveError, leave};
-use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX};
+use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX, Waiter};
 use subscriptions::Subscriptions;
 
 /// Messages received and not yet taken by the binding, answers to requests of this CSE not among them; with MQTT 5 the
@@ -169,15 +169,18 @@ impl Publisher for ExternalPublisher {
         if !self.0.has_room() {
             return Err(Refused::Full);
         }
-        let (sender, receiver) = oneshot::channel();
+        let (progress, receiver) = oneshot::channel();
+        let left = Arc::new(AtomicBool::new(false));
         let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
-        self.push(Message { topic, payload, expires, receipt: Some(sender) })?;
-        Ok(Box::new(ExternalReceipt { receiver, progress: Progress::Waiting }))
+        let receipt = Some(Waiter { progress, left: Arc::clone(&left) });
+        self.push(Message { topic, payload, expires, receipt })?;
+        Ok(Box::new(ExternalReceipt { receiver, left, progress: Progress::Waiting }))
     }
 }
 
 struct ExternalReceipt {
     receiver: oneshot::Receiver<Progress>,
+    left: Arc<AtomicBool>,
     progress: Progress,
 }
 
@@ -191,6 +194,10 @@ impl Receipt for ExternalReceipt {
             };
         }
         self.progress
+    }
+
+    fn may_arrive(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     fn settled(&mut self) -> BoxFuture<'_, Progress> {

@@ -102,6 +102,10 @@ pub(crate) trait Receipt: Send {
     fn progress(&mut self) -> Progress;
     /// Waits for something else than [`Progress::Waiting`]. Cancel safe.
     fn settled(&mut self) -> BoxFuture<'_, Progress>;
+    /// Whether the message may arrive although nobody waits any more: it has left, or cannot be withdrawn.
+    fn may_arrive(&self) -> bool {
+        true
+    }
     /// Waits until as much is known as ever will be: with an external broker, that it has the message. Cancel safe.
     fn received(&mut self) -> BoxFuture<'_, Progress> {
         self.settled()

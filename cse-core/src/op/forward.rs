@@ -25,7 +25,7 @@ use crate::error::{Error, Rsc};
 use crate::id::{CseIdentity, Originator};
 use crate::op::fan_out::Through;
 use crate::op::route::Route;
-use crate::ports::{Patience, ReplyKey, Sent, Store};
+use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
@@ -193,6 +193,7 @@ impl<S: Store> Cse<S> {
         }
         let timeout = deadline.since(now).min(ANSWER_TIME_MAX);
         let wants_vendor_information = request.release_version.is_some();
+        let is_notification = request.operation == Operation::Notify;
         rewrite(&mut request, identifier, &requester.originator, next.is_release_1, &shared.settings.identity);
         shared.metrics.forwarded.increment();
         let sending = self.send_along(&next.route, request, timeout, Patience::UntilTimeout);
@@ -209,6 +210,8 @@ impl<S: Store> Cse<S> {
                 return Ok(*response);
             }
             Ok(Sent::Unanswered) => Error::Expired("the next CSE did not answer in time"),
+            // A notification is repeated under its identifier by whoever hears that it may not have arrived.
+            Err(SendError::Unconfirmed(_)) if !is_notification => Error::Expired("the next CSE did not answer in time"),
             Ok(Sent::Unanswerable) => Error::NotReachable(hop.cse_id.to_string()),
             Err(error) => {
                 tracing::debug!(cse = %hop.cse_id, %error, "a request cannot be passed on");

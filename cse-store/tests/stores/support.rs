@@ -67,7 +67,5 @@ pub(crate) fn inserting(resources: impl IntoIterator<Item = Resource>) -> Change
 }
 
 pub(crate) async fn commit<S: Store>(store: &S, changes: &ChangeSet) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
-    transaction.write(changes).await?;
-    transaction.commit().await
+    store.commit(changes).await
 }

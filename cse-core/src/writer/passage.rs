@@ -3,6 +3,7 @@
 
 use tokio::sync::oneshot;
 
+use super::answered::Answered;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::ports::{Reply, ReplyKey, Store};
@@ -54,6 +55,7 @@ impl PassOn {
         self,
         view: &mut View<'_, WriteSource<'_, S>>,
         metrics: &Metrics,
+        answered: &mut Answered,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
         let Self { key, redelivery, identifier, reply } = self;
@@ -70,6 +72,9 @@ impl PassOn {
                 Passage::Under { identifier, since }
             }
         };
+        if let Passage::Under { identifier, .. } = &passage {
+            answered.given(key, identifier);
+        }
         waiting.push((reply, passage));
         Ok(())
     }
@@ -77,10 +82,18 @@ impl PassOn {
 
 impl PassedOn {
     /// Remembers the answer in place of the identifier.
-    pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
+    pub(super) async fn run<S: Store>(
+        self,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        answered: &mut Answered,
+    ) -> Result<(), Error> {
         let Self { key, identifier, response } = self;
+        let is_latest = match answered.settle(key, &identifier) {
+            Some(is_latest) => is_latest,
+            None => record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier),
+        };
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
-        if record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier) {
+        if is_latest {
             let at = view.now;
             view.source.overlay.remember(Reply { key, at, response: Record::Answered(*response).into_map() });
         }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
+use crate::access::elsewhere::{self, PoliciesElsewhere};
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
@@ -29,6 +30,7 @@ use crate::node::Node;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
+use crate::op::members::{self, Unvalidated};
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -66,6 +68,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) settings: Settings,
     pub(crate) store: S,
     pub(crate) cache: Cache,
+    pub(crate) elsewhere: PoliciesElsewhere,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
@@ -75,6 +78,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) registrations: Arc<Registrations>,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
+    pub(crate) unvalidated: Unvalidated,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -127,7 +131,7 @@ impl<S: Store> Shared<S> {
     /// A view for reading.
     pub(crate) fn view(&self) -> View<'_, ReadSource<'_, S>> {
         let source = ReadSource::new(&self.store, &self.cache);
-        View::new(&self.settings, &self.cache, source, self.clock.now())
+        View::new(&self.settings, &self.cache, &self.elsewhere, source, self.clock.now())
     }
 }
 
@@ -146,6 +150,7 @@ impl<S: Store> Cse<S> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
         let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
         let (announce, announcements) = announce::handle(&store).await?;
+        let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
@@ -153,6 +158,7 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            elsewhere: PoliciesElsewhere::default(),
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
@@ -165,6 +171,7 @@ impl<S: Store> Cse<S> {
             announce,
             registrations,
             non_blocking,
+            unvalidated,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -181,6 +188,7 @@ impl<S: Store> Cse<S> {
             let mut helpers = JoinSet::new();
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
             helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
+            helpers.spawn(members::run(Cse(Arc::clone(&shared)), unvalidated_groups, stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
             let handle = Arc::clone(&shared.announce);
             helpers.spawn(announce::run(Cse(Arc::clone(&shared)), handle, announcements, stopped.clone()));
@@ -300,6 +308,9 @@ impl<S: Store> Cse<S> {
                 self.original(request, cx).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
+            Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {
+                self.change(request, cx, Answers::default()).await
+            }
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;
                 let mut view = self.0.view();
@@ -311,7 +322,8 @@ impl<S: Store> Cse<S> {
             }
             Operation::Create | Operation::Update | Operation::Delete => {
                 let verified = through.verified.to_vec();
-                let answers = Answers { verified, fulfils: through.fulfils, ..Answers::default() };
+                let (fulfils, group) = (through.fulfils, through.group);
+                let answers = Answers { verified, fulfils, group, ..Answers::default() };
                 self.change(request, cx, answers).await
             }
         }
@@ -387,8 +399,18 @@ impl<S: Store> Cse<S> {
     }
 
     async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
-        let mut view = self.0.view();
-        let result = op::retrieve::answer_to(&mut view, cx, request).await;
+        let mut read = 0;
+        let (mut view, result) = loop {
+            let mut view = self.0.view();
+            let result = op::retrieve::answer_to(&mut view, cx, request).await;
+            let lacking = view.take_lacking();
+            if lacking.is_empty() || read == elsewhere::ROUNDS_MAX {
+                break (view, result);
+            }
+            drop(view);
+            self.read_policies(lacking, cx.deadline).await;
+            read += 1;
+        };
         // Refused attempts can be monitored, too.
         let (result, node) = match result {
             Ok((response, node)) => (Ok(response), Some(node)),

@@ -41,6 +41,10 @@ pub struct Metrics {
     pub forwarded: Counter,
     /// Those of them that met nobody, or no answer in time.
     pub forward_failed: Counter,
+    /// Access control policies that were read at other CSEs.
+    pub policies_read: Counter,
+    /// Attempts to read one that failed.
+    pub policies_unreadable: Counter,
     /// Resources deleted because they had expired.
     pub expired: Counter,
     /// Notifications that arrived.
@@ -84,6 +88,8 @@ impl Metrics {
             ("redeliveries", "Requests answered from the record", &self.redeliveries),
             ("forwarded", "Requests passed on to another CSE", &self.forwarded),
             ("forward_failed", "Requests passed on that met nobody, or no answer in time", &self.forward_failed),
+            ("policies_read", "Access control policies read at other CSEs", &self.policies_read),
+            ("policies_unreadable", "Attempts to read one that failed", &self.policies_unreadable),
             ("resources_expired", "Resources deleted at their expiration", &self.expired),
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),

@@ -103,6 +103,10 @@ pub struct Settings {
     pub credentials: CredentialRules,
     /// Whether registered AEs may create access control policies under the CSEBase.
     pub ae_may_create_policies: bool,
+    /// How long an access control policy of another CSE is used before it is read again.
+    pub policy_lifetime: Duration,
+    /// How long it is used beyond that while its CSE cannot be reached.
+    pub policy_grace: Duration,
     /// Most changes carried out in one commit.
     pub group_size_max: usize,
     /// Most changes that wait for the writer; further ones wait before the queue, and are answered 5000 with a text
@@ -175,6 +179,8 @@ impl Settings {
             allowed_cse_originators: vec!["/*".into()],
             credentials: CredentialRules::default(),
             ae_may_create_policies: true,
+            policy_lifetime: Duration::from_secs(60),
+            policy_grace: Duration::from_secs(3_600),
             group_size_max: 512,
             write_queue_max: 8_192,
             cache_bytes_max: 16 * 1024 * 1024,

@@ -15,6 +15,7 @@ use tracing::{Instrument, Span};
 use self::answered::Answered;
 pub(crate) use self::passage::{PassOn, Passage, PassedOn};
 use crate::access::authorize::{Permit, Requester};
+use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::announce::{self, Announced};
 use crate::behaviour::subscription::{self, EventType};
@@ -272,7 +273,7 @@ impl<S: Store> Writer<S> {
                 numbers: &mut self.numbers,
                 broken: &mut broken,
             };
-            let mut view = View::new(&shared.settings, &shared.cache, source, now);
+            let mut view = View::new(&shared.settings, &shared.cache, &shared.elsewhere, source, now);
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
@@ -465,8 +466,14 @@ impl Change {
                 Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Delete => op::delete::decide(view, &self.cx, request).await,
-                Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
+                Operation::Notify => view.collect_from_afar(&self.cx, request).await,
+                Operation::Retrieve => Err(Error::Internal.into()),
             }
+        };
+        let lacking = view.take_lacking();
+        let decided = match lacking.is_empty() || self.answers.policies_read >= elsewhere::ROUNDS_MAX {
+            true => decided,
+            false => Err(Refusal::Ask(Question::Policies(lacking))),
         };
         let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {

@@ -3,6 +3,7 @@
 //! An option is one documented field with a default in the section it belongs to, one line where that section
 //! is read, and one line in `deploy/cse.toml`; a test holds the three together.
 
+mod access;
 mod broker;
 mod cse;
 mod file;
@@ -31,6 +32,7 @@ use ::cse_core::settings::Settings;
 use ::cse_core::value::Text;
 use cse_mqtt::security::{Mode, Users};
 
+pub(crate) use access::AccessConfig;
 pub(crate) use broker::BrokerConfig;
 pub(crate) use cse::CseConfig;
 pub(crate) use http::HttpConfig;
@@ -69,6 +71,7 @@ pub(crate) struct Config {
     pub(crate) cse: CseConfig,
     pub(crate) registrar: RegistrarConfig,
     pub(crate) registration: RegistrationConfig,
+    pub(crate) access: AccessConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
     pub(crate) non_blocking: NonBlockingConfig,
@@ -132,6 +135,7 @@ impl Config {
             cse: CseConfig::read(layers.section("cse")),
             registrar: RegistrarConfig::read(layers.section("registrar")),
             registration: RegistrationConfig::read(layers.section("registration")),
+            access: AccessConfig::read(layers.section("access")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
             non_blocking: NonBlockingConfig::read(layers.section("non-blocking")),
@@ -247,6 +251,8 @@ impl Config {
             allowed_cse_originators: self.registration.cse_originators.clone(),
             credentials: self.mqtt.security.credentials.clone(),
             ae_may_create_policies: self.registration.ae_may_create_policies,
+            policy_lifetime: self.access.policy_lifetime,
+            policy_grace: self.access.policy_grace,
             group_size_max: self.store.commit_changes_max,
             write_queue_max: self.store.write_queue_max,
             cache_bytes_max: self.store.cache_bytes_max.0,

@@ -173,6 +173,7 @@ async fn draft<Q: Source>(
         content_size: None,
         creator: cx.requester.originator.clone(),
         verified: answers.verified.clone(),
+        group: Arc::clone(&answers.group),
     })
 }
 

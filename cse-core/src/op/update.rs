@@ -70,8 +70,7 @@ pub(crate) async fn decide<Q: Source>(
         }
     }
     let mut effects = Effects::new(permit);
-    behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, &answers.verified, &mut effects)
-        .await?;
+    behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, answers, &mut effects).await?;
     ask_blocking_subscription(view, &node, sent, answers).await?;
 
     let mut changed = Resource::clone(&node.resource);

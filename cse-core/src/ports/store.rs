@@ -90,6 +90,8 @@ pub enum DeadlineKind {
     RateWindow = 2,
     /// The resource is gone and its instances are to be cleared away. Not cleared by the deletion of the resource.
     Purge = 3,
+    /// The members of a group at other CSEs are to be looked at.
+    Validation = 5,
 }
 
 impl DeadlineKind {
@@ -99,6 +101,7 @@ impl DeadlineKind {
             1 => Some(Self::Batch),
             2 => Some(Self::RateWindow),
             3 => Some(Self::Purge),
+            5 => Some(Self::Validation),
             _ => None,
         }
     }

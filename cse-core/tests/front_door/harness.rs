@@ -310,7 +310,7 @@ impl TestCse {
     pub async fn register(self: &Arc<Self>, stem: &str, name: &str) -> Actor {
         let actor = self.originator(stem);
         let content = format!(r#"{{"m2m:ae":{{"rn":"{name}","api":"Ntest","rr":true,"srv":["3"]}}}}"#);
-        actor.create("cse-in", Ty::AE, &content).await.created();
+        actor.create("-", Ty::AE, &content).await.created();
         actor
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod group;
 pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
 pub(crate) mod request;
+pub(crate) mod schedule;
 pub(crate) mod subscription;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) async fn before_create<Q: Source>(
         Ty::GROUP => group::before_create(view, requester, draft, effects).await,
         Ty::POLLING_CHANNEL => Ok(polling_channel::before_create(view, requester, parent, draft, effects).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_create(view.settings, requester, draft)?),
+        Ty::SCHEDULE => Ok(schedule::before_create(view, parent, draft, effects).await?),
         Ty::SUBSCRIPTION => subscription::before_create(view, requester, parent, draft).await,
         _ => Ok(()),
     }
@@ -62,6 +64,7 @@ pub(crate) async fn before_update<Q: Source>(
         Ty::CONTAINER => Ok(container::before_update(view, node, attributes, patch, effects).await?),
         Ty::GROUP => group::before_update(view, requester, node, attributes, patch, &answers.group, effects).await,
         Ty::REMOTE_CSE => Ok(remote_cse::before_update(view.identity(), attributes)?),
+        Ty::SCHEDULE => Ok(schedule::before_update(view, node, attributes, effects).await?),
         Ty::SUBSCRIPTION => {
             subscription::before_update(view, requester, node, attributes, patch, &answers.verified).await
         }
@@ -87,6 +90,7 @@ pub(crate) async fn after_delete<Q: Source>(
     match node.ty {
         Ty::CONTENT_INSTANCE => container::after_instance_gone(view, node, effects).await,
         Ty::POLLING_CHANNEL => polling_channel::after_delete(view, node, effects).await,
+        Ty::SCHEDULE => schedule::after_delete(view, node, effects).await,
         _ => Ok(()),
     }
 }

@@ -21,6 +21,7 @@ use crate::access::elsewhere::{self, PoliciesElsewhere};
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
+use crate::availability::Availability;
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::error::Error;
@@ -31,6 +32,7 @@ use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::members::{self, Unvalidated};
+use crate::op::write_back::CopiesChanged;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -74,10 +76,14 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) announce: Arc<AnnounceHandle>,
+    pub(crate) copies_changed: CopiesChanged,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) availability: Availability,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
+    /// Changes when a line to other CSEs may be back, so that what waits for it need not wait for the end of a pause.
+    pub(crate) line: watch::Sender<u64>,
     pub(crate) unvalidated: Unvalidated,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -121,6 +127,18 @@ impl<S: Store> Shared<S> {
         smol_str::format_smolstr!("{base}-{:x}-{number:x}", self.started.micros())
     }
 
+    /// The identifier of a request that is tried for as long as it takes, by when and as what it came to be. No other
+    /// request has it: those above have no leading zero.
+    pub(crate) fn lasting_identifier(&self, created: Timestamp, seq: Seq) -> Text {
+        let base = self.settings.identity.base_id();
+        smol_str::format_smolstr!("{base}-0{:x}-{:x}", created.micros(), seq.0)
+    }
+
+    /// There is reason to believe that a line to other CSEs is back.
+    pub(crate) fn line_is_back(&self) {
+        self.line.send_modify(|times| *times += 1);
+    }
+
     /// Something is due at that time; wakes the timers if nothing earlier is.
     pub(crate) fn deadline_added(&self, at: Timestamp) {
         if self.next_due.fetch_min(at.micros(), Ordering::AcqRel) > at.micros() {
@@ -148,13 +166,14 @@ impl<S: Store> Cse<S> {
         outbound: Arc<dyn Outbound>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
-        let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
+        let (outbox, outbox_inbox) = outbox::handle(&settings, &store).await?;
         let (announce, announcements) = announce::handle(&store).await?;
         let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
-        let non_blocking = non_blocking::Book::load(&store).await?;
+        let availability = Availability::load(&store).await?;
+        let non_blocking = non_blocking::Book::load(&store, &settings).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
@@ -162,6 +181,7 @@ impl<S: Store> Cse<S> {
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
+            line: watch::Sender::new(0),
             settings,
             store,
             clock,
@@ -169,7 +189,9 @@ impl<S: Store> Cse<S> {
             metrics: Metrics::default(),
             outbox,
             announce,
+            copies_changed: CopiesChanged::default(),
             registrations,
+            availability,
             non_blocking,
             unvalidated,
             stop,
@@ -253,6 +275,17 @@ impl<S: Store> Cse<S> {
         self.0.outbox.waiting()
     }
 
+    /// Bytes that these take in the store, roughly, and how long the oldest has waited.
+    pub fn notifications_backlog(&self) -> (usize, Duration) {
+        let (bytes, oldest) = self.0.outbox.backlog();
+        (bytes, oldest.map_or(Duration::ZERO, |oldest| self.0.clock.now().since(oldest)))
+    }
+
+    /// Non-blocking requests for other CSEs that wait to be passed on.
+    pub fn non_blocking_waiting(&self) -> usize {
+        self.0.non_blocking.waiting()
+    }
+
     /// What is to be done for copies at other CSEs and is not done yet.
     pub fn announcements_waiting(&self) -> usize {
         self.0.announce.waiting()
@@ -274,6 +307,10 @@ impl<S: Store> Cse<S> {
         let received = shared.clock.now();
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
         let deadline = through.until.map_or(deadline, |until| until.min(deadline));
+        // Whoever administers it must be able to change that.
+        if !requester.privileged && !shared.availability.window(received).is_open() {
+            return Err(Error::NotReachable("this CSE at this time, as its schedule says".into()));
+        }
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         if request.response_type.is_non_blocking() {
             // Whoever is not known could be given no access to the result, and fill the place of those who are.
@@ -284,7 +321,7 @@ impl<S: Store> Cse<S> {
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            let forwarding = self.forward(request, &requester, deadline, &through);
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
@@ -339,6 +376,7 @@ impl<S: Store> Cse<S> {
             return Err(Error::MissingParameter("fr"));
         }
         let originator = settings.identity.canonical_originator(&from);
+        self.check_comes_from(request, &originator)?;
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         if request.response_type.is_non_blocking() {
             non_blocking::check(request, &originator)?;
@@ -572,6 +610,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
+    let follows = existing.as_ref().and_then(|base| announce::renewal::of_base(&mut attributes, base, now));
     let base = Resource {
         seq: Seq::CSE_BASE,
         parent: None,
@@ -589,7 +628,10 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     };
     let base = Arc::new(base);
     let changes = match existing {
-        Some(_) => ChangeSet { update: vec![base], ..ChangeSet::default() },
+        Some(_) => {
+            let deadlines_set = follows.into_iter().collect();
+            ChangeSet { update: vec![base], deadlines_set, ..ChangeSet::default() }
+        }
         None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
     };
     transaction.write(&changes).await?;

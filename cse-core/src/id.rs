@@ -172,6 +172,12 @@ impl Originator {
     pub fn is_ae_stem(&self) -> bool {
         (self.0.starts_with('C') || self.0.starts_with('S')) && !self.0.contains('/')
     }
+
+    /// Whether it is the stem of an AE-ID that is unique with the service provider (S-type): it does not say at which
+    /// CSE the AE is registered.
+    pub fn is_service_level(&self) -> bool {
+        self.0.starts_with('S') && !self.0.contains('/')
+    }
 }
 
 impl fmt::Display for Originator {

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod announce;
+mod availability;
 mod behaviour;
 mod cache;
 pub mod codec;

@@ -15,9 +15,11 @@ mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
+pub(crate) mod write_back;
 
 use std::sync::Arc;
 
+use self::write_back::WriteBack;
 use crate::access::authorize::Requester;
 use crate::address::Resolved;
 use crate::behaviour::group::GroupAnswers;
@@ -100,6 +102,8 @@ pub(crate) enum Question {
         /// The notification.
         notification: Map,
     },
+    /// Does the CSE of an original change that as its copy is to be changed?
+    Original(Box<WriteBack>),
     /// What are these members of a group, which other CSEs host?
     Members {
         /// The members.
@@ -120,6 +124,8 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// What the CSE of the original said to a change of its copy.
+    pub(crate) original: Option<Box<Response>>,
     /// What is known of the members of a group.
     pub(crate) group: Arc<GroupAnswers>,
     /// How often policies of other CSEs have been read.

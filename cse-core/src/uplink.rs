@@ -204,6 +204,7 @@ impl<'a, S: Store> Uplink<'a, S> {
 
     fn succeeded(&mut self) {
         self.backoff.succeeded();
+        self.cse.0.line_is_back();
         let since = self.now();
         let is_new = self.cse.0.uplink.state.send_if_modified(|state| {
             let is_new = !matches!(state, UplinkState::Registered { .. });
@@ -407,6 +408,7 @@ impl<'a, S: Store> Uplink<'a, S> {
                 serialization: self.registrar.serialization,
                 timeout: shared.settings.request_timeout,
                 patience: Patience::UntilTimeout,
+                in_order: false,
             };
             problem = match shared.outbound.send(outgoing).await {
                 Ok(Sent::Answered(response)) => return Ok(*response),

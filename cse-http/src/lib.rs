@@ -30,6 +30,7 @@ mod outbound;
 mod query;
 mod server;
 mod service;
+mod socket;
 mod timed;
 
 pub use options::{CorsOptions, HttpLimits, HttpOptions, InvalidRootPath, RootPath};

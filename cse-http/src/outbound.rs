@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed: where a notification goes was decided by who may subscribe, not by the target.
 
+mod lines;
 mod reply;
 mod request;
 
@@ -21,6 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 
+use self::lines::Lines;
 pub use request::target_url;
 
 /// Most bytes of an answer's header section.
@@ -88,6 +90,7 @@ pub enum InvalidTrust {
 pub struct HttpOutbound {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     places: Arc<Semaphore>,
+    lines: Arc<Lines>,
     reply_bytes_max: usize,
 }
 
@@ -114,11 +117,12 @@ impl HttpOutbound {
             .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
             .build(connector);
         let places = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { client, places, reply_bytes_max: options.reply_bytes_max })
+        Ok(Self { client, places, lines: Arc::default(), reply_bytes_max: options.reply_bytes_max })
     }
 
     async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
         let message = request::encode(&outgoing)?;
+        let _first = self.lines.first(&outgoing).await;
         let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
         let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)

@@ -2,7 +2,8 @@
 //!
 //! The broker controls who publishes on which topic (TS-0010 §8.4); the topic names the entity of *this hop*, `fr`
 //! the one that asked first. On Mca they are the same. On Mcc a CSE passes on requests of others, but those of
-//! entities registered here never come in through a peer.
+//! entities registered here never come in through a peer. An S-type AE-ID names no CSE: where its AE is registered is
+//! known to the core, which refuses those of AEs registered here.
 
 use cse_core::error::Error;
 use cse_core::id::{CseIdentity, Peer};
@@ -50,7 +51,10 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, from) {
+    // Registrations are never passed on.
+    let is_passed_on = !registers_ae && may_pass_on_service_level(identity, hop, from);
+    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, from) || is_passed_on;
+    if kind == TopicKind::RegistrationRequest || may_ask() {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
@@ -65,8 +69,11 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
 /// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE speaks for
 /// originators of elsewhere.
 pub(crate) fn sender(identity: &CseIdentity, level: &str, request: &Request) -> Text {
-    let of_elsewhere =
-        request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str().starts_with('/'));
+    let of_elsewhere = request.from.as_deref().is_some_and(|from| {
+        let originator = identity.canonical_originator(from);
+        let of_other = || service_level_stem(identity, from).is_some_and(|stem| stem != level);
+        originator.as_str().starts_with('/') || of_other()
+    });
     if of_elsewhere && !level.contains(':') {
         format!("/{level}").into()
     } else {
@@ -94,14 +101,38 @@ fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
     }
 }
 
-/// Whether a level may be that of a CSE that speaks for the originator.
-fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
-    // As a CSE: its SP-relative or, between service providers, absolute identifier.
+/// Whether the sender may be a CSE that passes on a request of an AE with an S-type AE-ID, which it names in the
+/// SP-relative or absolute form that is due between CSEs (TS-0001 §7.1.3).
+fn may_pass_on_service_level(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
+    let is_cse = match hop.vouched {
+        Some(Vouched::Cse) => true,
+        Some(Vouched::Ae | Vouched::Not) => false,
+        None => is_level_of_cse(identity, hop.level) && !hop.level.starts_with(['C', 'S']),
+    };
+    is_cse && service_level_stem(identity, from).is_some()
+}
+
+/// The stem, if this is an S-type AE-ID in SP-relative or absolute form.
+fn service_level_stem(identity: &CseIdentity, from: &str) -> Option<Text> {
+    let originator = identity.canonical_originator(from);
+    let stem = originator.as_str();
+    (from.starts_with('/') && stem.starts_with('S') && originator.is_ae_stem()).then(|| stem.into())
+}
+
+/// Whether a level is, by its form, that of another CSE: its SP-relative or, between service providers, absolute
+/// identifier.
+fn is_level_of_cse(identity: &CseIdentity, level: &str) -> bool {
     let cse = format!("/{}", level.replace(':', "/"));
     let is_cse = cse.trim_start_matches('/').split('/').count() == if cse.starts_with("//") { 2 } else { 1 };
-    if !is_cse || level.is_empty() || level == identity.base_id() {
+    is_cse && !level.is_empty() && level != identity.base_id()
+}
+
+/// Whether a level may be that of a CSE that speaks for the originator.
+fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
+    if !is_level_of_cse(identity, level) {
         return false;
     }
+    let cse = format!("/{}", level.replace(':', "/"));
     if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
@@ -247,6 +278,35 @@ mod tests {
     }
 
     #[test]
+    fn a_cse_passes_on_what_aes_with_s_type_identifiers_ask() {
+        use Vouched::{Ae, Cse, Not};
+        for (vouched, level, from, ty, allowed) in [
+            (None, "id-mn", "/Sx", None, true),
+            (None, "id-mn", "//cse.example/Sx", None, true),
+            (None, "Cloud", "/Sx", None, false),
+            (None, "Sy", "/Sx", None, false),
+            (None, "id-in", "/Sx", None, false),
+            (None, "id-mn:Cx", "/Sx", None, false),
+            (None, ":other.example:id-in", "/Sx", None, true),
+            (None, "id-mn", "Sx", None, false),
+            (None, "id-mn", "/Cx", None, true),
+            (Some(Cse), "id-mn", "/Sx", None, true),
+            (Some(Cse), "Server", "/Sx", None, true),
+            (Some(Ae), "Cx", "/Sx", None, false),
+            (Some(Not), "id-mn", "/Sx", None, false),
+            // Registrations are not passed on.
+            (Some(Cse), "id-mn", "/Sx", Some(Ty::AE), false),
+            (Some(Cse), "id-mn", "/Sx", Some(Ty::CONTAINER), true),
+        ] {
+            let operation = if ty.is_some() { Operation::Create } else { Operation::Retrieve };
+            let mut request = Request::new(operation, "cse-in", from, "1");
+            request.resource_type = ty;
+            let checked = check(&identity(), Hop { kind: TopicKind::Request, level, vouched }, &mut request);
+            assert_eq!(checked.is_ok(), allowed, "{vouched:?} {level} for {from} {ty:?}");
+        }
+    }
+
+    #[test]
     fn the_topic_names_the_sender_on_this_hop() {
         for (level, from, expected) in [
             ("Cx", "Cx", "Cx"),
@@ -256,6 +316,9 @@ mod tests {
             ("Cloud", "/Cloud/Cx", "/Cloud"),
             ("id-mn:Cx", "/id-mn/Cx", "/id-mn/Cx"),
             (":other.example:id-in", "//other.example/id-mn/Cx", "//other.example/id-in"),
+            ("id-mn", "/Sx", "/id-mn"),
+            ("Sx", "/Sx", "Sx"),
+            ("Sx", "Sx", "Sx"),
         ] {
             let request = Request::new(Operation::Retrieve, "/id-mn2/x", from, "1");
             assert_eq!(sender(&identity(), level, &request), expected, "{level} for {from}");

@@ -15,6 +15,7 @@ mod monitoring;
 mod mqtt;
 mod non_blocking;
 mod notifications;
+mod outage;
 mod polling;
 mod registrar;
 mod registration;
@@ -43,6 +44,7 @@ pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use non_blocking::NonBlockingConfig;
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use outage::OutageConfig;
 pub(crate) use polling::PollingConfig;
 pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
@@ -76,6 +78,7 @@ pub(crate) struct Config {
     pub(crate) requests: RequestsConfig,
     pub(crate) non_blocking: NonBlockingConfig,
     pub(crate) notifications: NotificationsConfig,
+    pub(crate) outage: OutageConfig,
     /// `[polling]`
     pub(crate) polling: PollingConfig,
     pub(crate) store: StoreConfig,
@@ -140,6 +143,7 @@ impl Config {
             requests: RequestsConfig::read(layers.section("requests")),
             non_blocking: NonBlockingConfig::read(layers.section("non-blocking")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
+            outage: OutageConfig::read(layers.section("outage")),
             polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
@@ -267,6 +271,8 @@ impl Config {
             notification_lifetime: notifications.lifetime,
             notifications_per_target_max: notifications.per_target_max,
             notifications_max: notifications.total_max,
+            notification_bytes_max: self.outage.notification_bytes_max.0,
+            outage_lifetime: self.outage.lifetime,
             notification_window: notifications.window,
             notification_hold_max: notifications.hold_max,
             polling_requests_per_channel_max: self.polling.requests_per_channel_max,

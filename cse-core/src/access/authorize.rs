@@ -128,10 +128,12 @@ impl<Q: Source> View<'_, Q> {
         if node.ty == Ty::REMOTE_CSE && matches!(access, Access::UPDATE | Access::DELETE) {
             return Ok(is_registree(requester, node));
         }
-        if node.ty.is_announced()
-            && (matches!(access, Access::UPDATE | Access::DELETE) || announced::is_of(node, requester))
-        {
-            return Ok(announced::is_of(node, requester));
+        if node.ty.is_announced() {
+            let is_of = announced::is_of(node, requester);
+            let is_others = access == Access::DELETE || (access == Access::UPDATE && !announced::takes_updates(node));
+            if is_of || is_others {
+                return Ok(is_of);
+            }
         }
         // Types without policies of their own follow the parent (TS-0001 §9.6.1.3.2).
         let mut governing: Option<Arc<Node>> = None;

@@ -64,10 +64,17 @@ impl<S: Store> Cse<S> {
                 Outcome::Ask(question, back) => {
                     change = *back;
                     let asking = async {
-                        if let op::Question::Block { resource, .. } = &question
+                        let leased = match &question {
+                            op::Question::Block { resource, .. } => Some(*resource),
+                            op::Question::Original(write_back) => Some(write_back.copy),
+                            op::Question::Verify { .. } | op::Question::Members { .. } | op::Question::Policies(_) => {
+                                None
+                            }
+                        };
+                        if let Some(resource) = leased
                             && lease.is_none()
                         {
-                            lease = Some(self.lease(*resource).lock_owned().await);
+                            lease = Some(self.lease(resource).lock_owned().await);
                         }
                         self.ask(question, &mut change.2, deadline).await
                     };

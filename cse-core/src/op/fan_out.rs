@@ -1,6 +1,7 @@
 //! `<fanOutPoint>`: the same request to all members of a group (TS-0004 §7.4.14.2).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -39,6 +40,10 @@ pub(crate) struct Through {
     pub(crate) group: Arc<GroupAnswers>,
     /// By then it has to have ended, however late it expires. Not in the request, so that a repetition is the same.
     pub(crate) until: Option<Timestamp>,
+    /// The identifier under which another CSE gets it, however often it is tried; made for it and for nothing else.
+    pub(crate) passed_on_as: Option<Text>,
+    /// Set when a group was left with members that have not answered: its answer is a success all the same.
+    pub(crate) is_partial: Arc<AtomicBool>,
 }
 
 impl Through {
@@ -73,7 +78,9 @@ impl Identifiers {
     fn of(request: &Request, key: ReplyKey) -> Self {
         match request.context.redelivery {
             Redelivery::Never => Self::New,
-            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) | Redelivery::UsedOnce => {
+                Self::Derived(key)
+            }
         }
     }
 }
@@ -116,6 +123,7 @@ impl<S: Store> Cse<S> {
             let until = request.result_expiration.map_or(cx.deadline, |time| time.at(now).min(cx.deadline));
             let timeout = self.0.clock.sleep(until.since(now));
             tokio::pin!(timeout);
+            let is_partial = Arc::clone(&through.is_partial);
             let mut single = request.clone();
             let through = tokio::select! {
                 biased;
@@ -131,7 +139,10 @@ impl<S: Store> Cse<S> {
                 tokio::select! {
                     // Time first: a member whose request ends at the same time has not answered before that.
                     biased;
-                    () = &mut timeout => break,
+                    () = &mut timeout => {
+                        is_partial.store(true, Ordering::Relaxed);
+                        break;
+                    }
                     next = answers.next() => match next {
                         Some(answer) => collected.push(answer),
                         None => break,

@@ -23,6 +23,7 @@ use crate::cse::{Cse, deadline_of};
 use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::{CseIdentity, Originator};
+use crate::op::fan_out::Through;
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
@@ -55,8 +56,9 @@ impl<S: Store> Cse<S> {
         request: Request,
         requester: &Requester,
         deadline: Timestamp,
-        through_group: bool,
+        through: &Through,
     ) -> Result<Response, Error> {
+        let through_group = through.is_of_group();
         if request.operation == Operation::Create && matches!(request.resource_type, Some(Ty::AE | Ty::REMOTE_CSE)) {
             return Err(Error::parameter("to", "names another CSE; registrations are not passed on"));
         }
@@ -70,23 +72,31 @@ impl<S: Store> Cse<S> {
         let hop = self.hop_to(&request.to, &side)?;
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&hop.cse_id, bytes)?;
+        if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {
+            let now = self.0.clock.now();
+            let identifier = identifier::telling(identifier.clone(), passed_on + 1);
+            return self.forward_under(request, identifier, now, &hop, (requester, until.since(now))).await;
+        }
+        let requester = (requester, self.0.settings.request_timeout);
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
         if request.operation == Operation::Retrieve {
             return self.forward_under(request, identifier, self.0.clock.now(), &hop, requester).await;
         }
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
+        let made_by = maker_of(&request);
         let send = |identifier, since| self.forward_under(request, identifier, since, &hop, requester);
-        self.pass_on(key, redelivery, identifier, deadline, send).await
+        self.pass_on((key, made_by), redelivery, identifier, deadline, send).await
     }
 
     /// Has a request sent under an identifier of this CSE: the same each time, however often the request is delivered.
     /// Once there is an answer, a redelivery gets that instead.
     ///
-    /// `send` is given the identifier, and when the request came first.
+    /// The request is known by the key; whose identifier it has, is as [`maker_of`] says. `send` is given the identifier,
+    /// and when the request came first.
     pub(crate) async fn pass_on<Sending>(
         &self,
-        key: ReplyKey,
+        (key, made_by): (ReplyKey, Option<Text>),
         redelivery: Redelivery,
         identifier: Text,
         deadline: Timestamp,
@@ -109,14 +119,14 @@ impl<S: Store> Cse<S> {
             }
         }
         let _under_way = self.0.under_way.begin(key);
-        let (identifier, since) = match self.passage(key, redelivery, identifier, deadline).await? {
+        let (identifier, since) = match self.passage((key, made_by.clone()), redelivery, identifier, deadline).await? {
             Passage::Answered(response) => return Ok(*response),
             Passage::Under { identifier, since } => (identifier, since),
         };
         let response = send(identifier.clone(), since).await?;
         if is_final(response.status) {
             // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
-            let answered = PassedOn { key, identifier, response: Box::new(response.clone()) };
+            let answered = PassedOn { key, made_by, identifier, response: Box::new(response.clone()) };
             drop(self.0.jobs.try_send(Job::PassedOn(answered)));
         }
         Ok(response)
@@ -125,13 +135,13 @@ impl<S: Store> Cse<S> {
     /// Has the writer say how a request goes on; durable when it returns.
     async fn passage(
         &self,
-        key: ReplyKey,
+        (key, made_by): (ReplyKey, Option<Text>),
         redelivery: Redelivery,
         identifier: Text,
         deadline: Timestamp,
     ) -> Result<Passage, Error> {
         let (reply, passage) = oneshot::channel();
-        self.enqueue(Job::PassOn(PassOn { key, redelivery, identifier, reply }), deadline).await?;
+        self.enqueue(Job::PassOn(PassOn { key, made_by, redelivery, identifier, reply }), deadline).await?;
         passage.await.map_err(|_| Error::Internal)
     }
 
@@ -164,20 +174,20 @@ impl<S: Store> Cse<S> {
         Ok(NextCse { route, is_release_1 })
     }
 
-    /// Sends a request to the next CSE and waits for the answer.
+    /// Sends a request to the next CSE and waits for the answer, for so long if the request does not say.
     async fn forward_under(
         &self,
         mut request: Request,
         identifier: Text,
         received: Timestamp,
         hop: &NextHop,
-        requester: &Requester,
+        (requester, patience): (&Requester, Duration),
     ) -> Result<Response, Error> {
         let shared = &self.0;
         let next = self.reach(hop, &request.to).await?;
         let now = shared.clock.now();
         fix_times(&mut request, received);
-        let deadline = deadline_of(&request, now, shared.settings.request_timeout)?;
+        let deadline = deadline_of(&request, now, patience)?;
         if request.operation_execution_time.is_some_and(|time| time.at(received) < now) {
             return Err(Error::Expired("the operation execution time (oet) is over; the request is not passed on"));
         }
@@ -208,6 +218,12 @@ impl<S: Store> Cse<S> {
         shared.metrics.forward_failed.increment();
         Err(problem)
     }
+}
+
+/// The CSE that has made the identifier of a request and uses it once, if that is known.
+pub(crate) fn maker_of(request: &Request) -> Option<Text> {
+    let made = identifier::read(&request.request_identifier);
+    made.filter(|_| request.context.redelivery == Redelivery::UsedOnce).map(|made| made.by.into())
 }
 
 /// Times relative to the receipt become absolute at the first CSE, so that the way counts.

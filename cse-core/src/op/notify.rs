@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::route::entity_route;
+use super::forward::maker_of;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -33,9 +33,10 @@ impl<S: Store> Cse<S> {
                 break node?;
             }
         };
-        let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        let route = self.entity_route(&node).await?.ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
-        let (key, redelivery) = (digest::of(&request), request.context.redelivery);
+        let key = (digest::of(&request), maker_of(&request));
+        let redelivery = request.context.redelivery;
         let send = |identifier, _| async {
             request.request_identifier = identifier;
             let timeout = cx.deadline.since(shared.clock.now());
@@ -91,6 +92,10 @@ impl<S: Store> Cse<S> {
             Question::Block { subscription, target, notification, .. } => {
                 self.ask_to_agree(&target, notification).await?;
                 answers.agreed.push(subscription);
+                Ok(())
+            }
+            Question::Original(write_back) => {
+                answers.original = Some(Box::new(self.write_back(&write_back).await?));
                 Ok(())
             }
         }

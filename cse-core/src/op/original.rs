@@ -1,6 +1,7 @@
 //! RETRIEVE with result content 7: the original of an announced resource, from the CSE that hosts it (TS-0004
 //! §7.5.2, TS-0001 §8.1.2).
 
+use super::fan_out::Through;
 use super::{Cx, discover};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -30,7 +31,7 @@ impl<S: Store> Cse<S> {
         // The conditions were those of the copy.
         request.filter_criteria = None;
         request.result_content = None;
-        self.forward(request, &cx.requester, cx.deadline, false).await
+        self.forward(request, &cx.requester, cx.deadline, &Through::default()).await
     }
 }
 

@@ -104,16 +104,20 @@ async fn serve_deadline<S: Store>(
     let mut more = false;
     match deadline.kind {
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Renewal => announce::renewal::due(view, deadline.resource, &mut effects).await?,
         DeadlineKind::Validation => {
             group::validation_due(view, deadline.resource, unvalidated, &mut effects).await?;
         }
-        DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
-            Some(node) if deadline.kind == DeadlineKind::Batch => {
-                view.batch_due(&node, &mut effects).await?;
+        kind @ (DeadlineKind::Batch | DeadlineKind::RateWindow | DeadlineKind::Schedule) => {
+            match view.node(deadline.resource).await? {
+                Some(node) => match kind {
+                    DeadlineKind::Batch => view.batch_due(&node, &mut effects).await?,
+                    DeadlineKind::Schedule => view.schedule_due(&node, &mut effects).await?,
+                    _ => view.next_rate_window(&node, &mut effects).await?,
+                },
+                None => effects.deadlines_clear.push((kind, deadline.resource)),
             }
-            Some(node) => view.next_rate_window(&node, &mut effects).await?,
-            None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
-        },
+        }
     }
     announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);

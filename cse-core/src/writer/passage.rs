@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::answered::Answered;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::ports::{Reply, ReplyKey, Store};
+use crate::ports::{ReplyKey, Store};
 use crate::primitive::{Redelivery, Response};
 use crate::record::{self, Record};
 use crate::time::Timestamp;
@@ -17,6 +17,8 @@ use crate::view::{View, WriteSource};
 pub(crate) struct PassOn {
     /// Under which it is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Whether it may be one that was passed on before.
     pub(crate) redelivery: Redelivery,
     /// The identifier that it gets if it was not.
@@ -43,6 +45,8 @@ pub(crate) enum Passage {
 pub(crate) struct PassedOn {
     /// Under which the request is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
     /// The answer.
@@ -58,7 +62,7 @@ impl PassOn {
         answered: &mut Answered,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
-        let Self { key, redelivery, identifier, reply } = self;
+        let Self { key, made_by, redelivery, identifier, reply } = self;
         let passage = match record::earlier(view, key, redelivery).await? {
             Some((_, Record::Answered(response))) => {
                 metrics.redeliveries.increment();
@@ -67,8 +71,8 @@ impl PassOn {
             Some((since, Record::PassedOn(identifier))) => Passage::Under { identifier, since },
             None => {
                 let since = view.now;
-                let response = Record::PassedOn(identifier.clone()).into_map();
-                view.source.overlay.remember(Reply { key, at: since, response });
+                let record = Record::PassedOn(identifier.clone());
+                view.source.overlay.remember(record.into_reply(key, since, made_by.as_deref()));
                 Passage::Under { identifier, since }
             }
         };
@@ -87,7 +91,7 @@ impl PassedOn {
         view: &mut View<'_, WriteSource<'_, S>>,
         answered: &mut Answered,
     ) -> Result<(), Error> {
-        let Self { key, identifier, response } = self;
+        let Self { key, made_by, identifier, response } = self;
         let is_latest = match answered.settle(key, &identifier) {
             Some(is_latest) => is_latest,
             None => record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier),
@@ -95,7 +99,7 @@ impl PassedOn {
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
         if is_latest {
             let at = view.now;
-            view.source.overlay.remember(Reply { key, at, response: Record::Answered(*response).into_map() });
+            view.source.overlay.remember(Record::Answered(*response).into_reply(key, at, made_by.as_deref()));
         }
         Ok(())
     }

@@ -179,6 +179,16 @@ impl TestNetwork {
         written.iter().filter(|(to, _)| to == destination).map(|(_, serialization)| *serialization).collect()
     }
 
+    /// What was sent so far.
+    pub fn all(&self) -> Vec<(Destination, Request)> {
+        self.sent.lock().clone()
+    }
+
+    /// From now on everything succeeds again.
+    pub fn back_to_normal(&self) {
+        *self.otherwise.lock() = None;
+    }
+
     pub fn count(&self) -> usize {
         self.sent.lock().len()
     }

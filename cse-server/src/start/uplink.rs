@@ -96,7 +96,7 @@ async fn look_after_reconnections<S: Store>(cse: &Cse<S>, states: Vec<watch::Rec
 }
 
 fn probe<S: Store>(cse: &Cse<S>, links: &[(Text, MqttBinding)]) -> Probe {
-    let state = cse.uplink();
+    let (state, cse) = (cse.uplink(), cse.clone());
     let problems: Vec<_> = links.iter().map(|(url, link)| (url.clone(), link.problem())).collect();
     Box::new(move || {
         let state = match &*state.borrow() {
@@ -104,11 +104,23 @@ fn probe<S: Store>(cse: &Cse<S>, links: &[(Text, MqttBinding)]) -> Probe {
             UplinkState::Registering { problem } => {
                 let problem = problem.as_deref().unwrap_or("not registered yet");
                 let links = problems.iter().filter_map(|(url, problem)| Some(format!("; {url}: {}", problem()?)));
-                Err(format!("{problem}{}", links.collect::<String>()))
+                Err(format!("{problem}{}; {}", links.collect::<String>(), backlog(&cse)))
             }
         };
         Box::pin(async move { state })
     })
+}
+
+/// What waits, part of it for the registrar.
+fn backlog<S: Store>(cse: &Cse<S>) -> String {
+    let (bytes, oldest) = cse.notifications_backlog();
+    format!(
+        "waiting: {} notifications ({bytes} bytes, the oldest for {} s), {} non-blocking requests, {} announcements",
+        cse.notifications_waiting(),
+        oldest.as_secs(),
+        cse.non_blocking_waiting(),
+        cse.announcements_waiting(),
+    )
 }
 
 /// As the binding to our own broker, but for one peer.

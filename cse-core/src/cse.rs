@@ -375,7 +375,7 @@ impl<S: Store> Cse<S> {
         if from.is_empty() && !registers {
             return Err(Error::MissingParameter("fr"));
         }
-        let originator = settings.identity.canonical_originator(&from);
+        let originator = settings.identity.originator_of(request);
         self.check_comes_from(request, &originator)?;
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         if request.response_type.is_non_blocking() {

@@ -7,6 +7,7 @@ mod access;
 mod address;
 mod announce;
 mod availability;
+mod base;
 mod behaviour;
 mod cache;
 pub mod codec;

@@ -214,7 +214,8 @@ impl Settings {
 
     /// The registrar as an originator.
     pub fn registrar_id(&self) -> Option<Originator> {
-        self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
+        let cse_id = &self.registrar.as_ref()?.cse_id;
+        Some(Originator::from_canonical(self.identity.canonical_cse_id(cse_id).unwrap_or_else(|| cse_id.clone())))
     }
 
     /// How long to wait after so many failures before this one: what cannot be delivered is tried again ever more rarely.

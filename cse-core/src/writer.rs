@@ -18,6 +18,7 @@ use crate::access::authorize::{Permit, Requester};
 use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::announce::{self, Announced};
+use crate::base;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
@@ -35,6 +36,7 @@ use crate::record::{self, Recent, Record};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
+use crate::value::Map;
 use crate::view::{Source, View, WriteSource};
 
 /// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
@@ -61,6 +63,8 @@ pub(crate) enum Job {
     Delivered(Vec<Delivered>),
     /// How far a non-blocking request has come.
     NonBlocking(non_blocking::Step),
+    /// The CSE has changed in a way that the CSEBase shows: these attributes.
+    Base(Map),
     /// What came of an announcement; told when it is committed.
     Announced(Box<Announced>, oneshot::Sender<()>),
 }
@@ -301,6 +305,7 @@ impl<S: Store> Writer<S> {
                         Ok(()) => noted.push(done),
                         Err(error) => report(Err(error)),
                     },
+                    Job::Base(attributes) => report(base::change(&mut view, attributes).await),
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
                     Job::NonBlocking(non_blocking::Step { of, what, done }) => {
                         dues.push(done);

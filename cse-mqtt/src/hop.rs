@@ -12,6 +12,7 @@ use cse_core::schema::Ty;
 use cse_core::value::Text;
 
 use crate::link::Vouched;
+use crate::security::spells_cse;
 use crate::topic::{Topic, TopicKind, entity_of};
 
 /// What a topic says of the sender of a request.
@@ -53,7 +54,7 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
     // Registrations are never passed on.
     let is_passed_on = !registers_ae && may_pass_on_service_level(identity, hop, from);
-    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, from) || is_passed_on;
+    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, request, from) || is_passed_on;
     if kind == TopicKind::RegistrationRequest || may_ask() {
         return Ok(());
     }
@@ -66,19 +67,20 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
     claims.then(|| topic.originator.into())
 }
 
-/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE speaks for
-/// originators of elsewhere.
-pub(crate) fn sender(identity: &CseIdentity, level: &str, request: &Request) -> Text {
-    let of_elsewhere = request.from.as_deref().is_some_and(|from| {
-        let originator = identity.canonical_originator(from);
-        let of_other = || service_level_stem(identity, from).is_some_and(|stem| stem != level);
-        originator.as_str().starts_with('/') || of_other()
-    });
-    if of_elsewhere && !level.contains(':') {
-        format!("/{level}").into()
-    } else {
-        entity_of(identity, level).text().clone()
-    }
+/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE registers as
+/// one, or speaks for originators of elsewhere.
+pub(crate) fn sender(identity: &CseIdentity, hop: Hop<'_>, request: &Request) -> Text {
+    let Hop { level, vouched, .. } = hop;
+    let of_other = || {
+        let stem = request.from.as_deref().and_then(|from| service_level_stem(identity, from));
+        stem.is_some_and(|stem| stem != level)
+    };
+    let is_cse = match vouched {
+        Some(Vouched::Cse) => true,
+        Some(Vouched::Ae | Vouched::Not) => false,
+        None => identity.originator_of(request).as_str().starts_with('/') || of_other(),
+    };
+    if is_cse && !level.contains(':') { format!("/{level}").into() } else { entity_of(identity, level).text().clone() }
 }
 
 /// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
@@ -88,17 +90,23 @@ pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
     peer
 }
 
-fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
-    let originator = identity.canonical_originator(from);
+fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, request: &Request, from: &str) -> bool {
+    let originator = identity.originator_of(request);
     let is_of_level = originator == entity_of(identity, hop.level);
     let is_elsewhere = originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id;
     match hop.vouched {
         // An AE-ID stem and a CSE-ID may be the same word.
         Some(Vouched::Ae) => is_of_level,
-        Some(Vouched::Cse) => is_elsewhere,
+        Some(Vouched::Cse) => is_elsewhere || spells_itself(identity, hop.level, from),
         Some(Vouched::Not) => false,
         None => is_of_level || may_be_cse_of(identity, hop.level, originator.as_str(), is_elsewhere),
     }
+}
+
+/// Whether a CSE speaks for itself by its CSE-ID, also if that looks like the AE-ID of an S-type stem.
+fn spells_itself(identity: &CseIdentity, level: &str, from: &str) -> bool {
+    let cse = identity.canonical_cse_id(from).filter(|cse| *cse != identity.cse_id);
+    cse.is_some_and(|cse| spells_cse(identity, level, &cse))
 }
 
 /// Whether the sender may be a CSE that passes on a request of an AE with an S-type AE-ID, which it names in the
@@ -107,7 +115,7 @@ fn may_pass_on_service_level(identity: &CseIdentity, hop: Hop<'_>, from: &str) -
     let is_cse = match hop.vouched {
         Some(Vouched::Cse) => true,
         Some(Vouched::Ae | Vouched::Not) => false,
-        None => is_level_of_cse(identity, hop.level) && !hop.level.starts_with(['C', 'S']),
+        None => is_level_of_cse(identity, hop.level) && !looks_like_ae(identity, hop.level),
     };
     is_cse && service_level_stem(identity, from).is_some()
 }
@@ -136,9 +144,13 @@ fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsew
     if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
-    // In transit: anybody of elsewhere. A level that looks like an AE-ID stem does not get this right, and a
-    // canonical originator without slash is, or may be, an AE registered here.
-    !level.starts_with(['C', 'S']) && is_elsewhere
+    // In transit: anybody of elsewhere. A canonical originator without slash is, or may be, an AE registered here.
+    is_elsewhere && !looks_like_ae(identity, level)
+}
+
+/// Whether a level looks like an AE-ID stem, and is not known to be that of a CSE.
+fn looks_like_ae(identity: &CseIdentity, level: &str) -> bool {
+    level.starts_with(['C', 'S']) && !identity.is_known_cse(level)
 }
 
 #[cfg(test)]
@@ -189,7 +201,8 @@ mod tests {
             ("", "/id-mn/Cx", false),
         ] {
             let hop = Hop { kind: TopicKind::Request, level, vouched: None };
-            assert_eq!(may_speak_for(&identity(), hop, from), allowed, "{level} for {from}");
+            let request = Request::new(Operation::Retrieve, "cse-in", from, "1");
+            assert_eq!(may_speak_for(&identity(), hop, &request, from), allowed, "{level} for {from}");
         }
     }
 
@@ -252,6 +265,13 @@ mod tests {
             (Cse, Ask, "Cloud", "/Cloud", None, true),
             (Cse, Ask, "Cloud", "/id-mn/Cx", None, true),
             (Cse, Ask, "Cloud", "Cloud", None, false),
+            (Cse, Ask, "S1", "/S1", None, true),
+            (Cse, Ask, "S1", "//cse.example/S1", None, true),
+            (Cse, Ask, "S1", "/S1/Cx", None, true),
+            (Cse, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), true),
+            (Cse, Ask, "S1", "S1", None, false),
+            (Cse, Ask, "S1", "/S2", None, false),
+            (Ae, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), false),
             (Cse, Ask, "Server", "Server", None, false),
             (Cse, Ask, "id-mn", "Cx", None, false),
             (Cse, Ask, "id-mn", "Sx", None, false),
@@ -314,6 +334,9 @@ mod tests {
             ("id-mn", "/id-mn", "/id-mn"),
             ("id-mn", "/id-other/Cx", "/id-mn"),
             ("Cloud", "/Cloud/Cx", "/Cloud"),
+            ("S1", "S1", "S1"),
+            ("S1", "/S1", "S1"),
+            ("S1", "/S1/Cx", "/S1"),
             ("id-mn:Cx", "/id-mn/Cx", "/id-mn/Cx"),
             (":other.example:id-in", "//other.example/id-mn/Cx", "//other.example/id-in"),
             ("id-mn", "/Sx", "/id-mn"),
@@ -321,7 +344,12 @@ mod tests {
             ("Sx", "Sx", "Sx"),
         ] {
             let request = Request::new(Operation::Retrieve, "/id-mn2/x", from, "1");
-            assert_eq!(sender(&identity(), level, &request), expected, "{level} for {from}");
+            let hop = Hop { kind: TopicKind::Request, level, vouched: None };
+            assert_eq!(sender(&identity(), hop, &request), expected, "{level} for {from}");
+            if let Some(cse) = expected.strip_prefix('/').filter(|cse| !cse.contains('/')) {
+                let vouched = Hop { level: cse, vouched: Some(Vouched::Cse), ..hop };
+                assert_eq!(sender(&identity(), vouched, &request), expected, "{cse} for {from}");
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod load {
     pub(crate) mod mqtt;
     pub(crate) mod notify;
     pub(crate) mod options;
+    pub(crate) mod population;
     pub(crate) mod report;
     pub(crate) mod sample;
     pub(crate) mod scenarios;
@@ -96,6 +97,9 @@ async fn measure(options: Options) -> Result<ExitCode> {
     }
     if options.includes(Section::Notify) {
         bench.notify().await?;
+    }
+    if options.includes(Section::Gateway) {
+        bench.population().await?;
     }
     if options.includes(Section::Memory) || options.includes(Section::Startup) {
         bench.growth().await?;

@@ -327,7 +327,7 @@ impl<Q: Source> View<'_, Q> {
         let text = originator.as_str();
         let node = if originator.is_ae_stem() {
             self.by_id(text).await?.filter(|node| node.ty == Ty::AE)
-        } else if self.identity().cse_id_of(text).as_deref() == Some(text) {
+        } else if self.identity().canonical_cse_id(text).as_deref() == Some(text) {
             let id = remote_cse::resource_id(text, self.identity());
             self.by_id(&id).await?.filter(|node| node.ty == Ty::REMOTE_CSE)
         } else {

@@ -42,3 +42,4 @@ mod subscriptions;
 mod time;
 mod tree;
 mod uplink;
+mod uplink_changes;

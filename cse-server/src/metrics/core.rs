@@ -19,7 +19,10 @@ pub(crate) fn core_samples<S: Store>(cse: &Cse<S>) -> Vec<Sample> {
     let (backlog_bytes, oldest) = cse.notifications_backlog();
     let (polls, polled) = cse.polling_waiting();
     counters
-        .map(|(name, help, label, value)| Sample { label, ..Sample::counter(name, help, value) })
+        .map(|(name, help, label, value)| {
+            let label = label.map(|(name, value)| (name, value.into()));
+            Sample { label, ..Sample::counter(name, help, value) }
+        })
         .chain([
             Sample::gauge("cache_resources", "Resources in the cache", cached as u64),
             Sample::gauge("registrations", "AEs and CSEs that are registered", cse.registrations().count() as u64),

@@ -12,6 +12,10 @@ const GROWTH_BYTES_MAX: u64 = 2 << 20;
 /// Instances for which the bars of growth are meant.
 const GROWN: u64 = 1_000_000;
 const IDLE_BYTES_MAX: u64 = 40_000_000;
+/// A gateway with 100 AEs, 1,000 containers and 100,000 instances, at any time.
+const GATEWAY_BYTES_MAX: u64 = 80_000_000;
+/// The release binary without symbols.
+const PROGRAM_BYTES_MAX: u64 = 25_000_000;
 const START_UP_MAX: Duration = Duration::from_secs(1);
 
 /// What 1,000 clients that do nothing may add.
@@ -104,6 +108,13 @@ pub(crate) fn print(report: &Report) -> bool {
     if let Some((polite, killed)) = growth.start_up {
         let found = format!("{:.0} ms, after a kill {:.0} ms (< 1 s)", millis(polite), millis(killed));
         judge.say(&format!("start-up with {} instances", growth.instances), polite.max(killed) < START_UP_MAX, &found);
+    }
+    if let Some(populated) = report.populated {
+        let resident = populated.resident_bytes;
+        let found = format!("{} MiB (< 80 MB)", mebibytes(resident));
+        judge.say("gateway, 100 AEs, 1000 containers, 100000 instances", resident < GATEWAY_BYTES_MAX, &found);
+        let program = populated.program_bytes;
+        judge.say("program, stripped", program < PROGRAM_BYTES_MAX, &format!("{} MiB (< 25 MB)", mebibytes(program)));
     }
     if judge.failed > 0 {
         println!("{} missed", judge.failed);

@@ -15,7 +15,9 @@ use crate::Result;
 pub(super) const GATEWAY: &str = "id-mn";
 /// How long the gateway may take to register.
 const PATIENCE: Duration = Duration::from_secs(30);
-const ADMIN: &str = "CAdmin";
+pub(super) const ADMIN: &str = "CAdmin";
+/// The gateway's, in the directory of both.
+const CONFIGURATION: &str = "mn.toml";
 
 /// The two processes.
 pub(super) struct Pair {
@@ -26,25 +28,37 @@ pub(super) struct Pair {
 impl Pair {
     /// Starts both in a directory, the gateway registered over a binding, and makes what the load needs.
     pub(super) async fn start(binary: &Path, directory: &Path, over: Over) -> Result<Self> {
+        let pair = Self::registered(binary, directory, over).await?;
+        pair.fill().await?;
+        Ok(pair)
+    }
+
+    /// Starts both in a directory, with the gateway registered over a binding.
+    pub(super) async fn registered(binary: &Path, directory: &Path, over: Over) -> Result<Self> {
         let above = Cse::start(binary, &directory.join("in"))?;
         let point = match over {
             Over::Mqtt => format!("mqtt://{}", above.mqtt),
             Over::Http => format!("http://{}", above.http),
         };
-        let file = directory.join("mn.toml");
         std::fs::write(
-            &file,
+            directory.join(CONFIGURATION),
             format!(
                 "[cse]\ntype = \"mn\"\nid = \"/{GATEWAY}\"\nname = \"cse-mn\"\n\
                  [registrar]\ncse-id = \"/id-in\"\ncse-name = \"cse-in\"\npoa = [\"{point}\"]\n"
             ),
         )?;
-        let arguments = ["--config".to_owned(), file.display().to_string()];
-        let gateway = Cse::start_with(binary, &directory.join("mn"), &arguments, "mosquitto_rr")?;
-        let pair = Self { above, gateway };
+        let pair = Self { above, gateway: start_gateway(binary, directory)? };
         pair.wait_until_registered().await?;
-        pair.fill().await?;
         Ok(pair)
+    }
+
+    /// Ends the gateway politely and starts it again; how long the end took.
+    pub(super) async fn restart_gateway(self, binary: &Path, directory: &Path) -> Result<(Self, Duration)> {
+        let Self { above, gateway } = self;
+        let ended = gateway.serving.stop("TERM")?;
+        let pair = Self { above, gateway: start_gateway(binary, directory)? };
+        pair.wait_until_registered().await?;
+        Ok((pair, ended))
     }
 
     pub(super) fn processes(&self) -> Vec<u32> {
@@ -118,6 +132,11 @@ impl Pair {
         }
         Ok(())
     }
+}
+
+fn start_gateway(binary: &Path, directory: &Path) -> Result<Cse> {
+    let arguments = ["--config".to_owned(), directory.join(CONFIGURATION).display().to_string()];
+    Cse::start_with(binary, &directory.join("mn"), &arguments, "mosquitto_rr")
 }
 
 /// The AEs whose containers are there. Each has its own, or it would get the answers of others, too.

@@ -12,8 +12,8 @@ Measures the server and the ceilings of this machine.
 usage: cargo bench -p cse-tests --bench load -- [options]
 
   --quick            half a second per line, 100,000 instances instead of 1,000,000
-  --only SECTION     mqtt, variants, http, forwarding, discovery, clients, notify, memory or startup; may be given
-                     several times
+  --only SECTION     mqtt, variants, http, forwarding, discovery, clients, notify, gateway, memory or
+                     startup; may be given several times
   --seconds N        seconds per line (default 4)
   --connections N    MQTT connections that the outstanding requests are spread over (default 16)
   --kept-sessions    MQTT clients have sessions that the broker keeps, and stores if it must
@@ -33,6 +33,7 @@ pub(crate) enum Section {
     Discovery,
     Clients,
     Notify,
+    Gateway,
     Memory,
     Startup,
 }
@@ -96,6 +97,7 @@ impl Options {
                     "discovery" => Section::Discovery,
                     "clients" => Section::Clients,
                     "notify" => Section::Notify,
+                    "gateway" => Section::Gateway,
                     "memory" => Section::Memory,
                     "startup" => Section::Startup,
                     other => return Err(format!("there is no section {other}").into()),

@@ -167,6 +167,15 @@ pub(crate) struct Forwarded {
     pub(crate) throughput: f64,
 }
 
+/// A gateway with many resources.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Populated {
+    /// The most that was resident at any time.
+    pub(crate) resident_bytes: u64,
+    /// The program without symbols.
+    pub(crate) program_bytes: u64,
+}
+
 /// All that was measured.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -178,6 +187,7 @@ pub(crate) struct Report {
     pub(crate) forwarded: Vec<Forwarded>,
     pub(crate) crowd: Option<Crowd>,
     pub(crate) notified: Vec<Notified>,
+    pub(crate) populated: Option<Populated>,
 }
 
 impl Report {

@@ -39,7 +39,8 @@ pub struct HttpOutboundOptions {
     /// Most requests on their way at the same time, hence most connections in use; further ones wait within
     /// their own timeout. Default 256.
     pub requests_max: usize,
-    /// Most unused connections kept to one host and port. Default 8.
+    /// Most unused connections kept to one host and port. Default 64: a gateway may have that many requests under way to its registrar, and making
+    /// a connection costs more than a request.
     pub idle_connections_per_host_max: usize,
     /// How long an unused connection is kept. Default 30 s.
     pub idle_timeout: Duration,
@@ -56,7 +57,7 @@ impl Default for HttpOutboundOptions {
         Self {
             trust: Trust::Public,
             requests_max: 256,
-            idle_connections_per_host_max: 8,
+            idle_connections_per_host_max: 64,
             idle_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             reply_bytes_max: 1 << 20,

@@ -3,6 +3,7 @@
 
 use tokio::sync::oneshot;
 
+use super::answered::Answered;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::ports::{ReplyKey, Store};
@@ -58,6 +59,7 @@ impl PassOn {
         self,
         view: &mut View<'_, WriteSource<'_, S>>,
         metrics: &Metrics,
+        answered: &mut Answered,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
         let Self { key, made_by, redelivery, identifier, reply } = self;
@@ -74,6 +76,9 @@ impl PassOn {
                 Passage::Under { identifier, since }
             }
         };
+        if let Passage::Under { identifier, .. } = &passage {
+            answered.given(key, identifier);
+        }
         waiting.push((reply, passage));
         Ok(())
     }
@@ -81,10 +86,18 @@ impl PassOn {
 
 impl PassedOn {
     /// Remembers the answer in place of the identifier.
-    pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
+    pub(super) async fn run<S: Store>(
+        self,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        answered: &mut Answered,
+    ) -> Result<(), Error> {
         let Self { key, made_by, identifier, response } = self;
+        let is_latest = match answered.settle(key, &identifier) {
+            Some(is_latest) => is_latest,
+            None => record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier),
+        };
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
-        if record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier) {
+        if is_latest {
             let at = view.now;
             view.source.overlay.remember(Record::Answered(*response).into_reply(key, at, made_by.as_deref()));
         }

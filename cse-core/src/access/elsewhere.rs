@@ -18,12 +18,10 @@ use crate::cse::Cse;
 use crate::error::Rsc;
 use crate::id::CseIdentity;
 use crate::node::Policies;
-use crate::op::fan_out::Through;
 use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request};
 use crate::resource::approximate_bytes;
 use crate::schema::keys;
-use crate::time::{AbsRelTimestamp, Timestamp};
+use crate::time::Timestamp;
 use crate::value::{Map, Name, Text, Value};
 use crate::view::{ReadSource, Source, View};
 
@@ -147,22 +145,23 @@ impl<S: Store> Cse<S> {
         })
     }
 
-    /// Reads what a decision over a view lacked. Whether it is to be made anew; no more than so many times.
-    pub(crate) async fn learn(
+    /// Reads what a decision over a view lacked, so that it is to be made anew; no more than so many times. Gives the view
+    /// back once the decision stands.
+    pub(crate) async fn learn<'v>(
         &self,
-        mut view: View<'_, ReadSource<'_, S>>,
+        mut view: View<'v, ReadSource<'v, S>>,
         read: &mut u8,
         deadline: Timestamp,
-    ) -> bool {
+    ) -> Option<View<'v, ReadSource<'v, S>>> {
         let lacking = view.take_lacking();
         if lacking.is_empty() || *read == ROUNDS_MAX {
-            return false;
+            return Some(view);
         }
         // No snapshot stays open while another CSE is asked.
         drop(view);
         self.read_policies(lacking, deadline).await;
         *read += 1;
-        true
+        None
     }
 
     async fn read_policy(&self, address: Text, deadline: Timestamp) {
@@ -174,14 +173,8 @@ impl<S: Store> Cse<S> {
             return;
         }
         let identity = &shared.settings.identity;
-        let from = identity.cse_id.clone();
-        let mut request = Request::new(Operation::Retrieve, address.clone(), from, shared.new_request_identifier());
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
         let until = begun.plus(shared.settings.verification_timeout).min(deadline);
-        // The next CSE has no longer than that, either.
-        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
-        let response = self.attempt(request, Through::fulfilling(None, until)).await;
+        let response = self.read_anywhere(address.clone(), identity.cse_id.clone(), until).await;
         let found = match response {
             Ok(response) if response.is_success() => {
                 match response.content.as_ref().and_then(|found| compile(found, &address, identity)) {

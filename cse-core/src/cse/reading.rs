@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use super::Cse;
-use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
 use crate::error::Error;
 use crate::node::Node;
+use crate::op::fan_out::Through;
 use crate::op::{self, Cx};
 use crate::ports::Store;
 use crate::primitive::{Operation, Request, Response, ResultContent};
 use crate::schema::{Ty, keys};
+use crate::time::{AbsRelTimestamp, Timestamp};
+use crate::value::Text;
 use crate::writer::{Job, Observed};
 
 impl<S: Store> Cse<S> {
@@ -22,13 +24,9 @@ impl<S: Store> Cse<S> {
         let (mut view, result) = loop {
             let mut view = self.0.view();
             let result = op::retrieve::answer_to(&mut view, cx, request).await;
-            let lacking = view.take_lacking();
-            if lacking.is_empty() || read == elsewhere::ROUNDS_MAX {
+            if let Some(view) = self.learn(view, &mut read, cx.deadline).await {
                 break (view, result);
             }
-            drop(view);
-            self.read_policies(lacking, cx.deadline).await;
-            read += 1;
         };
         // Refused attempts can be monitored, too.
         let (result, node) = match result {
@@ -42,6 +40,13 @@ impl<S: Store> Cse<S> {
             self.observe(&subscriptions, &node, cx, Operation::Retrieve, access, without_instance);
         }
         result
+    }
+
+    /// Reads a resource of any CSE for a decision that waits for it until then; the next CSE has no longer, either.
+    pub(crate) async fn read_anywhere(&self, to: Text, from: Text, until: Timestamp) -> Result<Response, Error> {
+        let mut request = Request::new(Operation::Retrieve, to, from, self.0.new_request_identifier());
+        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
+        self.attempt(request, Through::fulfilling(None, until)).await
     }
 
     /// Tells the writer of an access that a subscription wants to know of.

@@ -260,7 +260,9 @@ impl<S: Store> Outbox<S> {
                 lane.note_answer(result == DeliveryResult::Answered, settings);
                 self.results.push(delivered(target, &waiting, result));
             }
-            Err(SendError::Unreachable(problem)) if waiting.created.plus(settings.notification_lifetime) > now => {
+            Err(SendError::Unreachable(problem) | SendError::Unconfirmed(problem))
+                if waiting.created.plus(settings.notification_lifetime) > now =>
+            {
                 tracing::debug!(%target, problem, "a notification is tried again later");
                 metrics.notifications_retried.increment();
                 let until = lane.failed(settings, now);

@@ -29,23 +29,29 @@ pub(crate) struct PassOn {
 pub(crate) enum Passage {
     /// Not at all, this was its answer.
     Answered(Box<Response>),
-    /// Under this identifier.
-    Under {
-        /// The identifier.
-        identifier: Text,
-        /// When the request came here first.
-        since: Timestamp,
-    },
+    /// Under an identifier.
+    Under(Under),
 }
 
-/// The answer to a request that was passed on.
+/// Under which identifier a request is passed on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Under {
+    /// The identifier.
+    pub(crate) identifier: Text,
+    /// When the request came here first.
+    pub(crate) since: Timestamp,
+    /// Whether it has left before, so that the next CSE may have it.
+    pub(crate) is_repeated: bool,
+}
+
+/// What came of a request that was passed on.
 pub(crate) struct PassedOn {
     /// Under which the request is remembered.
     pub(crate) key: ReplyKey,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
-    /// The answer.
-    pub(crate) response: Box<Response>,
+    /// The answer; `None` if it did not leave.
+    pub(crate) response: Option<Box<Response>>,
 }
 
 impl PassOn {
@@ -62,12 +68,13 @@ impl PassOn {
                 metrics.redeliveries.increment();
                 Passage::Answered(Box::new(response))
             }
-            Some((since, Record::PassedOn(identifier))) => Passage::Under { identifier, since },
+            Some((since, Record::PassedOn(identifier))) => {
+                Passage::Under(Under { identifier, since, is_repeated: true })
+            }
+            Some((since, Record::KeptBack(identifier))) => Passage::Under(leaves(view, key, identifier, since)),
             None => {
-                let since = view.now;
-                let response = Record::PassedOn(identifier.clone()).into_map();
-                view.source.overlay.remember(Reply { key, at: since, response });
-                Passage::Under { identifier, since }
+                let now = view.now;
+                Passage::Under(leaves(view, key, identifier, now))
             }
         };
         waiting.push((reply, passage));
@@ -75,14 +82,31 @@ impl PassOn {
     }
 }
 
+/// Remembers that a request leaves under an identifier.
+fn leaves<S: Store>(
+    view: &mut View<'_, WriteSource<'_, S>>,
+    key: ReplyKey,
+    identifier: Text,
+    since: Timestamp,
+) -> Under {
+    let response = Record::PassedOn(identifier.clone()).into_map();
+    view.source.overlay.remember(Reply { key, at: since, response });
+    Under { identifier, since, is_repeated: false }
+}
+
 impl PassedOn {
-    /// Remembers the answer in place of the identifier.
+    /// Remembers the answer in place of the identifier, or that the request is still here.
     pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
         let Self { key, identifier, response } = self;
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
-        if record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier) {
-            let at = view.now;
-            view.source.overlay.remember(Reply { key, at, response: Record::Answered(*response).into_map() });
+        if let Some((latest, since)) = record::passed_on(view, key).await?
+            && latest == identifier
+        {
+            let (at, record) = match response {
+                Some(response) => (view.now, Record::Answered(*response)),
+                None => (since, Record::KeptBack(identifier)),
+            };
+            view.source.overlay.remember(Reply { key, at, response: record.into_map() });
         }
         Ok(())
     }

@@ -221,7 +221,7 @@ impl<S: Store> Outbox<S> {
             waiting.is_probe = is_probe;
             let (cse, way, target) = (self.cse.clone(), Arc::clone(way), target.clone());
             self.under_way.push(Box::pin(async move {
-                let attempt = deliver(&cse, &way, &content, waiting.event_category, patience).await;
+                let attempt = deliver(&cse, &way, waiting.seq, &content, waiting.event_category, patience).await;
                 (target, waiting, attempt)
             }));
         }

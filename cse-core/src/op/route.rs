@@ -25,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) serialization: Serialization,
     /// The polling channel in which a request waits that none of the destinations takes.
     pub(crate) channel: Option<Channel>,
+    /// Whether the next one on it is a CSE, which may answer for somebody behind it.
+    pub(crate) is_by_cse: bool,
     /// Whether it leads to another service provider, where this CSE has its absolute identifier.
     pub(crate) leaves_provider: bool,
 }
@@ -62,7 +64,8 @@ impl<S: Store> Cse<S> {
             let (url, wanted) = preference::of_url(target);
             let serialization = wanted.unwrap_or(preference::DEFAULT);
             let destinations = vec![Destination::Url(url.clone())];
-            return Ok(Some(Route { destinations, to: url, serialization, channel: None, leaves_provider: false }));
+            let (channel, is_by_cse, leaves_provider) = (None, false, false);
+            return Ok(Some(Route { destinations, to: url, serialization, channel, is_by_cse, leaves_provider }));
         }
         let identity = &self.0.settings.identity;
         match Target::of(target, identity) {
@@ -141,6 +144,7 @@ pub(super) fn entity_route(node: &Arc<Node>) -> Option<Route> {
         destinations.push(Destination::MqttEntity(identifier.clone()));
     }
     let serialization = preference::of_entity(node).unwrap_or(preference::DEFAULT);
-    let leaves_provider = node.ty == Ty::REMOTE_CSE && identifier.starts_with("//");
-    Some(Route { destinations, to: identifier, serialization, channel, leaves_provider })
+    let is_by_cse = node.ty == Ty::REMOTE_CSE;
+    let leaves_provider = is_by_cse && identifier.starts_with("//");
+    Some(Route { destinations, to: identifier, serialization, channel, is_by_cse, leaves_provider })
 }

@@ -19,6 +19,7 @@ mod forwarding_once;
 mod groups;
 mod harness;
 mod held;
+mod in_doubt;
 mod model;
 mod non_blocking;
 mod non_blocking_afar;

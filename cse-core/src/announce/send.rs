@@ -58,15 +58,20 @@ pub(super) struct Attempt<'a, S: Store> {
     /// request.
     pub(super) round: u32,
     pub(super) host: Text,
+    /// Whether an earlier attempt may have had an effect that nobody knows of.
+    is_repeated: bool,
 }
 
 impl<'a, S: Store> Attempt<'a, S> {
-    pub(super) fn new(cse: &'a Cse<S>, entry: &'a OutboxEntry, round: u32) -> Self {
-        Self { cse, entry, round, host: host_of(entry) }
+    /// Notes that the entry is begun.
+    pub(super) fn new(cse: &'a Cse<S>, entry: &'a OutboxEntry, round: u32, handle: &AnnounceHandle) -> Self {
+        let host = host_of(entry);
+        let is_repeated = handle.may_exist(&host, entry.seq);
+        handle.begin(&host, entry.seq);
+        Self { cse, entry, round, host, is_repeated }
     }
 
-    pub(super) async fn make(&self, handle: &AnnounceHandle) -> Result<Outcome, Again> {
-        handle.begin(&self.host, self.entry.seq);
+    pub(super) async fn make(&self) -> Result<Outcome, Again> {
         match task_of(self.entry) {
             Task::Synchronize => self.synchronize().await,
             Task::Remove(address) => self.remove(&address).await,
@@ -94,7 +99,10 @@ impl<'a, S: Store> Attempt<'a, S> {
     }
 
     async fn update(&self, node: &Node, state: &CopyState, address: &Text, wanted: Map) -> Result<Outcome, Again> {
-        let update = copy::difference(&state.content, &wanted);
+        let update = match self.is_repeated {
+            true => copy::whole(node.ty, &wanted),
+            false => copy::difference(&state.content, &wanted),
+        };
         let content = copy::digests(&wanted);
         if update.is_empty() {
             return Ok(Outcome::Updated { content });

@@ -98,9 +98,7 @@ mod tests {
     #[test]
     fn all_kinds_survive_the_store() {
         let (answer, identifier) = (Response::new(Rsc::Created, "r1"), Text::new_static("id-mn-1-0"));
-        for record in
-            [Record::Answered(answer), Record::PassedOn(identifier.clone()), Record::KeptBack(identifier.clone())]
-        {
+        for record in [Record::Answered(answer), Record::PassedOn(identifier.clone()), Record::KeptBack(identifier)] {
             assert_eq!(Record::from_map(record.clone().into_map()).expect("one of them"), record);
         }
     }

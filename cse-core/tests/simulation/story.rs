@@ -49,11 +49,9 @@ impl Story {
         }
         assert!(check::within(&self.world, Duration::from_secs(60), check::is_registered).await, "not registered");
         for end in End::BOTH {
-            let policy = format!(
-                r#"{{"m2m:acp":{{"rn":"all","pv":{{"acr":[{{"acor":["all"],"acop":63}}]}},
-                    "pvs":{{"acr":[{{"acor":["CAdmin"],"acop":63}}]}}}}}}"#
-            );
-            self.administer(end, end.base(), Ty::ACCESS_CONTROL_POLICY, &policy).await;
+            let policy = r#"{"m2m:acp":{"rn":"all","pv":{"acr":[{"acor":["all"],"acop":63}]},
+                "pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+            self.administer(end, end.base(), Ty::ACCESS_CONTROL_POLICY, policy).await;
             let log = format!(r#"{{"m2m:cnt":{{"rn":"log","acpi":["{}/all"]}}}}"#, end.base());
             self.administer(end, end.base(), Ty::CONTAINER, &log).await;
             let name = if end == End::Mn { "sensor" } else { "app" };

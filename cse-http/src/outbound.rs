@@ -7,6 +7,7 @@ mod request;
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -116,10 +117,15 @@ impl HttpOutbound {
         Ok(Self { client, places, reply_bytes_max: options.reply_bytes_max })
     }
 
-    async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
+    /// `has_left` is set before anything is sent.
+    async fn exchange(self, outgoing: OutgoingRequest, has_left: &AtomicBool) -> Result<Sent, SendError> {
         let message = request::encode(&outgoing)?;
         let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
-        let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
+        has_left.store(true, Ordering::Relaxed);
+        let answer = self.client.request(message).await.map_err(|error| match error.is_connect() {
+            true => unreachable(reason(&error)),
+            false => unconfirmed(reason(&error)),
+        })?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
             .map(|response| Sent::Answered(Box::new(response)))
@@ -140,9 +146,13 @@ impl Outbound for HttpOutbound {
         let sender = self.clone();
         Box::pin(async move {
             let timeout = request.timeout;
-            match tokio::time::timeout(timeout, sender.exchange(request)).await {
+            let has_left = AtomicBool::new(false);
+            match tokio::time::timeout(timeout, sender.exchange(request, &has_left)).await {
                 Ok(result) => result,
-                Err(_) => Err(unreachable(format!("no answer within {} ms", timeout.as_millis()))),
+                Err(_) => {
+                    let why = format!("no answer within {} ms", timeout.as_millis());
+                    Err(if has_left.into_inner() { unconfirmed(why) } else { unreachable(why) })
+                }
             }
         })
     }
@@ -174,6 +184,10 @@ fn tls(trust: &Trust) -> Result<ClientConfig, InvalidTrust> {
 
 fn unreachable(why: impl Into<String>) -> SendError {
     SendError::Unreachable(why.into())
+}
+
+fn unconfirmed(why: impl Into<String>) -> SendError {
+    SendError::Unconfirmed(why.into())
 }
 
 /// The client's error with its causes, the last of which says what happened.

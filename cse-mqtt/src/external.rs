@@ -16,7 +16,7 @@ mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -154,7 +154,8 @@ impl Publisher for ExternalPublisher {
         expiry: Option<Duration>,
     ) -> Result<Option<Box<dyn Receipt>>, Refused> {
         let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
-        self.push(Message { topic, payload, expires, receipt: None }).map(|()| None)
+        let has_left = Arc::default();
+        self.push(Message { topic, payload, expires, receipt: None, has_left }).map(|()| None)
     }
 
     fn publish_request(
@@ -171,14 +172,16 @@ impl Publisher for ExternalPublisher {
         }
         let (sender, receiver) = oneshot::channel();
         let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
-        self.push(Message { topic, payload, expires, receipt: Some(sender) })?;
-        Ok(Box::new(ExternalReceipt { receiver, progress: Progress::Waiting }))
+        let has_left = Arc::<AtomicBool>::default();
+        self.push(Message { topic, payload, expires, receipt: Some(sender), has_left: Arc::clone(&has_left) })?;
+        Ok(Box::new(ExternalReceipt { receiver, progress: Progress::Waiting, has_left }))
     }
 }
 
 struct ExternalReceipt {
     receiver: oneshot::Receiver<Progress>,
     progress: Progress,
+    has_left: Arc<AtomicBool>,
 }
 
 impl Receipt for ExternalReceipt {
@@ -200,6 +203,12 @@ impl Receipt for ExternalReceipt {
             }
             self.progress
         })
+    }
+
+    fn may_arrive(&mut self) -> bool {
+        // In this order: the outbox says that it sends it before it looks whether anybody still wants it.
+        self.receiver.close();
+        self.has_left.load(Ordering::SeqCst)
     }
 }
 

@@ -106,6 +106,8 @@ pub(crate) trait Receipt: Send {
     fn received(&mut self) -> BoxFuture<'_, Progress> {
         self.settled()
     }
+    /// Gives up: whether the message may arrive nevertheless, or have arrived. If not, it never will.
+    fn may_arrive(&mut self) -> bool;
     /// Acknowledges the request that the message answers, when the answer can be lost no more. Without more to be
     /// known than the order of both on the way to the broker, that is now.
     fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {

@@ -4,6 +4,8 @@
 //! write and reports what happened.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -34,6 +36,8 @@ pub(super) struct Message {
     pub(super) expires: Option<Instant>,
     /// Who wants to know when the broker has it; gone if they have given up.
     pub(super) receipt: Option<oneshot::Sender<Progress>>,
+    /// Set before it is written for the first time.
+    pub(super) has_left: Arc<AtomicBool>,
 }
 
 impl Message {
@@ -172,6 +176,11 @@ impl Outbox {
             _ => match self.entries.pop_front()? {
                 Entry::Acknowledgement { packet_id } => Some(Next::Acknowledgement { packet_id }),
                 Entry::Message(message) => {
+                    message.has_left.store(true, Ordering::SeqCst);
+                    if message.is_withdrawn() {
+                        self.forget(message, Progress::Lost);
+                        return self.take_next(now);
+                    }
                     let packet_id = self.packet_id(self.sent.len());
                     self.sent.push_back(Some(Sent { message, again: false, ends: 0 }));
                     self.written = self.sent.len();

@@ -92,7 +92,7 @@ async fn a_notification_is_taken_over_when_it_is_safe() {
     };
     node.stuck.send_replace(true);
     let sent = send("n1", Duration::from_millis(100)).await;
-    assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
+    assert!(matches!(sent, Err(SendError::Unconfirmed(_))), "{sent:?}");
     let sending = tokio::spawn(send("n2", DEADLINE));
     until("both are queued", || node.broker.sessions()[0].queued_messages == 2).await;
     assert!(!sending.is_finished());

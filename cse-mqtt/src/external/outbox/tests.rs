@@ -3,7 +3,7 @@
 use super::*;
 
 fn message(topic: &str) -> Message {
-    Message { topic: topic.into(), payload: Bytes::new(), expires: None, receipt: None }
+    Message { topic: topic.into(), payload: Bytes::new(), expires: None, receipt: None, has_left: Arc::default() }
 }
 
 /// Takes everything that may be written now, and says what: topic, `+` if it is marked as duplicate, packet identifier.
@@ -126,6 +126,20 @@ fn what_is_of_no_use_is_not_sent() {
     assert_eq!(written(&mut outbox), ["b 1"]);
     assert_eq!((expired.try_recv(), large.try_recv()), (Ok(Progress::Lost), Ok(Progress::Lost)));
     assert_eq!(outbox.load().0, 1);
+}
+
+#[test]
+fn a_message_says_that_it_leaves_before_it_does() {
+    let mut outbox = connected();
+    let (sender, _receipt) = oneshot::channel();
+    let message = Message { receipt: Some(sender), ..message("a") };
+    let has_left = Arc::clone(&message.has_left);
+    outbox.push(message);
+    outbox.disconnected();
+    assert!(written(&mut outbox).is_empty() && !has_left.load(Ordering::SeqCst));
+    outbox.connected(false, None, None);
+    assert_eq!(written(&mut outbox), ["a 1"]);
+    assert!(has_left.load(Ordering::SeqCst));
 }
 
 #[test]

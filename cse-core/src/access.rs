@@ -3,5 +3,6 @@
 pub(crate) mod authorize;
 mod context;
 pub(crate) mod credential;
+pub(crate) mod elsewhere;
 mod originators;
 pub(crate) mod policy;

@@ -25,7 +25,8 @@ impl Target {
             Some((address, attribute)) => (address, Some(attribute.into())),
             None => (to, None),
         };
-        if is_service_level_id(address) {
+        // The SP-relative form of an S-type AE-ID stem names no CSE.
+        if address.strip_prefix('/').is_some_and(|stem| stem != "S" && identity.stem_of_service_level(stem)) {
             return Target::Local(address.trim_start_matches('/').into(), attribute);
         }
         match identity.local_part(address) {
@@ -35,11 +36,6 @@ impl Target {
             None => Target::Remote,
         }
     }
-}
-
-/// Whether this is the SP-relative form of an S-type AE-ID stem, which names no CSE.
-fn is_service_level_id(address: &str) -> bool {
-    address.strip_prefix("/S").is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
 }
 
 /// What an address leads to.

@@ -7,9 +7,11 @@
 //! The [`task`] does it, for each host in order, and tells the writer what came of it. So the request that changed the
 //! original never waits for another CSE, and a host that was away gets what the original says when it is back.
 
+mod below;
 pub(crate) mod copy;
 pub(crate) mod derive;
 mod handle;
+pub(crate) mod renewal;
 mod send;
 pub(crate) mod settle;
 pub(crate) mod state;
@@ -25,6 +27,7 @@ use crate::ports::OutboxEntry;
 use crate::schema::Ty;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
+use below::Below;
 use derive::Work;
 
 /// What the targets of entries of the outbox that are announcements begin with. No notification target has a blank.
@@ -34,6 +37,9 @@ const UNTIL: &str = "until";
 const FIND: &str = "find";
 const TYPE: &str = "type";
 const PLACE: &str = "place";
+const BELOW: &str = "below";
+const INSTANCES: &str = "instances";
+const LOST: &str = "lost";
 
 /// Whether an entry of the outbox is an announcement.
 pub(crate) fn is_announcement(entry: &OutboxEntry) -> bool {
@@ -54,6 +60,8 @@ enum Task {
     Remove(Text),
     /// Copies of that original and type are to go, at or below a place, if one is named.
     Find { link: Text, ty: Ty, place: Option<Text> },
+    /// A step through what is below the resource.
+    Below(Below),
 }
 
 /// An entry of the outbox for work of an original.
@@ -98,6 +106,9 @@ struct Original {
 
 fn task_of(entry: &OutboxEntry) -> Task {
     let content = &entry.content;
+    if let Some(step) = Below::of(content) {
+        return Task::Below(step);
+    }
     if let Some(address) = content.text(REMOVE) {
         return Task::Remove(address.into());
     }
@@ -113,17 +124,28 @@ fn until(entry: &OutboxEntry) -> Option<Timestamp> {
     entry.content.int(UNTIL).map(Timestamp::from_micros)
 }
 
+/// When a copy expires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum End {
+    /// As was known.
+    AsBefore,
+    /// Not before its original.
+    WithOriginal,
+    /// Before its original: it has to be renewed.
+    Early(Timestamp),
+}
+
 /// What came of an entry, for the writer.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The CSEBase of this CSE has a copy there now; the entry goes on.
-    BaseCreated(Text),
+    BaseCreated { address: Text, content: state::Digests, end: End },
     /// The copy of the CSEBase is not there any more; the entry goes on.
     BaseVanished,
     /// The copy is made.
-    Created { address: Text, below: Option<Text>, content: state::Digests },
+    Created { address: Text, below: Option<Text>, content: state::Digests, end: End },
     /// The copy has what the original had.
-    Updated { content: state::Digests },
+    Updated { content: state::Digests, end: End },
     /// The copy is not there any more; the entry goes on and makes it anew.
     Vanished,
     /// The copy of the parent is not there any more, so it has to be made first.
@@ -132,6 +154,8 @@ pub(crate) enum Outcome {
     Removed(Text),
     /// The host does not want the copy.
     Refused,
+    /// These are what a step is about, and more may come after them.
+    Below { step: Below, found: Vec<Seq>, is_last: bool },
     /// There is nothing left to do.
     Done,
 }

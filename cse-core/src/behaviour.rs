@@ -8,6 +8,7 @@ pub(crate) mod group;
 pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
 pub(crate) mod request;
+pub(crate) mod schedule;
 pub(crate) mod subscription;
 
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use std::sync::Arc;
 use crate::access::authorize::Requester;
 use crate::error::Error;
 use crate::node::Node;
-use crate::op::{Draft, Refusal};
+use crate::op::{Answers, Draft, Refusal};
 use crate::overlay::Effects;
 use crate::schema::{Ty, keys};
-use crate::value::{Map, Text};
+use crate::value::Map;
 use crate::view::{Source, View};
 
 /// Before a resource is created: completes the draft, adds effects on others.
@@ -38,9 +39,10 @@ pub(crate) async fn before_create<Q: Source>(
         }
         Ty::CONTENT_INSTANCE => Ok(container::before_instance(view, parent, draft, effects).await?),
         ty if ty.is_announced() => Ok(announced::check(view.identity(), &draft.creator, &draft.attributes)?),
-        Ty::GROUP => Ok(group::before_create(view, requester, draft).await?),
+        Ty::GROUP => group::before_create(view, requester, draft, effects).await,
         Ty::POLLING_CHANNEL => Ok(polling_channel::before_create(view, requester, parent, draft, effects).await?),
         Ty::REMOTE_CSE => Ok(remote_cse::before_create(view.settings, requester, draft)?),
+        Ty::SCHEDULE => Ok(schedule::before_create(view, parent, draft, effects).await?),
         Ty::SUBSCRIPTION => subscription::before_create(view, requester, parent, draft).await,
         _ => Ok(()),
     }
@@ -53,16 +55,19 @@ pub(crate) async fn before_update<Q: Source>(
     node: &Arc<Node>,
     attributes: &mut Map,
     patch: &Map,
-    verified: &[Text],
+    answers: &Answers,
     effects: &mut Effects,
 ) -> Result<(), Refusal> {
     match node.ty {
         Ty::ACCESS_CONTROL_POLICY => Ok(access_control_policy::check(attributes)?),
         Ty::AE => Ok(ae::before_update(attributes)?),
         Ty::CONTAINER => Ok(container::before_update(view, node, attributes, patch, effects).await?),
-        Ty::GROUP => Ok(group::before_update(view, requester, attributes, patch).await?),
+        Ty::GROUP => group::before_update(view, requester, node, attributes, patch, &answers.group, effects).await,
         Ty::REMOTE_CSE => Ok(remote_cse::before_update(view.identity(), attributes)?),
-        Ty::SUBSCRIPTION => subscription::before_update(view, requester, node, attributes, patch, verified).await,
+        Ty::SCHEDULE => Ok(schedule::before_update(view, node, attributes, effects).await?),
+        Ty::SUBSCRIPTION => {
+            subscription::before_update(view, requester, node, attributes, patch, &answers.verified).await
+        }
         ty if ty.is_announced() => Ok(announced::check(view.identity(), &node.creator, attributes)?),
         _ => Ok(()),
     }
@@ -85,6 +90,7 @@ pub(crate) async fn after_delete<Q: Source>(
     match node.ty {
         Ty::CONTENT_INSTANCE => container::after_instance_gone(view, node, effects).await,
         Ty::POLLING_CHANNEL => polling_channel::after_delete(view, node, effects).await,
+        Ty::SCHEDULE => schedule::after_delete(view, node, effects).await,
         _ => Ok(()),
     }
 }

@@ -4,10 +4,12 @@
 //! which one a peer speaks. What is refused is refused here, before anything is allocated for it: bytes that
 //! are not well-formed, members that appear twice, nesting below [`DEPTH_MAX`].
 
+mod base64;
 mod cbor;
 mod json;
 mod xml;
 
+pub use self::base64::base64;
 use crate::error::Error;
 use crate::value::{Map, Name, Value};
 

@@ -17,9 +17,11 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
+use crate::access::elsewhere::{self, PoliciesElsewhere};
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
+use crate::availability::Availability;
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::error::Error;
@@ -29,6 +31,8 @@ use crate::node::Node;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
+use crate::op::members::{self, Unvalidated};
+use crate::op::write_back::CopiesChanged;
 use crate::op::{self, Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
@@ -66,15 +70,21 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) settings: Settings,
     pub(crate) store: S,
     pub(crate) cache: Cache,
+    pub(crate) elsewhere: PoliciesElsewhere,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) outbox: OutboxHandle,
     pub(crate) announce: Arc<AnnounceHandle>,
+    pub(crate) copies_changed: CopiesChanged,
     pub(crate) polling: Polling,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) availability: Availability,
     pub(crate) non_blocking: non_blocking::Book,
     pub(crate) uplink: UplinkHandle,
+    /// Changes when a line to other CSEs may be back, so that what waits for it need not wait for the end of a pause.
+    pub(crate) line: watch::Sender<u64>,
+    pub(crate) unvalidated: Unvalidated,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Microseconds of the next expiration or deadline that is known.
@@ -117,6 +127,18 @@ impl<S: Store> Shared<S> {
         smol_str::format_smolstr!("{base}-{:x}-{number:x}", self.started.micros())
     }
 
+    /// The identifier of a request that is tried for as long as it takes, by when and as what it came to be. No other
+    /// request has it: those above have no leading zero.
+    pub(crate) fn lasting_identifier(&self, created: Timestamp, seq: Seq) -> Text {
+        let base = self.settings.identity.base_id();
+        smol_str::format_smolstr!("{base}-0{:x}-{:x}", created.micros(), seq.0)
+    }
+
+    /// There is reason to believe that a line to other CSEs is back.
+    pub(crate) fn line_is_back(&self) {
+        self.line.send_modify(|times| *times += 1);
+    }
+
     /// Something is due at that time; wakes the timers if nothing earlier is.
     pub(crate) fn deadline_added(&self, at: Timestamp) {
         if self.next_due.fetch_min(at.micros(), Ordering::AcqRel) > at.micros() {
@@ -127,7 +149,7 @@ impl<S: Store> Shared<S> {
     /// A view for reading.
     pub(crate) fn view(&self) -> View<'_, ReadSource<'_, S>> {
         let source = ReadSource::new(&self.store, &self.cache);
-        View::new(&self.settings, &self.cache, source, self.clock.now())
+        View::new(&self.settings, &self.cache, &self.elsewhere, source, self.clock.now())
     }
 }
 
@@ -144,18 +166,22 @@ impl<S: Store> Cse<S> {
         outbound: Arc<dyn Outbound>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), StartError> {
         let (jobs, waiting_jobs) = mpsc::channel(settings.write_queue_max.max(1));
-        let (outbox, outbox_inbox) = outbox::handle(settings.notifications_max, &store).await?;
+        let (outbox, outbox_inbox) = outbox::handle(&settings, &store).await?;
         let (announce, announcements) = announce::handle(&store).await?;
+        let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
         put_base(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
-        let non_blocking = non_blocking::Book::load(&store).await?;
+        let availability = Availability::load(&store).await?;
+        let non_blocking = non_blocking::Book::load(&store, &settings).await?;
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
+            elsewhere: PoliciesElsewhere::default(),
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
+            line: watch::Sender::new(0),
             settings,
             store,
             clock,
@@ -163,8 +189,11 @@ impl<S: Store> Cse<S> {
             metrics: Metrics::default(),
             outbox,
             announce,
+            copies_changed: CopiesChanged::default(),
             registrations,
+            availability,
             non_blocking,
+            unvalidated,
             stop,
             jobs,
             next_due: AtomicI64::new(i64::MAX),
@@ -181,6 +210,7 @@ impl<S: Store> Cse<S> {
             let mut helpers = JoinSet::new();
             helpers.spawn(timers::run(Arc::clone(&shared), stopped.clone()));
             helpers.spawn(non_blocking::run(Cse(Arc::clone(&shared)), stopped.clone()));
+            helpers.spawn(members::run(Cse(Arc::clone(&shared)), unvalidated_groups, stopped.clone()));
             helpers.spawn(outbox::run(Cse(Arc::clone(&shared)), outbox_inbox, stopped.clone()));
             let handle = Arc::clone(&shared.announce);
             helpers.spawn(announce::run(Cse(Arc::clone(&shared)), handle, announcements, stopped.clone()));
@@ -245,6 +275,17 @@ impl<S: Store> Cse<S> {
         self.0.outbox.waiting()
     }
 
+    /// Bytes that these take in the store, roughly, and how long the oldest has waited.
+    pub fn notifications_backlog(&self) -> (usize, Duration) {
+        let (bytes, oldest) = self.0.outbox.backlog();
+        (bytes, oldest.map_or(Duration::ZERO, |oldest| self.0.clock.now().since(oldest)))
+    }
+
+    /// Non-blocking requests for other CSEs that wait to be passed on.
+    pub fn non_blocking_waiting(&self) -> usize {
+        self.0.non_blocking.waiting()
+    }
+
     /// What is to be done for copies at other CSEs and is not done yet.
     pub fn announcements_waiting(&self) -> usize {
         self.0.announce.waiting()
@@ -266,6 +307,10 @@ impl<S: Store> Cse<S> {
         let received = shared.clock.now();
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
         let deadline = through.until.map_or(deadline, |until| until.min(deadline));
+        // Whoever administers it must be able to change that.
+        if !requester.privileged && !shared.availability.window(received).is_open() {
+            return Err(Error::NotReachable("this CSE at this time, as its schedule says".into()));
+        }
         request.context.redelivery = self.redelivery_of(&request, &requester.originator);
         if request.response_type.is_non_blocking() {
             // Whoever is not known could be given no access to the result, and fill the place of those who are.
@@ -276,7 +321,7 @@ impl<S: Store> Cse<S> {
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            let forwarding = self.forward(request, &requester, deadline, through.is_of_group());
+            let forwarding = self.forward(request, &requester, deadline, &through);
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
@@ -300,6 +345,9 @@ impl<S: Store> Cse<S> {
                 self.original(request, cx).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
+            Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {
+                self.change(request, cx, Answers::default()).await
+            }
             Operation::Notify => {
                 let result = self.notify(request, &cx).await;
                 let mut view = self.0.view();
@@ -311,7 +359,8 @@ impl<S: Store> Cse<S> {
             }
             Operation::Create | Operation::Update | Operation::Delete => {
                 let verified = through.verified.to_vec();
-                let answers = Answers { verified, fulfils: through.fulfils, ..Answers::default() };
+                let (fulfils, group) = (through.fulfils, through.group);
+                let answers = Answers { verified, fulfils, group, ..Answers::default() };
                 self.change(request, cx, answers).await
             }
         }
@@ -326,7 +375,8 @@ impl<S: Store> Cse<S> {
         if from.is_empty() && !registers {
             return Err(Error::MissingParameter("fr"));
         }
-        let originator = settings.identity.canonical_originator(&from);
+        let originator = settings.identity.originator_of(request);
+        self.check_comes_from(request, &originator)?;
         let is_itself = request.context.binding == Binding::Internal && originator.as_str() == settings.identity.cse_id;
         if request.response_type.is_non_blocking() {
             non_blocking::check(request, &originator)?;
@@ -387,8 +437,18 @@ impl<S: Store> Cse<S> {
     }
 
     async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
-        let mut view = self.0.view();
-        let result = op::retrieve::answer_to(&mut view, cx, request).await;
+        let mut read = 0;
+        let (mut view, result) = loop {
+            let mut view = self.0.view();
+            let result = op::retrieve::answer_to(&mut view, cx, request).await;
+            let lacking = view.take_lacking();
+            if lacking.is_empty() || read == elsewhere::ROUNDS_MAX {
+                break (view, result);
+            }
+            drop(view);
+            self.read_policies(lacking, cx.deadline).await;
+            read += 1;
+        };
         // Refused attempts can be monitored, too.
         let (result, node) = match result {
             Ok((response, node)) => (Ok(response), Some(node)),
@@ -550,6 +610,7 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
         return Ok(());
     }
+    let follows = existing.as_ref().and_then(|base| announce::renewal::of_base(&mut attributes, base, now));
     let base = Resource {
         seq: Seq::CSE_BASE,
         parent: None,
@@ -567,7 +628,10 @@ async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> R
     };
     let base = Arc::new(base);
     let changes = match existing {
-        Some(_) => ChangeSet { update: vec![base], ..ChangeSet::default() },
+        Some(_) => {
+            let deadlines_set = follows.into_iter().collect();
+            ChangeSet { update: vec![base], deadlines_set, ..ChangeSet::default() }
+        }
         None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
     };
     transaction.write(&changes).await?;

@@ -1,8 +1,13 @@
 //! Identifiers (TS-0001 §7.2): parsed once, compared in one canonical form.
 
+mod look_alikes;
+
 use std::fmt;
 use std::net::IpAddr;
 
+use self::look_alikes::{LookAlikes, is_candidate};
+use crate::primitive::{Operation, Request};
+use crate::schema::Ty;
 use crate::value::{Text, Value};
 
 /// Which kind of CSE this is (`m2m:cseTypeID`).
@@ -27,6 +32,7 @@ pub struct CseIdentity {
     pub cse_name: Text,
     /// Kind of CSE.
     pub cse_type: CseType,
+    look_alikes: LookAlikes,
 }
 
 /// What an identifier in the configuration has to look like.
@@ -58,7 +64,8 @@ impl CseIdentity {
         if !is_resource_name(cse_name) {
             return Err(InvalidId::ResourceName(cse_name.into()));
         }
-        Ok(Self { sp_id: sp_id.into(), cse_id: cse_id.into(), cse_name: cse_name.into(), cse_type })
+        let look_alikes = LookAlikes::default();
+        Ok(Self { sp_id: sp_id.into(), cse_id: cse_id.into(), cse_name: cse_name.into(), cse_type, look_alikes })
     }
 
     /// Resource identifier of the CSEBase: the CSE-ID without its slash.
@@ -102,26 +109,55 @@ impl CseIdentity {
     /// The CSE that hosts what an SP-relative or absolute address names, in canonical form: SP-relative, or absolute if
     /// it belongs to another service provider. `None` for addresses that name no CSE.
     pub fn cse_id_of(&self, address: &str) -> Option<Text> {
+        let (cse_id, is_whole) = self.first_as_cse_id(address)?;
+        // The SP-relative form of an S-type AE-ID stem looks like a CSE-ID.
+        let is_ae = is_whole && self.stem_of_service_level(cse_id.rsplit_once('/')?.1);
+        (!is_ae).then_some(cse_id)
+    }
+
+    /// The canonical form of a text that stands where only a CSE-ID can; `None` if it is none.
+    pub fn canonical_cse_id(&self, text: &str) -> Option<Text> {
+        let (cse_id, is_whole) = self.first_as_cse_id(text)?;
+        is_whole.then_some(cse_id)
+    }
+
+    /// The canonical CSE-ID that an SP-relative or absolute address begins with, and whether there is no more.
+    fn first_as_cse_id(&self, address: &str) -> Option<(Text, bool)> {
         let is_absolute = address.starts_with("//");
         let (provider, rest) = match provider_of(address) {
             Some(provider) => (provider, &address[provider.len()..]),
             None if is_absolute => return None,
             None => ("", address),
         };
-        let (stem, has_more) = match rest.strip_prefix('/')?.split_once('/') {
-            Some((stem, _)) => (stem, true),
-            None => (&rest[1..], false),
+        let (stem, is_whole) = match rest.strip_prefix('/')?.split_once('/') {
+            Some((stem, _)) => (stem, false),
+            None => (&rest[1..], true),
         };
-        // The SP-relative form of an S-type AE-ID stem looks like a CSE-ID.
-        let is_service_level = !has_more && stem.starts_with('S') && stem != self.base_id();
-        if !is_unreserved(stem) || is_service_level {
+        if !is_unreserved(stem) {
             return None;
         }
-        Some(match provider {
+        let cse_id = match provider {
             "" => smol_str::format_smolstr!("/{stem}"),
             own if own == self.sp_id => smol_str::format_smolstr!("/{stem}"),
             other => smol_str::format_smolstr!("{other}/{stem}"),
-        })
+        };
+        Some((cse_id, is_whole))
+    }
+
+    /// Whether `/stem` is the SP-relative form of an S-type AE-ID, and not a CSE-ID.
+    pub(crate) fn stem_of_service_level(&self, stem: &str) -> bool {
+        stem.starts_with('S') && !stem.contains('/') && stem != self.base_id() && !self.look_alikes.has(stem)
+    }
+
+    /// Whether a word, without slash, is the CSE-ID of another CSE that is known here although it looks like the stem of
+    /// an AE-ID.
+    pub fn is_known_cse(&self, stem: &str) -> bool {
+        self.look_alikes.has(stem)
+    }
+
+    /// Says which CSEs are known, by their canonical CSE-IDs; see [`CseIdentity::is_known_cse`].
+    pub(crate) fn know_cses(&self, cse_ids: impl Iterator<Item = Text>) {
+        self.look_alikes.replace(cse_ids);
     }
 
     /// Brings an originator into canonical form: AEs registered here by their stem, S-type stems without
@@ -140,11 +176,22 @@ impl CseIdentity {
                 if cse == self.base_id() && !stem.contains('/') {
                     return Originator(stem.into());
                 }
-            } else if rest.starts_with('S') && rest != self.base_id() {
+            } else if self.stem_of_service_level(rest) {
                 return Originator(rest.into());
             }
         }
         Originator(sp_relative.into())
+    }
+
+    /// The originator of a request, in canonical form. Only a CSE registers as one, and what has sent a request itself
+    /// is what the binding takes it for; otherwise see [`CseIdentity::canonical_originator`].
+    pub fn originator_of(&self, request: &Request) -> Originator {
+        let from = request.from.as_deref().unwrap_or_default();
+        let registers_cse = request.operation == Operation::Create && request.resource_type == Some(Ty::REMOTE_CSE);
+        match self.canonical_cse_id(from) {
+            Some(cse_id) if registers_cse || request.context.sender.as_ref() == Some(&cse_id) => Originator(cse_id),
+            _ => self.canonical_originator(from),
+        }
     }
 }
 
@@ -170,7 +217,13 @@ impl Originator {
 
     /// Whether this is an AE-ID stem as it is used by AEs registered here.
     pub fn is_ae_stem(&self) -> bool {
-        (self.0.starts_with('C') || self.0.starts_with('S')) && !self.0.contains('/')
+        is_candidate(&self.0)
+    }
+
+    /// Whether it is the stem of an AE-ID that is unique with the service provider (S-type): it does not say at which
+    /// CSE the AE is registered.
+    pub fn is_service_level(&self) -> bool {
+        self.0.starts_with('S') && !self.0.contains('/')
     }
 }
 
@@ -335,6 +388,43 @@ mod tests {
         ] {
             assert_eq!(identity().cse_id_of(address).as_deref(), cse_id, "{address}");
         }
+    }
+
+    #[test]
+    fn a_cse_that_looks_like_an_ae_is_one_once_it_is_known() {
+        let identity = identity();
+        let shared = identity.clone();
+        for known in [false, true] {
+            let originator = |text: &str| shared.canonical_originator(text).text().clone();
+            assert_eq!(originator("/Site-1"), if known { "/Site-1" } else { "Site-1" });
+            assert_eq!(originator("//cse.example/Site-1"), if known { "/Site-1" } else { "Site-1" });
+            assert_eq!((originator("Site-1"), originator("/S2")), ("Site-1".into(), "S2".into()));
+            assert_eq!(shared.cse_id_of("/Site-1").as_deref(), known.then_some("/Site-1"));
+            assert_eq!(shared.cse_id_of("/S2"), None);
+            assert_eq!(shared.canonical_cse_id("//cse.example/Site-1").as_deref(), Some("/Site-1"));
+            assert_eq!(shared.canonical_cse_id("/Site-1/Cx"), None);
+            assert_eq!((shared.is_known_cse("Site-1"), shared.is_known_cse("Cabinet")), (known, known));
+            assert!(!shared.is_known_cse("id-mn"), "does not look like one");
+            let cses = ["/Site-1", "/Cabinet", "/id-mn", "//other.example/S2"];
+            identity.know_cses(cses.into_iter().map(Text::from));
+        }
+        identity.know_cses(std::iter::empty());
+        assert_eq!(shared.canonical_originator("/Site-1").as_str(), "Site-1");
+    }
+
+    #[test]
+    fn who_registers_as_a_cse_or_is_seen_to_be_one_is_one() {
+        let identity = identity();
+        let mut request = Request::new(Operation::Create, "cse-in", "/S1", "1");
+        assert_eq!(identity.originator_of(&request).as_str(), "S1");
+        request.context.sender = Some("/S1".into());
+        assert_eq!(identity.originator_of(&request).as_str(), "/S1");
+        request.context.sender = Some("/id-mn".into());
+        assert_eq!(identity.originator_of(&request).as_str(), "S1", "passed on by a CSE");
+        request.resource_type = Some(Ty::REMOTE_CSE);
+        assert_eq!(identity.originator_of(&request).as_str(), "/S1");
+        request.from = Some("S1".into());
+        assert_eq!(identity.originator_of(&request).as_str(), "S1", "which is no CSE-ID");
     }
 
     #[test]

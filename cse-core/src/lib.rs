@@ -6,6 +6,8 @@
 mod access;
 mod address;
 mod announce;
+mod availability;
+mod base;
 mod behaviour;
 mod cache;
 pub mod codec;

@@ -266,6 +266,11 @@ impl Snapshot for MemorySnapshot {
         Ok(self.0.replies.iter().find(|reply| reply.key == key).cloned())
     }
 
+    async fn fading_replies(&mut self, before: Timestamp) -> Result<Vec<Reply>, StoreError> {
+        let fading = |reply: &&Reply| reply.at < before && reply.response.contains("@once");
+        Ok(self.0.replies.iter().filter(fading).cloned().collect())
+    }
+
     async fn reply_count(&mut self) -> Result<u64, StoreError> {
         Ok(self.0.replies.len() as u64)
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::outbox::Loss;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -41,6 +43,10 @@ pub struct Metrics {
     pub forwarded: Counter,
     /// Those of them that met nobody, or no answer in time.
     pub forward_failed: Counter,
+    /// Access control policies that were read at other CSEs.
+    pub policies_read: Counter,
+    /// Attempts to read one that failed.
+    pub policies_unreadable: Counter,
     /// Resources deleted because they had expired.
     pub expired: Counter,
     /// Notifications that arrived.
@@ -51,6 +57,12 @@ pub struct Metrics {
     pub notifications_given_up: Counter,
     /// Notifications that were never stored, because too many waited already.
     pub notifications_dropped: Counter,
+    /// Notifications that were given up, by reason: see [`Loss`](crate::outbox::Loss).
+    pub notifications_lost: [Counter; 4],
+    /// Non-blocking requests that were given up because their targets could not be reached in time.
+    pub non_blocking_given_up: Counter,
+    /// Non-blocking requests that were refused because as many are kept as may be.
+    pub non_blocking_refused: Counter,
     /// What was done for copies at other CSEs, or needed not be done any more.
     pub announced: Counter,
     /// Attempts to do so that came to nothing and are repeated.
@@ -78,17 +90,29 @@ impl Metrics {
             .zip(&self.requests)
             .map(|(name, counter)| ("requests", "Requests by operation", Some(("operation", *name)), counter.get()))
             .collect();
+        let lost = Loss::NAMES.iter().zip(&self.notifications_lost);
+        all.extend(lost.map(|(name, counter)| {
+            ("notifications_lost", "Notifications given up by reason", Some(("reason", *name)), counter.get())
+        }));
         for (name, help, counter) in [
             ("requests_refused", "Requests answered with 4000 or above", &self.refused),
             ("commits", "Commits to the store", &self.commits),
             ("redeliveries", "Requests answered from the record", &self.redeliveries),
             ("forwarded", "Requests passed on to another CSE", &self.forwarded),
             ("forward_failed", "Requests passed on that met nobody, or no answer in time", &self.forward_failed),
+            ("policies_read", "Access control policies read at other CSEs", &self.policies_read),
+            ("policies_unreadable", "Attempts to read one that failed", &self.policies_unreadable),
             ("resources_expired", "Resources deleted at their expiration", &self.expired),
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
             ("notifications_given_up", "Notifications given up", &self.notifications_given_up),
             ("notifications_dropped", "Notifications dropped because too many waited", &self.notifications_dropped),
+            (
+                "non_blocking_given_up",
+                "Non-blocking requests whose targets were not reached",
+                &self.non_blocking_given_up,
+            ),
+            ("non_blocking_refused", "Non-blocking requests refused at a bound", &self.non_blocking_refused),
             ("announced", "Announcements done", &self.announced),
             ("announcement_retries", "Failed attempts to announce", &self.announcements_retried),
             ("announcements_refused", "Announcements that other CSEs refused", &self.announcements_refused),

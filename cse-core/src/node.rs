@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::access::policy::Policy;
+use crate::behaviour::schedule::Schedule;
 use crate::behaviour::subscription::Subscription;
 use crate::id::CseIdentity;
 use crate::resource::Resource;
@@ -31,6 +32,8 @@ pub(crate) enum Compiled {
     Policy(Box<Policies>),
     /// A subscription.
     Subscription(Arc<Subscription>),
+    /// A schedule.
+    Schedule(Schedule),
 }
 
 /// The two rule sets of an access control policy.
@@ -57,6 +60,7 @@ impl Node {
                 }))
             }
             Ty::SUBSCRIPTION => Compiled::Subscription(Arc::new(Subscription::compile(&resource, identity))),
+            Ty::SCHEDULE => Compiled::Schedule(Schedule::compile(&resource.attributes)),
             _ => Compiled::Plain,
         };
         Self { resource: Arc::new(resource), path, compiled }
@@ -80,6 +84,14 @@ impl Node {
     pub(crate) fn policies(&self) -> Option<&Policies> {
         match &self.compiled {
             Compiled::Policy(policies) => Some(policies),
+            _ => None,
+        }
+    }
+
+    /// The compiled schedule, of a schedule.
+    pub(crate) fn schedule(&self) -> Option<&Schedule> {
+        match &self.compiled {
+            Compiled::Schedule(schedule) => Some(schedule),
             _ => None,
         }
     }

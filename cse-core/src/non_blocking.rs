@@ -8,6 +8,7 @@
 //! recognize the repetition.
 
 mod book;
+mod lanes;
 mod run;
 mod stored;
 
@@ -20,11 +21,13 @@ pub(crate) use book::Book;
 pub(crate) use run::run;
 
 use crate::access::authorize::Permit;
-use crate::address::Target;
+use crate::access::policy::Access;
+use crate::address::{Resolved, Target};
 use crate::behaviour::request::{self, Status};
 use crate::behaviour::subscription::EventType;
 use crate::error::{Error, Rsc};
 use crate::id::{Originator, Seq};
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notify::Happening;
 use crate::op::{Cx, Decided, Refusal, answer, create};
@@ -54,8 +57,18 @@ pub(crate) enum Progress {
     Begun,
     /// Nothing was done, it is tried again later.
     Postponed,
+    /// The next CSE was given it and has not answered in time; it is asked again.
+    Forwarded,
     /// It is done, with that answer.
-    Done(Box<Response>),
+    Done(Box<Response>, Extent),
+}
+
+/// Whether a result is all that was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    Whole,
+    /// Some members of a group have not answered.
+    Partial,
 }
 
 /// The checks that need no resource: who may ask so, and for what.
@@ -81,14 +94,23 @@ pub(crate) async fn accept<Q: Source>(
     cx: &Cx,
     request: &Request,
     book: &Book,
+    metrics: &Metrics,
 ) -> Result<Decided, Refusal> {
     if let Target::Local(target, _) = Target::of(&request.to, view.identity())
         && view.plain(&target).await?.is_some_and(|node| node.ty == Ty::REQUEST)
     {
         return Err(Error::parameter("rt", "must be 3 (blocking) for what is done with a <request>").into());
     }
+    if request.operation == Operation::Retrieve
+        && let Target::Local(target, _) = Target::of(&request.to, view.identity())
+        && target.ends_with("/pcu")
+        && let Ok(Resolved::PollingChannelUri(_)) = view.resolve(&target).await
+    {
+        return Err(Error::parameter("rt", "must be 3 (blocking) or absent where requests are fetched").into());
+    }
+    check_targets(view, cx, request).await?;
     let expiration = expiration_of(request, view)?;
-    check_room(view, &cx.requester.originator, book)?;
+    check_room(view, &cx.requester.originator, book).inspect_err(|_| metrics.non_blocking_refused.increment())?;
 
     let base = view.base().await?;
     let seq = view.source.next_number()?;
@@ -123,6 +145,19 @@ pub(crate) async fn accept<Q: Source>(
     Ok(Decided { effects, response: answer(request, status, Some(uri)) })
 }
 
+/// Whether the originator may have its result sent to the entities here that it names. To URLs and to entities of
+/// elsewhere the CSE only sends what the originator may read, and whoever is there decides whether to take it.
+async fn check_targets<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, request: &Request) -> Result<(), Refusal> {
+    for target in request.notification_uris.iter().flatten().filter(|target| !target.contains("://")) {
+        if let Some(node) = view.local_resource(target).await?
+            && node.id != cx.requester.originator.as_str()
+        {
+            let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Until when a request, and then its result, is kept.
 ///
 /// # Errors
@@ -134,11 +169,12 @@ fn expiration_of<Q: Source>(request: &Request, view: &View<'_, Q>) -> Result<Tim
     if begins >= latest {
         return Err(Error::NotImplemented("an operation execution time that far ahead".into()));
     }
+    let is_remote = Target::of(&request.to, view.identity()) == Target::Remote;
     let request_expiration = request.request_expiration.map(|time| time.at(now));
     if request_expiration.is_some_and(|time| begins > time) {
         return Err(Error::parameter("oet", "must not be later than rqet"));
     }
-    let ends = request_expiration.unwrap_or_else(|| begins.plus(settings.non_blocking_persistence));
+    let ends = request_expiration.unwrap_or_else(|| begins.plus(settings.non_blocking_patience(is_remote)));
     let kept = kept_until(request.result_persistence, ends, settings.non_blocking_persistence);
     if kept <= begins {
         return Err(Error::parameter("rp", "must not end before the request is carried out"));
@@ -182,6 +218,7 @@ pub(crate) async fn note_result<Q: Source>(
     view: &mut View<'_, Q>,
     of: Seq,
     response: &Response,
+    extent: Extent,
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let Some(node) = pending(view, of).await?.filter(|_| !effects.deletes(of)) else {
@@ -194,7 +231,11 @@ pub(crate) async fn note_result<Q: Source>(
     bound(&mut response, &asked, view.settings.non_blocking_result_bytes_max);
 
     let mut resource = Resource::clone(&node.resource);
-    let status = if response.is_success() { Status::Completed } else { Status::Failed };
+    let status = match extent {
+        _ if !response.is_success() => Status::Failed,
+        Extent::Whole => Status::Completed,
+        Extent::Partial => Status::PartiallyCompleted,
+    };
     let mut modified = Map::with_capacity(2);
     modified.push(Name::new_static(request::REQUEST_STATUS), status as i64);
     modified.push(Name::new_static(request::OPERATION_RESULT), stored::result_of(response.clone()));
@@ -249,11 +290,17 @@ pub(crate) async fn note<Q: Source>(view: &mut View<'_, Q>, of: Seq, what: &Prog
         return Ok(effects);
     };
     let is_begun = match what {
-        Progress::Done(response) => {
-            note_result(view, of, response, &mut effects).await?;
+        Progress::Done(response, extent) => {
+            note_result(view, of, response, *extent, &mut effects).await?;
+            return Ok(effects);
+        }
+        Progress::Forwarded => {
+            note_forwarded(view, &node, &mut effects).await?;
             return Ok(effects);
         }
         Progress::Begun => true,
+        // The next CSE may have carried it out already: that it cannot be reached now does not take it back.
+        Progress::Postponed if request::is_forwarded(&node) => return Ok(effects),
         Progress::Postponed => false,
     };
     if node.attributes.contains(request::BEGUN) != is_begun {
@@ -266,6 +313,26 @@ pub(crate) async fn note<Q: Source>(view: &mut View<'_, Q>, of: Seq, what: &Prog
         effects.update(Arc::new(node.changed(resource, view.identity())));
     }
     Ok(effects)
+}
+
+/// Says in the `<request>` that the next CSE has it (TS-0004 §7.3.2.5).
+async fn note_forwarded<Q: Source>(
+    view: &mut View<'_, Q>,
+    node: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let status = Status::Forwarded as i64;
+    if request::is_forwarded(node) {
+        return Ok(());
+    }
+    let modified = Map::single(Name::new_static(request::REQUEST_STATUS), status);
+    let mut resource = Resource::clone(&node.resource);
+    resource.attributes.insert(request::REQUEST_STATUS, status);
+    resource.last_modified_time = view.now;
+    let changed = Arc::new(node.changed(resource, view.identity()));
+    effects.update(Arc::clone(&changed));
+    let happening = Happening { event: EventType::UpdateOfResource, subject: &changed, modified: Some(&modified) };
+    view.notify(&changed, &happening, effects).await
 }
 
 /// Whether a notification carries a result that nobody can use any more (`rset`).

@@ -1,11 +1,12 @@
 //! From an event to what is sent: which subscriptions it concerns and what they are told (TS-0004 §7.5.1.2).
 //!
-//! What their policies make of it is decided in [`policies`]; groups that collect for their members are in
-//! [`collect`].
+//! What their policies make of it is decided in [`policies`], what their schedules make of it in [`scheduled`]; groups
+//! that collect for their members are in [`collect`].
 
 mod collect;
 mod pacing;
 mod policies;
+mod scheduled;
 
 pub(crate) use pacing::Pacing;
 
@@ -203,6 +204,7 @@ impl<Q: Source> View<'_, Q> {
     ) -> Result<(), Error> {
         effects.deadlines_clear.push((DeadlineKind::Batch, node.seq));
         effects.deadlines_clear.push((DeadlineKind::RateWindow, node.seq));
+        effects.deadlines_clear.push((DeadlineKind::Schedule, node.seq));
         let Some(subscription) = node.subscription() else {
             return Ok(());
         };

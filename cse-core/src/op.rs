@@ -7,6 +7,7 @@ pub(crate) mod discover;
 pub(crate) mod fan_out;
 mod find;
 pub(crate) mod forward;
+pub(crate) mod members;
 pub(crate) mod notify;
 mod original;
 mod poll;
@@ -14,11 +15,14 @@ mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
 pub(crate) mod update;
+pub(crate) mod write_back;
 
 use std::sync::Arc;
 
+use self::write_back::WriteBack;
 use crate::access::authorize::Requester;
 use crate::address::Resolved;
+use crate::behaviour::group::GroupAnswers;
 use crate::error::{Error, Rsc};
 use crate::id::{Originator, Seq};
 use crate::node::Node;
@@ -57,6 +61,8 @@ pub(crate) struct Draft {
     pub(crate) creator: Originator,
     /// Notification targets that have confirmed.
     pub(crate) verified: Vec<Text>,
+    /// What is known of the members of a group.
+    pub(crate) group: Arc<GroupAnswers>,
 }
 
 /// Why a change is not made now.
@@ -96,6 +102,17 @@ pub(crate) enum Question {
         /// The notification.
         notification: Map,
     },
+    /// Does the CSE of an original change that as its copy is to be changed?
+    Original(Box<WriteBack>),
+    /// What are these members of a group, which other CSEs host?
+    Members {
+        /// The members.
+        members: Vec<Text>,
+        /// Who wants them in the group.
+        originator: Originator,
+    },
+    /// What do these access control policies of other CSEs say?
+    Policies(Vec<Text>),
 }
 
 /// What is known from the network when a change is decided again.
@@ -107,6 +124,12 @@ pub(crate) struct Answers {
     pub(crate) verified: Vec<Text>,
     /// Blocking subscriptions whose target agreed.
     pub(crate) agreed: Vec<Seq>,
+    /// What the CSE of the original said to a change of its copy.
+    pub(crate) original: Option<Box<Response>>,
+    /// What is known of the members of a group.
+    pub(crate) group: Arc<GroupAnswers>,
+    /// How often policies of other CSEs have been read.
+    pub(crate) policies_read: u8,
     /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].
     pub(crate) fulfils: Option<Seq>,
 }

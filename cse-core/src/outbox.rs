@@ -11,11 +11,15 @@ mod handle;
 mod hold;
 mod intake;
 mod lane;
+mod line;
+mod loss;
 mod polled;
+mod relief;
 mod thinning;
 
 pub(crate) use handle::{Inbox, Left, OutboxHandle, handle};
 pub(crate) use hold::{Hold, Release};
+pub(crate) use loss::Loss;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -31,11 +35,11 @@ use tokio::sync::watch;
 use crate::cse::Cse;
 use crate::id::Seq;
 use crate::op::route::Route;
-use crate::ports::{BoxFuture, SendError, Sent, Store};
+use crate::ports::{BoxFuture, Destination, SendError, Sent, Store};
 use crate::time::Timestamp;
 use crate::value::Text;
 use crate::writer::{Delivered, DeliveryResult, Job};
-use delivery::{Attempt, deliver, way};
+use delivery::{Attempt, by_other_cse, deliver, way};
 use lane::{Lane, Waiting};
 
 /// Notifications known in memory; more stay in the store until there are fewer.
@@ -49,6 +53,8 @@ const HELD_FROM_IN_LANE: usize = 512;
 const RESULTS_MAX: usize = 512;
 /// Notifications under way, all targets together.
 const UNDER_WAY_MAX: usize = 4_096;
+/// How old what is told of the oldest notification may be while there is something to do.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long stopping waits for notifications under way.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
@@ -67,6 +73,12 @@ struct Outbox<S: Store> {
     /// Notifications in memory, and those of them with content that do not travel yet.
     count: usize,
     loaded: usize,
+    /// Bytes of all that are in memory, as they are in the store.
+    bytes: usize,
+    /// Whether too much waits, and that has been said.
+    is_losing: bool,
+    /// When it was last looked what has waited longest.
+    looked: Option<Timestamp>,
     under_way: FuturesUnordered<BoxFuture<'static, (Text, Waiting, Attempt)>>,
     results: Vec<Delivered>,
 }
@@ -83,12 +95,16 @@ pub(crate) async fn run<S: Store>(cse: Cse<S>, inbox: Inbox, mut stop: watch::Re
         last: Seq::START,
         count: 0,
         loaded: 0,
+        bytes: 0,
+        is_losing: false,
+        looked: None,
         under_way: FuturesUnordered::new(),
         results: Vec::new(),
     };
+    let mut line = outbox.cse.0.line.subscribe();
     loop {
         tokio::select! {
-            running = outbox.step() => if !running { return },
+            running = outbox.step(&mut line) => if !running { return },
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
@@ -97,7 +113,7 @@ pub(crate) async fn run<S: Store>(cse: Cse<S>, inbox: Inbox, mut stop: watch::Re
 
 impl<S: Store> Outbox<S> {
     /// Waits for the next thing to do and does it; `false` when the writer is gone.
-    async fn step(&mut self) -> bool {
+    async fn step(&mut self, line: &mut watch::Receiver<u64>) -> bool {
         if self.inbox.behind.load(Ordering::Acquire) && self.count <= WAITING_MAX / 2 {
             self.catch_up().await;
         }
@@ -106,11 +122,12 @@ impl<S: Store> Outbox<S> {
         while let Some(target) = self.to_thin.pop() {
             self.thin(&target).await;
         }
+        self.relieve();
         self.start_ready().await;
         if !self.report().await {
             return false;
         }
-        self.inbox.waiting.store(self.count, Ordering::Relaxed);
+        self.tell();
         let clock = Arc::clone(&self.cse.0.clock);
         let pause = self.pauses.peek().map(|Reverse((until, _))| until.since(clock.now()));
         let sleep = async {
@@ -135,9 +152,24 @@ impl<S: Store> Outbox<S> {
                 None => return false,
             },
             () = self.inbox.wake.notified() => {}
+            Ok(()) = line.changed() => self.resume_remote(),
             () = sleep => {}
         }
         true
+    }
+
+    /// Tells others what waits.
+    fn tell(&mut self) {
+        let backlog = &self.inbox.backlog;
+        backlog.count.store(self.count, Ordering::Relaxed);
+        backlog.bytes.store(self.bytes, Ordering::Relaxed);
+        let now = self.cse.0.clock.now();
+        // There may be many lanes, so it is not looked each time.
+        if self.count == 0 {
+            (self.looked, *backlog.oldest.lock()) = (None, None);
+        } else if self.looked.is_none_or(|looked| now.since(looked) >= LOOK_AGAIN || now < looked) {
+            (self.looked, *backlog.oldest.lock()) = (Some(now), self.oldest());
+        }
     }
 
     /// Has lanes try again whose pause is over.
@@ -191,12 +223,15 @@ impl<S: Store> Outbox<S> {
                 self.read_contents(target, first).await;
             }
             match way(&self.cse, target).await {
-                Ok(way) => self.start_along(target, &way),
+                Ok(way) => match way.closed_until() {
+                    Some(until) => self.rest(target, until),
+                    None => self.start_along(target, &way),
+                },
                 Err(problem) => self.cannot_start(target, problem),
             }
         }
         let Some(lane) = self.lanes.get(target) else { return };
-        if lane.can_start(&self.cse.0.settings) {
+        if lane.can_start(&self.cse.0.settings) && !lane.is_resting() {
             self.make_ready(target);
         } else if lane.is_over() {
             self.lanes.remove(target);
@@ -207,6 +242,7 @@ impl<S: Store> Outbox<S> {
         let settings = &self.cse.0.settings;
         let Some(lane) = self.lanes.get_mut(target) else { return };
         lane.channel = way.channel.map(|channel| channel.seq);
+        lane.keeps_order = way.destinations.iter().all(Destination::keeps_order);
         // Asked once for all of them: a poll that begins in between would be given the second before the first.
         if let Some(channel) = lane.channel.filter(|_| way.destinations.is_empty())
             && !self.cse.0.polling.is_polled(channel)
@@ -219,12 +255,23 @@ impl<S: Store> Outbox<S> {
             lane.under_way += 1;
             let (patience, is_probe) = lane.patience();
             waiting.is_probe = is_probe;
-            let (cse, way, target) = (self.cse.clone(), Arc::clone(way), target.clone());
+            let (cse, way, target, is_remote) = (self.cse.clone(), Arc::clone(way), target.clone(), lane.is_remote);
             self.under_way.push(Box::pin(async move {
-                let attempt = deliver(&cse, &way, waiting.seq, &content, waiting.event_category, patience).await;
+                let attempt = deliver(&cse, &way, &content, &waiting, patience).await;
+                let attempt = if is_remote { by_other_cse(attempt) } else { attempt };
                 (target, waiting, attempt)
             }));
         }
+    }
+
+    /// Lets a lane wait for the times in which its target can be reached. It looks again before, since schedules change.
+    fn rest(&mut self, target: &Text, until: Timestamp) {
+        let now = self.cse.0.clock.now();
+        let until = until.min(now.plus(self.cse.0.settings.notification_retry_max));
+        let Some(lane) = self.lanes.get_mut(target) else { return };
+        lane.was_unreachable = true;
+        self.loaded -= lane.unload();
+        lane.pause_until(until, target, &mut self.pauses);
     }
 
     /// The first one fails for all of its lane.
@@ -252,6 +299,7 @@ impl<S: Store> Outbox<S> {
                     self.to_thin.push(target.clone());
                 }
                 self.count -= 1;
+                self.bytes -= waiting.bytes;
                 metrics.notifications_delivered.increment();
                 let result = match sent {
                     Sent::Answered(_) => DeliveryResult::Answered,
@@ -261,7 +309,7 @@ impl<S: Store> Outbox<S> {
                 self.results.push(delivered(target, &waiting, result));
             }
             Err(SendError::Unreachable(problem) | SendError::Unconfirmed(problem))
-                if waiting.created.plus(settings.notification_lifetime) > now =>
+                if waiting.created.plus(settings.notification_patience(lane.is_remote)) > now =>
             {
                 tracing::debug!(%target, problem, "a notification is tried again later");
                 metrics.notifications_retried.increment();
@@ -277,8 +325,14 @@ impl<S: Store> Outbox<S> {
             }
             Err(problem) => {
                 tracing::info!(%target, %problem, "a notification is given up");
-                metrics.notifications_given_up.increment();
+                let loss = if matches!(problem, SendError::Unreachable(_) | SendError::Unconfirmed(_)) {
+                    Loss::Age
+                } else {
+                    Loss::Useless
+                };
+                loss.count(metrics, 1);
                 self.count -= 1;
+                self.bytes -= waiting.bytes;
                 self.results.push(delivered(target, &waiting, DeliveryResult::GivenUp));
             }
         }
@@ -288,6 +342,7 @@ impl<S: Store> Outbox<S> {
     /// Forgets a notification that waits no more in its lane.
     fn drop_waiting(&mut self, target: &Text, waiting: &Waiting) {
         self.count -= 1;
+        self.bytes -= waiting.bytes;
         self.loaded -= usize::from(waiting.content.is_some());
         self.results.push(delivered(target, waiting, DeliveryResult::GivenUp));
     }
@@ -318,5 +373,6 @@ impl<S: Store> Outbox<S> {
 }
 
 fn delivered(target: &Text, waiting: &Waiting, result: DeliveryResult) -> Delivered {
-    Delivered { seq: waiting.seq, subscription: waiting.subscription, target: target.clone(), result }
+    let Waiting { seq, subscription, bytes, .. } = *waiting;
+    Delivered { seq, subscription, target: target.clone(), bytes, result }
 }

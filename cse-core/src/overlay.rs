@@ -29,6 +29,8 @@ pub(crate) struct Effects {
     pub(crate) outbox_delete: Vec<Seq>,
     /// What is to be done for copies at other CSEs.
     pub(crate) announcements: Vec<OutboxEntry>,
+    /// Resources whose policies are others now, so that what is below them may inherit others.
+    pub(crate) policies_changed: Vec<Seq>,
     /// How many of those that waited are needed no more.
     pub(crate) announcements_settled: usize,
     pub(crate) held: Vec<Held>,
@@ -71,6 +73,7 @@ impl Effects {
             outbox_retry: Vec::new(),
             outbox_delete: Vec::new(),
             announcements: Vec::new(),
+            policies_changed: Vec::new(),
             announcements_settled: 0,
             held: Vec::new(),
             held_delete: Vec::new(),
@@ -232,6 +235,11 @@ impl Overlay {
         for gone in effects.deleted {
             self.remove(gone, windows);
         }
+    }
+
+    /// What is to be remembered, in order.
+    pub(crate) fn replies(&self) -> &[Reply] {
+        &self.rest.replies
     }
 
     /// Remembers an answer.

@@ -68,6 +68,12 @@ impl Destination {
         }
     }
 
+    /// Whether what is under way there arrives in the order in which it was sent: over MQTT there is one connection for
+    /// all, over HTTP there are several.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.url().is_none_or(|url| url.starts_with("mqtt"))
+    }
+
     /// The URL, if it has one.
     pub fn url(&self) -> Option<&str> {
         match self {
@@ -90,6 +96,8 @@ pub struct OutgoingRequest {
     pub timeout: Duration,
     /// Whether less than an answer will do.
     pub patience: Patience,
+    /// Whether it has to arrive after those of the same originator that were sent there before it.
+    pub in_order: bool,
 }
 
 /// How long an answer is awaited when the peer's side has taken the message over, where that is known (MQTT).

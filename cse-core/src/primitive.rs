@@ -227,6 +227,9 @@ pub enum Redelivery {
     Possible,
     /// As [`Redelivery::Possible`], but only a record younger than this counts.
     PossibleWithin(Duration),
+    /// As [`Redelivery::Possible`], under an identifier that a CSE next to this one has made and uses for this request
+    /// only: what is remembered of it lasts, since that CSE may ask again after a long time.
+    UsedOnce,
 }
 
 /// Over which binding a request came.

@@ -1,7 +1,11 @@
 //! What is remembered of a request, so that it has one effect however often it is delivered: its answer or, while
 //! there is none, under which identifier it was passed on to another CSE, or will be.
 
+mod lasting;
+
 use std::time::Duration;
+
+pub(crate) use self::lasting::Recent;
 
 use crate::error::Error;
 use crate::ports::{Reply, ReplyKey, Snapshot};
@@ -35,9 +39,19 @@ impl Record {
         }
     }
 
+    /// As stores keep it, with what makes it last if the request came from a CSE that made its identifier.
+    pub(crate) fn into_reply(self, key: ReplyKey, at: Timestamp, made_by: Option<&str>) -> Reply {
+        let mut response = self.into_map();
+        if let Some(cse) = made_by {
+            lasting::mark(&mut response, cse, at);
+        }
+        Reply { key, at, response }
+    }
+
     /// # Errors
     /// [`Error`] when the map is none of them.
-    fn from_map(map: Map) -> Result<Self, Error> {
+    fn from_map(mut map: Map) -> Result<Self, Error> {
+        lasting::unmark(&mut map);
         match (map.text(PASSED_ON), map.text(KEPT_BACK)) {
             (Some(identifier), _) => Ok(Self::PassedOn(identifier.into())),
             (None, Some(identifier)) => Ok(Self::KeptBack(identifier.into())),
@@ -52,6 +66,7 @@ pub(crate) fn window(redelivery: Redelivery, lifetime: Duration) -> Option<Durat
         Redelivery::Never | Redelivery::New => None,
         Redelivery::Possible => Some(lifetime),
         Redelivery::PossibleWithin(window) => Some(window.min(lifetime)),
+        Redelivery::UsedOnce => Some(lasting::LASTING_MAX),
     }
 }
 

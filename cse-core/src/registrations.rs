@@ -83,9 +83,11 @@ struct Inner {
 
 impl Registrations {
     fn new(settings: &Settings) -> Self {
+        let registrar = settings.registrar_id().map(|registrar| registrar.text().clone());
+        settings.identity.know_cses(registrar.iter().cloned());
         Self {
             identity: settings.identity.clone(),
-            registrar: settings.registrar_id().map(|registrar| registrar.text().clone()),
+            registrar,
             inner: RwLock::default(),
             ended: Mutex::default(),
             has_ended: Notify::new(),
@@ -108,7 +110,18 @@ impl Registrations {
             for resource in &page {
                 registrations.put(&mut inner, resource);
             }
+            registrations.know_cses(&inner);
         }
+    }
+
+    /// Says which CSEs are no AEs although their CSE-IDs look like it. An AE that is registered here is one, whatever a
+    /// registree claims to be below it.
+    fn know_cses(&self, inner: &Inner) {
+        let is_ae = |stem: &str| inner.by_identifier.get(stem).is_some_and(|(_, it)| it.kind == EntityKind::Ae);
+        let looks_like_one =
+            |cse_id: &&Text| cse_id.strip_prefix(['/']).is_some_and(|stem| stem.starts_with(['C', 'S']));
+        let cses = inner.routes.iter().chain(&self.registrar).filter(looks_like_one).filter(|id| !is_ae(&id[1..]));
+        self.identity.know_cses(cses.cloned());
     }
 
     /// The registree by which a CSE is reached: itself, or one that has it among its descendants, or of a CSE of
@@ -201,6 +214,9 @@ impl Registrations {
         for node in changed() {
             routes_changed |= self.put(&mut inner, &node.resource);
         }
+        if routes_changed || !gone.is_empty() || changed().any(|node| node.resource.ty == Ty::AE) {
+            self.know_cses(&inner);
+        }
         drop(inner);
         if routes_changed {
             self.routes_version.send_modify(|version| *version += 1);
@@ -225,7 +241,9 @@ impl Registrations {
         let Some(cse_id) = resource.attributes.text(keys::CSE_ID) else {
             return false;
         };
-        let cse_id = self.identity.canonical_originator(cse_id).text().clone();
+        let Some(cse_id) = self.identity.canonical_cse_id(cse_id) else {
+            return false;
+        };
         if self.registrar.as_ref() == Some(&cse_id) {
             inner.registrar = Some(resource.seq);
             return false;

@@ -73,8 +73,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How far ahead a request's operation execution time may be; later ones are answered 5001.
     pub execution_delay_max: Duration,
-    /// How long the result of a non-blocking request is kept, and how long it is tried to reach a target that cannot be
-    /// reached, unless the request says otherwise (`rp`, `rqet`, `rset`).
+    /// How long the result of a non-blocking request is kept, and how long it is tried to reach a target of this CSE that
+    /// cannot be reached, unless the request says otherwise (`rp`, `rqet`, `rset`).
     pub non_blocking_persistence: Duration,
     /// Longest life of a `<request>`; later times of a request are lowered to it, a later `oet` is answered 5001.
     pub non_blocking_lifetime_max: Duration,
@@ -103,6 +103,10 @@ pub struct Settings {
     pub credentials: CredentialRules,
     /// Whether registered AEs may create access control policies under the CSEBase.
     pub ae_may_create_policies: bool,
+    /// How long an access control policy of another CSE is used before it is read again.
+    pub policy_lifetime: Duration,
+    /// How long it is used beyond that while its CSE cannot be reached.
+    pub policy_grace: Duration,
     /// Most changes carried out in one commit.
     pub group_size_max: usize,
     /// Most changes that wait for the writer; further ones wait before the queue, and are answered 5000 with a text
@@ -126,12 +130,17 @@ pub struct Settings {
     pub notification_retry_first: Duration,
     /// Longest pause between attempts.
     pub notification_retry_max: Duration,
-    /// Undeliverable notifications are given up after this time.
+    /// Undeliverable notifications are given up after this time, unless they are for another CSE.
     pub notification_lifetime: Duration,
     /// Most notifications that wait for one target; the oldest is given up.
     pub notifications_per_target_max: usize,
-    /// Most notifications that wait in all; further events of a change are dropped and counted.
+    /// Most notifications that wait in all; the target for which most wait loses its oldest.
     pub notifications_max: usize,
+    /// Most bytes of notifications that wait in all, roughly; as above.
+    pub notification_bytes_max: usize,
+    /// How long what is meant for another CSE waits while that cannot be reached: notifications, and non-blocking
+    /// requests that do not say by themselves (`rqet`, `rset`). Then it is given up.
+    pub outage_lifetime: Duration,
     /// Notifications under way to one target at the same time.
     pub notification_window: usize,
     /// Most requests that wait in one polling channel; the way by the channel is shut to further ones.
@@ -175,6 +184,8 @@ impl Settings {
             allowed_cse_originators: vec!["/*".into()],
             credentials: CredentialRules::default(),
             ae_may_create_policies: true,
+            policy_lifetime: Duration::from_secs(60),
+            policy_grace: Duration::from_secs(3_600),
             group_size_max: 512,
             write_queue_max: 8_192,
             cache_bytes_max: 16 * 1024 * 1024,
@@ -187,8 +198,10 @@ impl Settings {
             notification_retry_first: Duration::from_millis(500),
             notification_retry_max: Duration::from_secs(60),
             notification_lifetime: Duration::from_secs(3_600),
-            notifications_per_target_max: 10_000,
-            notifications_max: 100_000,
+            notifications_per_target_max: 100_000,
+            notifications_max: 250_000,
+            notification_bytes_max: 256 * 1024 * 1024,
+            outage_lifetime: Duration::from_secs(2 * 86_400),
             notification_window: 32,
             polling_requests_per_channel_max: 1_000,
             polling_requests_max: 10_000,
@@ -201,13 +214,24 @@ impl Settings {
 
     /// The registrar as an originator.
     pub fn registrar_id(&self) -> Option<Originator> {
-        self.registrar.as_ref().map(|registrar| self.identity.canonical_originator(&registrar.cse_id))
+        let cse_id = &self.registrar.as_ref()?.cse_id;
+        Some(Originator::from_canonical(self.identity.canonical_cse_id(cse_id).unwrap_or_else(|| cse_id.clone())))
     }
 
     /// How long to wait after so many failures before this one: what cannot be delivered is tried again ever more rarely.
     pub(crate) fn retry_pause(&self, failures: u32) -> Duration {
         let factor = 2_u32.saturating_pow(failures.min(16));
         self.notification_retry_first.saturating_mul(factor).min(self.notification_retry_max)
+    }
+
+    /// How long it is tried to deliver a notification.
+    pub(crate) fn notification_patience(&self, is_remote: bool) -> Duration {
+        if is_remote { self.outage_lifetime } else { self.notification_lifetime }
+    }
+
+    /// How long it is tried to carry out a non-blocking request.
+    pub(crate) fn non_blocking_patience(&self, is_remote: bool) -> Duration {
+        if is_remote { self.outage_lifetime } else { self.non_blocking_persistence }
     }
 
     /// Whether an AE with that stem may register.

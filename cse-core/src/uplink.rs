@@ -51,6 +51,8 @@ pub(crate) struct UplinkHandle {
     state: watch::Sender<UplinkState>,
     /// There is reason to look whether the registration still holds.
     look: Notify,
+    /// Where the registrar reaches this CSE.
+    own_points: watch::Sender<Vec<Text>>,
 }
 
 impl UplinkHandle {
@@ -59,7 +61,16 @@ impl UplinkHandle {
             None => UplinkState::Off,
             Some(_) => UplinkState::Registering { problem: None },
         };
-        Self { state: watch::Sender::new(state), look: Notify::new() }
+        let own_points = registrar.map(|registrar| registrar.own_points_of_access.clone()).unwrap_or_default();
+        Self { state: watch::Sender::new(state), look: Notify::new(), own_points: watch::Sender::new(own_points) }
+    }
+
+    pub(crate) fn set_own_points(&self, points: Vec<Text>) {
+        self.own_points.send_if_modified(|known| {
+            let is_new = *known != points;
+            *known = points;
+            is_new
+        });
     }
 }
 
@@ -148,8 +159,11 @@ struct Uplink<'a, S: Store> {
     told: Option<Map>,
     /// What the resource of the registrar here says.
     kept_here: Option<Map>,
+    /// The IN-CSE of our service provider, once it is known.
+    in_cse_id: Option<Text>,
     /// Tells when CSEs have come or gone below this one.
     cses_below: watch::Receiver<u64>,
+    own_points: watch::Receiver<Vec<Text>>,
     refresh_at: Timestamp,
     backoff: Backoff,
 }
@@ -163,7 +177,9 @@ impl<'a, S: Store> Uplink<'a, S> {
             address: None,
             told: None,
             kept_here: None,
+            in_cse_id: None,
             cses_below: cse.0.registrations.cses_version(),
+            own_points: cse.0.uplink.own_points.subscribe(),
             refresh_at: now,
             backoff: Backoff::new((&cse.0.settings.identity.cse_id, now.micros())),
         }
@@ -204,6 +220,7 @@ impl<'a, S: Store> Uplink<'a, S> {
 
     fn succeeded(&mut self) {
         self.backoff.succeeded();
+        self.cse.0.line_is_back();
         let since = self.now();
         let is_new = self.cse.0.uplink.state.send_if_modified(|state| {
             let is_new = !matches!(state, UplinkState::Registered { .. });
@@ -247,6 +264,7 @@ impl<'a, S: Store> Uplink<'a, S> {
                 },
                 () = shared.uplink.look.notified() => return Next::Look,
                 _ = self.cses_below.changed() => {}
+                _ = self.own_points.changed() => {}
             }
         }
     }
@@ -319,6 +337,9 @@ impl<'a, S: Store> Uplink<'a, S> {
             request.content = Some(self.update_of(&about_us));
             let response = self.send(request).await?;
             match response.status {
+                Rsc::Updated if self.told.is_none() && self.is_of_another_base(&response) => {
+                    return Ok(Update::Unacceptable);
+                }
                 Rsc::Updated => {
                     self.address = Some(address);
                     self.note_told(about_us, &response);
@@ -407,6 +428,7 @@ impl<'a, S: Store> Uplink<'a, S> {
                 serialization: self.registrar.serialization,
                 timeout: shared.settings.request_timeout,
                 patience: Patience::UntilTimeout,
+                in_order: false,
             };
             problem = match shared.outbound.send(outgoing).await {
                 Ok(Sent::Answered(response)) => return Ok(*response),

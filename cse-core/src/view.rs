@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::access::authorize::PolicyAt;
+use crate::access::elsewhere::PoliciesElsewhere;
 use crate::announce::AnnounceHandle;
 use crate::cache::{Cache, Epoch, newest_type};
 use crate::error::Error;
@@ -215,7 +217,11 @@ pub(crate) struct View<'a, Q: Source> {
     /// Answers of policies to the same question, for requests that touch many resources.
     pub(crate) verdicts: FxHashMap<(Seq, bool, u8), bool>,
     /// Policies by the address in `acpi`, for the same reason.
-    pub(crate) policies: FxHashMap<Text, Option<Arc<Node>>>,
+    pub(crate) policies: FxHashMap<Text, PolicyAt>,
+    /// What is known of policies at other CSEs.
+    pub(crate) elsewhere: &'a PoliciesElsewhere,
+    /// Those of them that decisions lacked.
+    pub(crate) lacking: Vec<Text>,
 }
 
 /// The database failed: the text goes to the log, the originator learns that it failed.
@@ -225,8 +231,15 @@ pub(crate) fn failed(error: StoreError) -> Error {
 }
 
 impl<'a, Q: Source> View<'a, Q> {
-    pub(crate) fn new(settings: &'a Settings, cache: &'a Cache, source: Q, now: Timestamp) -> Self {
-        Self { settings, cache, source, now, verdicts: FxHashMap::default(), policies: FxHashMap::default() }
+    pub(crate) fn new(
+        settings: &'a Settings,
+        cache: &'a Cache,
+        elsewhere: &'a PoliciesElsewhere,
+        source: Q,
+        now: Timestamp,
+    ) -> Self {
+        let (verdicts, policies) = (FxHashMap::default(), FxHashMap::default());
+        Self { settings, cache, source, now, verdicts, policies, elsewhere, lacking: Vec::new() }
     }
 
     pub(crate) fn identity(&self) -> &'a CseIdentity {

@@ -13,24 +13,28 @@ use tracing::{Instrument, Span};
 
 pub(crate) use self::passage::{PassOn, Passage, PassedOn, Under};
 use crate::access::authorize::{Permit, Requester};
+use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::announce::{self, Announced};
+use crate::base;
 use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
 use crate::metrics::Metrics;
-use crate::non_blocking::{self, Book};
+use crate::non_blocking::{self, Book, Extent};
 use crate::notify::{Happening, Pacing};
+use crate::op::forward::maker_of;
 use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
 use crate::outbox::{Hold, Left, Release};
 use crate::overlay::{Effects, Overlay, Windows};
-use crate::ports::{Reply, ReplyKey, Store, WriteTransaction};
+use crate::ports::{Reply, ReplyKey, Snapshot as _, Store, WriteTransaction};
 use crate::primitive::{Operation, Redelivery, Request, Response};
-use crate::record::{self, Record};
+use crate::record::{self, Recent, Record};
 use crate::resource::Resource;
-use crate::schema::keys;
+use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
+use crate::value::Map;
 use crate::view::{Source, View, WriteSource};
 
 /// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
@@ -57,6 +61,8 @@ pub(crate) enum Job {
     Delivered(Vec<Delivered>),
     /// How far a non-blocking request has come.
     NonBlocking(non_blocking::Step),
+    /// The CSE has changed in a way that the CSEBase shows: these attributes.
+    Base(Map),
     /// What came of an announcement; told when it is committed.
     Announced(Box<Announced>, oneshot::Sender<()>),
 }
@@ -96,6 +102,8 @@ pub(crate) struct Delivered {
     pub(crate) seq: Seq,
     pub(crate) subscription: Seq,
     pub(crate) target: crate::value::Text,
+    /// Of the notification, as it was counted.
+    pub(crate) bytes: usize,
     pub(crate) result: DeliveryResult,
 }
 
@@ -151,6 +159,8 @@ struct Writer<S: Store> {
     numbers: Numbers,
     /// Answers known to be stored, so that forgetting them is asked for now and then only.
     replies_since_pruning: u32,
+    /// Which of them are kept for longer.
+    recent: Recent,
 }
 
 /// A decided change whose answer waits for the commit.
@@ -164,8 +174,14 @@ struct Waiting {
 /// Runs until stopped, and then until what waits is done.
 pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut stop: watch::Receiver<bool>) {
     let numbers = Numbers { next: 0, end: 0 };
-    let mut writer =
-        Writer { shared, windows: Windows::new(), pacing: Pacing::new(), numbers, replies_since_pruning: 0 };
+    let mut writer = Writer {
+        shared,
+        windows: Windows::new(),
+        pacing: Pacing::new(),
+        numbers,
+        replies_since_pruning: 0,
+        recent: Recent::default(),
+    };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
     let mut stopping = false;
@@ -217,8 +233,8 @@ impl<S: Store> Writer<S> {
         let mut passages = Vec::new();
         let mut dues = Vec::new();
         let mut noted = Vec::new();
-        // Notifications that the outbox needs no more.
-        let mut settled = 0;
+        // Notifications that the outbox needs no more, and their bytes.
+        let mut settled = (0, 0);
         let mut jobs = std::mem::take(group).into_iter();
         for job in jobs.by_ref() {
             let now = shared.clock.now();
@@ -235,7 +251,7 @@ impl<S: Store> Writer<S> {
                 numbers: &mut self.numbers,
                 broken: &mut broken,
             };
-            let mut view = View::new(&shared.settings, &shared.cache, source, now);
+            let mut view = View::new(&shared.settings, &shared.cache, &shared.elsewhere, source, now);
             // A decision has no effect before it is applied, so one that panics leaves nothing behind.
             let work = async {
                 match job {
@@ -254,6 +270,7 @@ impl<S: Store> Writer<S> {
                         Ok(()) => noted.push(done),
                         Err(error) => report(Err(error)),
                     },
+                    Job::Base(attributes) => report(base::change(&mut view, attributes).await),
                     Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
                     Job::NonBlocking(non_blocking::Step { of, what, done }) => {
                         dues.push(done);
@@ -261,7 +278,9 @@ impl<S: Store> Writer<S> {
                         report(noted.map(|effects| view.source.apply(effects)));
                     }
                     Job::Delivered(results) => {
-                        settled += results.iter().filter(|delivered| delivered.result.is_final()).count();
+                        let ended = results.iter().filter(|delivered| delivered.result.is_final());
+                        let (count, bytes) = ended.fold((0, 0), |(count, bytes), one| (count + 1, bytes + one.bytes));
+                        settled = (settled.0 + count, settled.1 + bytes);
                         report(delivered(&mut view, results).await);
                     }
                 }
@@ -274,7 +293,7 @@ impl<S: Store> Writer<S> {
             }
         }
         group.extend(jobs);
-        self.prune_replies(&mut overlay, waiting.len() + passages.len());
+        self.prune_replies(&mut overlay).await;
         if !broken && !overlay.is_empty() {
             match commit(&shared.store, transaction, &mut overlay).await {
                 Ok(()) => shared.metrics.commits.increment(),
@@ -301,10 +320,17 @@ impl<S: Store> Writer<S> {
         let deadline = overlay.earliest_deadline;
         let committed = overlay.committed();
         shared.registrations.commit(&committed);
+        shared.availability.commit(&committed);
         shared.non_blocking.commit(&committed);
         let deleted = committed.deleted.clone();
+        let copies_changed = committed.changed.iter().any(|node| node.ty.is_announced());
+        // A CSE has registered, or told where it is now.
+        let cse_came = committed.changed.iter().any(|node| node.ty == Ty::REMOTE_CSE);
         shared.cache.commit(committed);
         shared.polling.deleted(&deleted);
+        if copies_changed {
+            shared.copies_changed.tell();
+        }
         for Waiting { reply, response, left: own } in waiting {
             let release = left.get_mut(own).filter(|own| is_pressed && !own.is_empty()).map(hold);
             // Whoever asked may be gone; the change stands.
@@ -313,11 +339,14 @@ impl<S: Store> Writer<S> {
         for (reply, passage) in passages {
             drop(reply.send(passage));
         }
-        shared.outbox.settled(settled);
+        shared.outbox.settled(settled.0, settled.1);
         shared.outbox.added(left);
         // In this order, because the group may have replaced what it added.
         shared.announce.added(announcements);
         shared.announce.settled(announcements_settled);
+        if cse_came {
+            shared.line_is_back();
+        }
         for done in noted {
             // It may have stopped; the entry is done again after the next start.
             let _told = done.send(());
@@ -336,18 +365,36 @@ impl<S: Store> Writer<S> {
     }
 
     /// Forgets old answers now and then.
-    fn prune_replies(&mut self, overlay: &mut Overlay, answered: usize) {
+    async fn prune_replies(&mut self, overlay: &mut Overlay) {
         const PRUNE_AFTER: u32 = 1_000;
-        self.replies_since_pruning += answered as u32;
-        if self.replies_since_pruning >= PRUNE_AFTER {
-            self.replies_since_pruning = 0;
-            let lifetime = self.shared.settings.reply_lifetime;
-            let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
-            let before = Timestamp::from_micros(self.shared.clock.now().micros().saturating_sub(micros));
-            let mut effects = Effects::new(Permit::internal("forgetting old answers"));
-            effects.forget_replies_before = Some(before);
-            overlay.apply(effects, &mut self.windows);
+        overlay.replies().iter().for_each(|reply| self.recent.note(reply));
+        self.replies_since_pruning += overlay.replies().len() as u32;
+        if self.replies_since_pruning < PRUNE_AFTER {
+            return;
         }
+        let now = self.shared.clock.now();
+        let lifetime = self.shared.settings.reply_lifetime;
+        let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_micros(now.micros().saturating_sub(micros));
+        match self.fading_replies(before).await {
+            Ok(fading) => {
+                for reply in fading {
+                    if self.recent.keeps(&reply, now) && overlay.reply(reply.key).is_none() {
+                        overlay.remember(Reply { at: now, ..reply });
+                    }
+                }
+            }
+            // What is not known cannot be kept, so nothing is forgotten.
+            Err(error) => return tracing::error!(%error, "old answers cannot be read"),
+        }
+        self.replies_since_pruning = 0;
+        let mut effects = Effects::new(Permit::internal("forgetting old answers"));
+        effects.forget_replies_before = Some(before);
+        overlay.apply(effects, &mut self.windows);
+    }
+
+    async fn fading_replies(&self, before: Timestamp) -> Result<Vec<Reply>, crate::ports::StoreError> {
+        self.shared.store.snapshot().await?.fading_replies(before).await
     }
 }
 
@@ -421,12 +468,18 @@ impl Change {
         } else {
             let request = &self.request;
             match request.operation {
-                _ if is_accepted_only => non_blocking::accept(view, &self.cx, request, book).await,
+                _ if is_accepted_only => non_blocking::accept(view, &self.cx, request, book, metrics).await,
                 Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
                 Operation::Delete => op::delete::decide(view, &self.cx, request).await,
-                Operation::Retrieve | Operation::Notify => Err(Error::Internal.into()),
+                Operation::Notify => view.collect_from_afar(&self.cx, request).await,
+                Operation::Retrieve => Err(Error::Internal.into()),
             }
+        };
+        let lacking = view.take_lacking();
+        let decided = match lacking.is_empty() || self.answers.policies_read >= elsewhere::ROUNDS_MAX {
+            true => decided,
+            false => Err(Refusal::Ask(Question::Policies(lacking))),
         };
         let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
         let (mut effects, mut response) = match decided {
@@ -444,7 +497,7 @@ impl Change {
             false => observe(view, &self.cx, &self.request, &mut effects).await,
         };
         let noted = match (observed, self.answers.fulfils) {
-            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, &mut effects).await,
+            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, Extent::Whole, &mut effects).await,
             (observed, _) => observed,
         };
         let settled = match noted {
@@ -462,7 +515,9 @@ impl Change {
         // What failed here may go well the next time.
         let is_final = response.status != Rsc::InternalServerError;
         if let Some(key) = self.key.filter(|_| is_final) {
-            view.source.overlay.remember(Reply { key, at, response: response.to_map() });
+            let record = Record::Answered(response.clone());
+            let made_by = maker_of(&self.request);
+            view.source.overlay.remember(record.into_reply(key, at, made_by.as_deref()));
         }
         waiting.push(Waiting { reply: self.reply, response, left });
     }
@@ -540,7 +595,7 @@ async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observ
 async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
     let mut effects = Effects::new(Permit::internal("delivery of notifications"));
     for delivered in results {
-        let Delivered { seq, subscription, target, result } = delivered;
+        let Delivered { seq, subscription, target, result, .. } = delivered;
         match result {
             DeliveryResult::Again(at, attempts) => effects.outbox_retry.push((seq, at, attempts)),
             _ => effects.outbox_delete.push(seq),

@@ -30,9 +30,10 @@ mod outbound;
 mod query;
 mod server;
 mod service;
+mod socket;
 mod timed;
 
 pub use options::{CorsOptions, HttpLimits, HttpOptions, InvalidRootPath, RootPath};
-pub use outbound::{HttpOutbound, HttpOutboundOptions, InvalidTrust, Trust, target_url};
+pub use outbound::{HttpOutbound, HttpOutboundOptions, InvalidTrust, Trust, basic, target_url};
 pub use server::serve;
 pub use service::router;

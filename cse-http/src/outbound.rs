@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed: where a notification goes was decided by who may subscribe, not by the target.
 
+mod lines;
 mod reply;
 mod request;
 
@@ -11,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cse_core::codec::base64;
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
+use http::header::{AUTHORIZATION, HeaderValue};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -22,6 +25,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 
+use self::lines::Lines;
 pub use request::target_url;
 
 /// Most bytes of an answer's header section.
@@ -43,6 +47,8 @@ pub struct HttpOutboundOptions {
     pub connect_timeout: Duration,
     /// Largest body of an answer, in bytes. Default 1 MiB.
     pub reply_bytes_max: usize,
+    /// What each request says in `Authorization`, unless it has tokens there; see [`basic`]. Default nothing.
+    pub authorization: Option<HeaderValue>,
 }
 
 impl Default for HttpOutboundOptions {
@@ -54,8 +60,18 @@ impl Default for HttpOutboundOptions {
             idle_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             reply_bytes_max: 1 << 20,
+            authorization: None,
         }
     }
+}
+
+/// Name and password as HTTP has them (RFC 7617); the name cannot have a colon. Not shown in logs.
+pub fn basic(username: &str, password: &str) -> HeaderValue {
+    let credentials = base64(format!("{username}:{password}").as_bytes());
+    // It is ASCII, whatever was in it.
+    let mut value = HeaderValue::try_from(format!("Basic {credentials}")).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
 }
 
 /// Whose certificates are believed.
@@ -88,7 +104,9 @@ pub enum InvalidTrust {
 pub struct HttpOutbound {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     places: Arc<Semaphore>,
+    lines: Arc<Lines>,
     reply_bytes_max: usize,
+    authorization: Option<HeaderValue>,
 }
 
 impl HttpOutbound {
@@ -97,15 +115,17 @@ impl HttpOutbound {
     /// # Errors
     /// [`InvalidTrust`] when `options.trust` has no usable certificate.
     pub fn new(options: &HttpOutboundOptions) -> Result<Self, InvalidTrust> {
+        Ok(Self::over(options, tls(&options.trust)?))
+    }
+
+    /// Makes a sender that does TLS in that way, whatever `options.trust` says.
+    pub fn over(options: &HttpOutboundOptions, tls: ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(options.connect_timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(&options.trust)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -114,12 +134,17 @@ impl HttpOutbound {
             .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
             .build(connector);
         let places = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { client, places, reply_bytes_max: options.reply_bytes_max })
+        let HttpOutboundOptions { reply_bytes_max, authorization, .. } = options.clone();
+        Self { client, places, lines: Arc::default(), reply_bytes_max, authorization }
     }
 
     /// `has_left` is set before anything is sent.
     async fn exchange(self, outgoing: OutgoingRequest, has_left: &AtomicBool) -> Result<Sent, SendError> {
-        let message = request::encode(&outgoing)?;
+        let mut message = request::encode(&outgoing)?;
+        if let Some(authorization) = &self.authorization {
+            message.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
+        }
+        let _first = self.lines.first(&outgoing).await;
         let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
         has_left.store(true, Ordering::Relaxed);
         let answer = self.client.request(message).await.map_err(|error| match error.is_connect() {

@@ -24,6 +24,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::options::HttpLimits;
+use crate::socket::{Sender, Socket};
 use crate::timed::{Activity, Patience, Timed};
 
 /// Most refused connections that are still being told so.
@@ -153,8 +154,10 @@ impl Server {
             idle: self.limits.idle_timeout,
             write: self.limits.write_timeout,
         };
-        let stream = TokioIo::new(Timed::new(stream, Arc::clone(&activity), patience));
-        let service = Routed { router: self.router.clone(), peer, activity: Arc::clone(&activity) };
+        let socket = Socket::new(stream);
+        let sender = socket.sender();
+        let stream = TokioIo::new(Timed::new(socket, Arc::clone(&activity), patience));
+        let service = Routed { router: self.router.clone(), peer, sender, activity: Arc::clone(&activity) };
         let connection = self.http.serve_connection(stream, service);
         let mut stop = self.stop.clone();
         async move {
@@ -213,6 +216,7 @@ async fn refuse(mut stream: TcpStream) {
 struct Routed {
     router: Router,
     peer: SocketAddr,
+    sender: Sender,
     activity: Arc<Activity>,
 }
 
@@ -225,6 +229,7 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
         self.activity.begin();
         let activity = Arc::clone(&self.activity);
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.sender.clone());
         let answer = tower::Service::call(&mut self.router.clone(), request);
         Box::pin(async move {
             let answer = answer.await;

@@ -13,9 +13,10 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use cse_core::error::Error;
 use cse_core::ports::Dispatch;
+use cse_core::primitive::{Operation, Response};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tokio::sync::Semaphore;
@@ -27,6 +28,7 @@ use crate::decode::{Decoded, decode};
 use crate::encode::{encode, encode_refusal};
 use crate::header;
 use crate::options::{CorsOptions, HttpOptions};
+use crate::socket::Sender;
 
 /// A router that answers every request as a oneM2M request.
 ///
@@ -62,9 +64,9 @@ impl<D: Dispatch> Answering<D> {
 }
 
 impl<D: Dispatch> Service<Request<Body>> for Answering<D> {
-    type Response = Response<Body>;
+    type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // Never waits: a request without a place is told so at once.
@@ -78,7 +80,7 @@ impl<D: Dispatch> Service<Request<Body>> for Answering<D> {
 }
 
 impl<D: Dispatch> Shared<D> {
-    async fn answer_with_cors(&self, request: Request<Body>) -> Response<Body> {
+    async fn answer_with_cors(&self, request: Request<Body>) -> http::Response<Body> {
         let Some(cors) = &self.options.cors else {
             return self.answer(request).await;
         };
@@ -91,7 +93,7 @@ impl<D: Dispatch> Shared<D> {
         answer
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> http::Response<Body> {
         let (parts, body) = request.into_parts();
         let Ok(_place) = self.places.try_acquire() else {
             return self.busy(&AnswerForm::of(&parts));
@@ -114,7 +116,22 @@ impl<D: Dispatch> Shared<D> {
                 {
                     form.format.media_type.serialization = preferred;
                 }
-                encode(self.dispatch.dispatch(request).await, &form)
+                let sender = parts.extensions.get::<Sender>().filter(|_| is_poll(&request));
+                let Some(sender) = sender else {
+                    return encode(self.dispatch.dispatch(request).await, &form);
+                };
+                // A poll that nobody waits for must not keep its place, and be given what another one should have.
+                let identifier = request.request_identifier.clone();
+                let release = request.release_version;
+                let response = tokio::select! {
+                    biased;
+                    response = self.dispatch.dispatch(request) => response,
+                    () = sender.gone() => {
+                        let error = Error::Expired("the sender has ended its half of the connection");
+                        Response::error(identifier, &error).in_release(release)
+                    }
+                };
+                encode(response, &form)
             }
             Err(refusal) => {
                 debug!(
@@ -152,7 +169,7 @@ impl<D: Dispatch> Shared<D> {
         tokio::time::timeout(self.options.body_timeout, arrived).await.unwrap_or(Err(BodyProblem::TooSlow))
     }
 
-    fn busy(&self, form: &AnswerForm) -> Response<Body> {
+    fn busy(&self, form: &AnswerForm) -> http::Response<Body> {
         let refusal = Refusal::new(form.clone(), &Error::Busy("too many requests are being worked on"));
         let mut answer = encode_refusal(refusal.with_status(StatusCode::SERVICE_UNAVAILABLE));
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(self.options.retry_after_s));
@@ -181,7 +198,7 @@ enum BodyProblem {
 
 impl BodyProblem {
     /// The answer; the rest of the body is still on its way, so the connection is of no more use.
-    fn answer(self, form: AnswerForm, options: &HttpOptions) -> Response<Body> {
+    fn answer(self, form: AnswerForm, options: &HttpOptions) -> http::Response<Body> {
         let (error, status) = match self {
             Self::TooLarge => (
                 Error::NotAPrimitive(format!("the body is larger than {} bytes", options.body_bytes_max)),
@@ -202,6 +219,11 @@ fn check_host(parts: &Parts) -> Result<(), Error> {
         None if parts.version == Version::HTTP_11 => Err(Error::parameter("Host", "is missing")),
         _ => Ok(()),
     }
+}
+
+/// Whether a request waits at a polling channel.
+fn is_poll(request: &cse_core::primitive::Request) -> bool {
+    request.operation == Operation::Retrieve && request.to.ends_with("/pcu")
 }
 
 /// IPv4 peers of a dual-stack listener count under their IPv4 address, which is what policies name.

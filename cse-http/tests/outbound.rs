@@ -37,7 +37,7 @@ fn notification(url: String) -> OutgoingRequest {
 
 fn outgoing(url: String, request: Request, timeout: Duration) -> OutgoingRequest {
     let (destination, serialization) = (Destination::Url(url.into()), Serialization::Json);
-    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default() }
+    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default(), in_order: false }
 }
 
 async fn answered(sender: &HttpOutbound, request: OutgoingRequest) -> Response {

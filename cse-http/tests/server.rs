@@ -301,6 +301,47 @@ async fn a_peer_that_has_said_all_is_answered() {
 }
 
 #[tokio::test]
+async fn a_poll_whose_sender_has_gone_ends() {
+    let server = Server::start(HttpOptions { requests_max: 1, ..options() }, HttpLimits::default()).await;
+    // Closed, and with something unread, which resets the connection.
+    for is_reset in [false, true] {
+        let begun = server.stub.requests().len() + 1;
+        let mut poll = server.connect().await;
+        poll.send(get("/m/pch/pcu")).await;
+        server.stub.begun(begun).await;
+        if is_reset {
+            poll.0.set_zero_linger().expect("an open socket");
+        }
+        drop(poll);
+        // The only place.
+        let free = async { while server.exchange(get("/cse-in")).await.status != 200 {} };
+        soon("the place", free).await;
+    }
+}
+
+#[tokio::test]
+async fn a_poll_whose_sender_has_said_all_is_answered_at_once() {
+    let server = Server::with_defaults().await;
+    let mut poll = server.connect().await;
+    poll.send(get("/m/pch/pcu")).await;
+    server.stub.begun(1).await;
+    poll.0.shutdown().await.expect("half closed");
+    let answer = poll.answer().await;
+    assert_eq!((answer.status, answer.rsc(), answer.header("x-m2m-ri")), (504, "4008", Some("r1")));
+    assert_eq!(poll.closed().await, b"");
+}
+
+#[tokio::test]
+async fn a_poll_with_a_request_behind_it_is_served_as_ever() {
+    let server = Server::with_defaults().await;
+    let mut poll = server.connect().await;
+    poll.send(get("/m/pch/pcu") + &get("/cse-in")).await;
+    server.stub.begun(1).await;
+    server.stub.let_go();
+    assert_eq!((poll.answer().await.status, poll.answer().await.status), (200, 200));
+}
+
+#[tokio::test]
 async fn a_panic_costs_one_connection() {
     let server = Server::with_defaults().await;
     let mut peer = server.connect().await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use cse_core::error::Error;
 use cse_core::id::CseIdentity;
 use cse_core::ports::{BoxFuture, Dispatch};
-use cse_core::primitive::{Binding, Context, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use cse_core::primitive::{Binding, Context, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use cse_core::value::Text;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -30,6 +30,7 @@ use crate::legacy::Drafts;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
 use crate::redelivery::Recall;
+use crate::security::Deletion;
 use crate::stats::MqttStats;
 use crate::topic::{Topics, level_of};
 
@@ -101,6 +102,8 @@ struct Running {
     /// The originator whose other requests wait for this one.
     lane: Option<Text>,
     is_poll: bool,
+    /// Holds what the sender is subscribed to until it has the answer.
+    _deletion: Option<Deletion>,
 }
 
 /// A request that can be carried out, with its number and the bytes of its message.
@@ -275,6 +278,9 @@ impl<D: Dispatch> Receiver<D> {
             Some(broker) => broker.bind(&self.common.identity, peer),
             None => peer,
         };
+        let security = self.common.options.security.as_ref();
+        let deletion =
+            security.filter(|_| request.operation == Operation::Delete).and_then(|it| it.begin_deletion(&peer));
         let sender = request.context.sender.take();
         request.context = Context { binding: Binding::Mqtt, peer, sender, redelivery, registrant };
         let mut running = Running {
@@ -286,6 +292,7 @@ impl<D: Dispatch> Receiver<D> {
             acknowledgement: inbound.acknowledgement,
             lane: class.map(|_| originator.clone()),
             is_poll,
+            _deletion: deletion,
         };
         if is_poll {
             // It changes nothing and may be sent again; the acknowledgements behind it, which keep their order

@@ -18,7 +18,7 @@ use crate::broker::{
     self, AckToken, Broker, DeliveryHandle, DeliveryStatus, InvalidFilter, LinkReceiver, PublishError,
 };
 use crate::link::{Acknowledgement, Inbound, Link, MORE_FILTERS_MAX, Progress, Publisher, Receipt, Refused};
-use crate::security::Security;
+use crate::security::{Security, names_entity};
 use crate::stats::MqttStats;
 
 /// Messages taken from the broker at a time.
@@ -87,6 +87,10 @@ impl Publisher for EmbeddedPublisher {
             more.insert(filter.clone());
         }
         Ok(())
+    }
+
+    fn is_heard_by(&self, topic: &str, entity: &str) -> bool {
+        self.link.is_heard_by(topic, |client_id| names_entity(client_id, entity))
     }
 
     fn publish_request(

@@ -2,7 +2,8 @@
 //!
 //! The broker controls who publishes on which topic (TS-0010 §8.4); the topic names the entity of *this hop*, `fr`
 //! the one that asked first. On Mca they are the same. On Mcc a CSE passes on requests of others, but those of
-//! entities registered here never come in through a peer.
+//! entities registered here never come in through a peer. An S-type AE-ID names no CSE: where its AE is registered is
+//! known to the core, which refuses those of AEs registered here.
 
 use cse_core::error::Error;
 use cse_core::id::{CseIdentity, Peer};
@@ -11,6 +12,7 @@ use cse_core::schema::Ty;
 use cse_core::value::Text;
 
 use crate::link::Vouched;
+use crate::security::spells_cse;
 use crate::topic::{Topic, TopicKind, entity_of};
 
 /// What a topic says of the sender of a request.
@@ -50,7 +52,10 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    if kind == TopicKind::RegistrationRequest || asks_for_identifier || may_speak_for(identity, hop, from) {
+    // Registrations are never passed on.
+    let is_passed_on = !registers_ae && may_pass_on_service_level(identity, hop, from);
+    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, request, from) || is_passed_on;
+    if kind == TopicKind::RegistrationRequest || may_ask() {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
@@ -62,16 +67,20 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
     claims.then(|| topic.originator.into())
 }
 
-/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE speaks for
-/// originators of elsewhere.
-pub(crate) fn sender(identity: &CseIdentity, level: &str, request: &Request) -> Text {
-    let of_elsewhere =
-        request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str().starts_with('/'));
-    if of_elsewhere && !level.contains(':') {
-        format!("/{level}").into()
-    } else {
-        entity_of(identity, level).text().clone()
-    }
+/// Who sends a request, by the topic: without `:` a level is an AE-ID stem or a CSE-ID, and only a CSE registers as
+/// one, or speaks for originators of elsewhere.
+pub(crate) fn sender(identity: &CseIdentity, hop: Hop<'_>, request: &Request) -> Text {
+    let Hop { level, vouched, .. } = hop;
+    let of_other = || {
+        let stem = request.from.as_deref().and_then(|from| service_level_stem(identity, from));
+        stem.is_some_and(|stem| stem != level)
+    };
+    let is_cse = match vouched {
+        Some(Vouched::Cse) => true,
+        Some(Vouched::Ae | Vouched::Not) => false,
+        None => identity.originator_of(request).as_str().starts_with('/') || of_other(),
+    };
+    if is_cse && !level.contains(':') { format!("/{level}").into() } else { entity_of(identity, level).text().clone() }
 }
 
 /// What is known of the sender, with the Credential-ID of the topic where none is known otherwise: nobody here has
@@ -81,33 +90,67 @@ pub(crate) fn with_credential(claimed: Option<Text>, mut peer: Peer) -> Peer {
     peer
 }
 
-fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
-    let originator = identity.canonical_originator(from);
+fn may_speak_for(identity: &CseIdentity, hop: Hop<'_>, request: &Request, from: &str) -> bool {
+    let originator = identity.originator_of(request);
     let is_of_level = originator == entity_of(identity, hop.level);
     let is_elsewhere = originator.as_str().starts_with('/') && originator.as_str() != identity.cse_id;
     match hop.vouched {
         // An AE-ID stem and a CSE-ID may be the same word.
         Some(Vouched::Ae) => is_of_level,
-        Some(Vouched::Cse) => is_elsewhere,
+        Some(Vouched::Cse) => is_elsewhere || spells_itself(identity, hop.level, from),
         Some(Vouched::Not) => false,
         None => is_of_level || may_be_cse_of(identity, hop.level, originator.as_str(), is_elsewhere),
     }
 }
 
-/// Whether a level may be that of a CSE that speaks for the originator.
-fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
-    // As a CSE: its SP-relative or, between service providers, absolute identifier.
+/// Whether a CSE speaks for itself by its CSE-ID, also if that looks like the AE-ID of an S-type stem.
+fn spells_itself(identity: &CseIdentity, level: &str, from: &str) -> bool {
+    let cse = identity.canonical_cse_id(from).filter(|cse| *cse != identity.cse_id);
+    cse.is_some_and(|cse| spells_cse(identity, level, &cse))
+}
+
+/// Whether the sender may be a CSE that passes on a request of an AE with an S-type AE-ID, which it names in the
+/// SP-relative or absolute form that is due between CSEs (TS-0001 §7.1.3).
+fn may_pass_on_service_level(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
+    let is_cse = match hop.vouched {
+        Some(Vouched::Cse) => true,
+        Some(Vouched::Ae | Vouched::Not) => false,
+        None => is_level_of_cse(identity, hop.level) && !looks_like_ae(identity, hop.level),
+    };
+    is_cse && service_level_stem(identity, from).is_some()
+}
+
+/// The stem, if this is an S-type AE-ID in SP-relative or absolute form.
+fn service_level_stem(identity: &CseIdentity, from: &str) -> Option<Text> {
+    let originator = identity.canonical_originator(from);
+    let stem = originator.as_str();
+    (from.starts_with('/') && stem.starts_with('S') && originator.is_ae_stem()).then(|| stem.into())
+}
+
+/// Whether a level is, by its form, that of another CSE: its SP-relative or, between service providers, absolute
+/// identifier.
+fn is_level_of_cse(identity: &CseIdentity, level: &str) -> bool {
     let cse = format!("/{}", level.replace(':', "/"));
     let is_cse = cse.trim_start_matches('/').split('/').count() == if cse.starts_with("//") { 2 } else { 1 };
-    if !is_cse || level.is_empty() || level == identity.base_id() {
+    is_cse && !level.is_empty() && level != identity.base_id()
+}
+
+/// Whether a level may be that of a CSE that speaks for the originator.
+fn may_be_cse_of(identity: &CseIdentity, level: &str, originator: &str, is_elsewhere: bool) -> bool {
+    if !is_level_of_cse(identity, level) {
         return false;
     }
+    let cse = format!("/{}", level.replace(':', "/"));
     if originator == cse || originator.strip_prefix(&cse).is_some_and(|rest| rest.starts_with('/')) {
         return true;
     }
-    // In transit: anybody of elsewhere. A level that looks like an AE-ID stem does not get this right, and a
-    // canonical originator without slash is, or may be, an AE registered here.
-    !level.starts_with(['C', 'S']) && is_elsewhere
+    // In transit: anybody of elsewhere. A canonical originator without slash is, or may be, an AE registered here.
+    is_elsewhere && !looks_like_ae(identity, level)
+}
+
+/// Whether a level looks like an AE-ID stem, and is not known to be that of a CSE.
+fn looks_like_ae(identity: &CseIdentity, level: &str) -> bool {
+    level.starts_with(['C', 'S']) && !identity.is_known_cse(level)
 }
 
 #[cfg(test)]
@@ -158,7 +201,8 @@ mod tests {
             ("", "/id-mn/Cx", false),
         ] {
             let hop = Hop { kind: TopicKind::Request, level, vouched: None };
-            assert_eq!(may_speak_for(&identity(), hop, from), allowed, "{level} for {from}");
+            let request = Request::new(Operation::Retrieve, "cse-in", from, "1");
+            assert_eq!(may_speak_for(&identity(), hop, &request, from), allowed, "{level} for {from}");
         }
     }
 
@@ -221,6 +265,13 @@ mod tests {
             (Cse, Ask, "Cloud", "/Cloud", None, true),
             (Cse, Ask, "Cloud", "/id-mn/Cx", None, true),
             (Cse, Ask, "Cloud", "Cloud", None, false),
+            (Cse, Ask, "S1", "/S1", None, true),
+            (Cse, Ask, "S1", "//cse.example/S1", None, true),
+            (Cse, Ask, "S1", "/S1/Cx", None, true),
+            (Cse, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), true),
+            (Cse, Ask, "S1", "S1", None, false),
+            (Cse, Ask, "S1", "/S2", None, false),
+            (Ae, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), false),
             (Cse, Ask, "Server", "Server", None, false),
             (Cse, Ask, "id-mn", "Cx", None, false),
             (Cse, Ask, "id-mn", "Sx", None, false),
@@ -247,6 +298,35 @@ mod tests {
     }
 
     #[test]
+    fn a_cse_passes_on_what_aes_with_s_type_identifiers_ask() {
+        use Vouched::{Ae, Cse, Not};
+        for (vouched, level, from, ty, allowed) in [
+            (None, "id-mn", "/Sx", None, true),
+            (None, "id-mn", "//cse.example/Sx", None, true),
+            (None, "Cloud", "/Sx", None, false),
+            (None, "Sy", "/Sx", None, false),
+            (None, "id-in", "/Sx", None, false),
+            (None, "id-mn:Cx", "/Sx", None, false),
+            (None, ":other.example:id-in", "/Sx", None, true),
+            (None, "id-mn", "Sx", None, false),
+            (None, "id-mn", "/Cx", None, true),
+            (Some(Cse), "id-mn", "/Sx", None, true),
+            (Some(Cse), "Server", "/Sx", None, true),
+            (Some(Ae), "Cx", "/Sx", None, false),
+            (Some(Not), "id-mn", "/Sx", None, false),
+            // Registrations are not passed on.
+            (Some(Cse), "id-mn", "/Sx", Some(Ty::AE), false),
+            (Some(Cse), "id-mn", "/Sx", Some(Ty::CONTAINER), true),
+        ] {
+            let operation = if ty.is_some() { Operation::Create } else { Operation::Retrieve };
+            let mut request = Request::new(operation, "cse-in", from, "1");
+            request.resource_type = ty;
+            let checked = check(&identity(), Hop { kind: TopicKind::Request, level, vouched }, &mut request);
+            assert_eq!(checked.is_ok(), allowed, "{vouched:?} {level} for {from} {ty:?}");
+        }
+    }
+
+    #[test]
     fn the_topic_names_the_sender_on_this_hop() {
         for (level, from, expected) in [
             ("Cx", "Cx", "Cx"),
@@ -254,11 +334,22 @@ mod tests {
             ("id-mn", "/id-mn", "/id-mn"),
             ("id-mn", "/id-other/Cx", "/id-mn"),
             ("Cloud", "/Cloud/Cx", "/Cloud"),
+            ("S1", "S1", "S1"),
+            ("S1", "/S1", "S1"),
+            ("S1", "/S1/Cx", "/S1"),
             ("id-mn:Cx", "/id-mn/Cx", "/id-mn/Cx"),
             (":other.example:id-in", "//other.example/id-mn/Cx", "//other.example/id-in"),
+            ("id-mn", "/Sx", "/id-mn"),
+            ("Sx", "/Sx", "Sx"),
+            ("Sx", "Sx", "Sx"),
         ] {
             let request = Request::new(Operation::Retrieve, "/id-mn2/x", from, "1");
-            assert_eq!(sender(&identity(), level, &request), expected, "{level} for {from}");
+            let hop = Hop { kind: TopicKind::Request, level, vouched: None };
+            assert_eq!(sender(&identity(), hop, &request), expected, "{level} for {from}");
+            if let Some(cse) = expected.strip_prefix('/').filter(|cse| !cse.contains('/')) {
+                let vouched = Hop { level: cse, vouched: Some(Vouched::Cse), ..hop };
+                assert_eq!(sender(&identity(), vouched, &request), expected, "{cse} for {from}");
+            }
         }
     }
 

@@ -127,6 +127,11 @@ pub(crate) trait Publisher: Send + Sync + 'static {
     ) -> Result<Option<Box<dyn Receipt>>, Refused>;
     /// Subscribes to more, before anything that is published later. Refused beyond [`MORE_FILTERS_MAX`].
     fn listen(&self, filters: &[String]) -> Result<(), Refused>;
+    /// Whether a client that is named after an entity (as a topic level) listens to a topic, connected or with a session
+    /// that is kept. `false` where the broker does not tell.
+    fn is_heard_by(&self, _topic: &str, _entity: &str) -> bool {
+        false
+    }
     /// Publishes a request with QoS 1 and follows it. It need not be delivered later than `expiry` from now.
     fn publish_request(
         &self,

@@ -180,7 +180,8 @@ impl Inner {
             Destination::MqttEntity(entity) => self.to_entity(None, self.common.topics.prefix(), entity, written_as),
             Destination::PointOfAccess { url, entity } => {
                 let (broker, path) = self.place(url)?;
-                self.to_entity(broker, normal_prefix(&path), entity, written_as)
+                let route = self.to_entity(broker, normal_prefix(&path), entity, written_as)?;
+                Ok(self.by_own_broker_if_it_is_there(route))
             }
             Destination::Url(url) => {
                 let (broker, topic) = self.place(url)?;
@@ -191,6 +192,19 @@ impl Inner {
                 Ok(Route { broker, topic, form: Form::bare(written_as), answers })
             }
         }
+    }
+
+    /// Others may know our broker by names that nobody has told us: of DNS, of a NAT, of a forwarded port. An entity that
+    /// is a client of our broker and listens there has no better place.
+    fn by_own_broker_if_it_is_there(&self, mut route: Route) -> Route {
+        if route.broker.is_some()
+            && let Some(answers) = &mut route.answers
+            && answers.entity.as_ref().is_some_and(|entity| self.own.is_heard_by(&route.topic, entity))
+        {
+            route.broker = None;
+            answers.broker = None;
+        }
+        route
     }
 
     /// The broker that a URL names, unless it is our own, and the path without its first slash.

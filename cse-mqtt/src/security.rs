@@ -15,6 +15,7 @@ mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod identity;
+mod leaving;
 mod logins;
 mod naming;
 mod policy;
@@ -23,8 +24,11 @@ mod rights;
 mod standing;
 mod users;
 
+pub(crate) use client_id::names_entity;
 pub use export::{InvalidRules, KnownBy, NamedUser, StaticRules};
+pub(crate) use identity::spells_cse;
 pub use identity::{Entity, Who};
+pub(crate) use leaving::Deletion;
 pub use logins::LoginLimits;
 pub use naming::{CertificateIdentity, identifier_of};
 pub use policy::{Mode, Security, SecurityOptions, SecurityStats};

@@ -15,7 +15,7 @@ pub(crate) fn print(identity: &CseIdentity, admin: &str, listening: &Listening, 
 }
 
 fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &str) -> String {
-    let CseIdentity { sp_id, cse_id, cse_name, cse_type } = identity;
+    let CseIdentity { sp_id, cse_id, cse_name, cse_type, .. } = identity;
     let kind = match cse_type {
         CseType::In => "IN-CSE",
         CseType::Mn => "MN-CSE",
@@ -80,7 +80,7 @@ fn text(identity: &CseIdentity, admin: &str, listening: &Listening, data_dir: &s
 }
 
 /// An address by which this machine reaches its own listener.
-fn local(address: SocketAddr) -> SocketAddr {
+pub(crate) fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -27,6 +27,7 @@ struct Flag {
 const CONFIG: &str = "config";
 const CONFIG_ENV: &str = "CSE_CONFIG";
 const CHECK_CONFIG: &str = "check-config";
+const READY: &str = "ready";
 const MQTT: &str = "mqtt";
 const MQTT_LEAVE: &str = "leave";
 
@@ -158,6 +159,8 @@ pub(crate) enum Task {
     Run,
     /// Report what is wrong with the configuration.
     CheckConfig,
+    /// Ask a running server whether it is ready.
+    AskWhetherReady,
     /// Have the external broker forget the session of this CSE.
     LeaveMqtt,
     /// Write rules for an external broker.
@@ -195,6 +198,7 @@ pub(crate) fn parse(
     let matches = command().try_get_matches_from(arguments).map_err(instead)?;
     let (task, matches) = match matches.subcommand() {
         Some((CHECK_CONFIG, inner)) => (Task::CheckConfig, inner),
+        Some((READY, inner)) => (Task::AskWhetherReady, inner),
         Some((MQTT, inner)) => (Task::LeaveMqtt, inner.subcommand_matches(MQTT_LEAVE).unwrap_or(inner)),
         Some(("acl", inner)) => {
             let inner = inner.subcommand_matches(acl::EXPORT).unwrap_or(inner);
@@ -260,6 +264,10 @@ fn command() -> Command {
         )
         .args(flags)
         .subcommand(Command::new(CHECK_CONFIG).about("Report every problem of the configuration and exit"))
+        .subcommand(
+            Command::new(READY)
+                .about("Ask the server that runs with this configuration whether it is ready, and exit with 0 if so"),
+        )
         .subcommand(
             Command::new(MQTT)
                 .about("What concerns the external MQTT broker")

@@ -3,6 +3,7 @@
 //! An option is one documented field with a default in the section it belongs to, one line where that section
 //! is read, and one line in `deploy/cse.toml`; a test holds the three together.
 
+mod access;
 mod broker;
 mod cse;
 mod file;
@@ -14,6 +15,7 @@ mod monitoring;
 mod mqtt;
 mod non_blocking;
 mod notifications;
+mod outage;
 mod polling;
 mod registrar;
 mod registration;
@@ -31,6 +33,7 @@ use ::cse_core::settings::Settings;
 use ::cse_core::value::Text;
 use cse_mqtt::security::{Mode, Users};
 
+pub(crate) use access::AccessConfig;
 pub(crate) use broker::BrokerConfig;
 pub(crate) use cse::CseConfig;
 pub(crate) use http::HttpConfig;
@@ -41,6 +44,7 @@ pub(crate) use monitoring::{MonitoringConfig, MonitoringListen};
 pub(crate) use mqtt::{ClientTlsConfig, EmbeddedListen, ExternalBroker, MqttConfig, MqttVia};
 pub(crate) use non_blocking::NonBlockingConfig;
 pub(crate) use notifications::NotificationsConfig;
+pub(crate) use outage::OutageConfig;
 pub(crate) use polling::PollingConfig;
 pub(crate) use registrar::{RegistrarBroker, RegistrarConfig};
 pub(crate) use registration::RegistrationConfig;
@@ -69,10 +73,12 @@ pub(crate) struct Config {
     pub(crate) cse: CseConfig,
     pub(crate) registrar: RegistrarConfig,
     pub(crate) registration: RegistrationConfig,
+    pub(crate) access: AccessConfig,
     pub(crate) resources: ResourcesConfig,
     pub(crate) requests: RequestsConfig,
     pub(crate) non_blocking: NonBlockingConfig,
     pub(crate) notifications: NotificationsConfig,
+    pub(crate) outage: OutageConfig,
     /// `[polling]`
     pub(crate) polling: PollingConfig,
     pub(crate) store: StoreConfig,
@@ -132,10 +138,12 @@ impl Config {
             cse: CseConfig::read(layers.section("cse")),
             registrar: RegistrarConfig::read(layers.section("registrar")),
             registration: RegistrationConfig::read(layers.section("registration")),
+            access: AccessConfig::read(layers.section("access")),
             resources: ResourcesConfig::read(layers.section("resources")),
             requests: RequestsConfig::read(layers.section("requests")),
             non_blocking: NonBlockingConfig::read(layers.section("non-blocking")),
             notifications: NotificationsConfig::read(layers.section("notifications")),
+            outage: OutageConfig::read(layers.section("outage")),
             polling: PollingConfig::read(layers.section("polling")),
             store: StoreConfig::read(layers.section("store")),
             http: HttpConfig::read(layers.section("http")),
@@ -247,6 +255,8 @@ impl Config {
             allowed_cse_originators: self.registration.cse_originators.clone(),
             credentials: self.mqtt.security.credentials.clone(),
             ae_may_create_policies: self.registration.ae_may_create_policies,
+            policy_lifetime: self.access.policy_lifetime,
+            policy_grace: self.access.policy_grace,
             group_size_max: self.store.commit_changes_max,
             write_queue_max: self.store.write_queue_max,
             cache_bytes_max: self.store.cache_bytes_max.0,
@@ -261,6 +271,8 @@ impl Config {
             notification_lifetime: notifications.lifetime,
             notifications_per_target_max: notifications.per_target_max,
             notifications_max: notifications.total_max,
+            notification_bytes_max: self.outage.notification_bytes_max.0,
+            outage_lifetime: self.outage.lifetime,
             notification_window: notifications.window,
             notification_hold_max: notifications.hold_max,
             polling_requests_per_channel_max: self.polling.requests_per_channel_max,
@@ -273,4 +285,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,7 @@ mod monitoring;
 mod outbound;
 mod passwd;
 mod poa;
+mod ready;
 mod start;
 mod telemetry;
 
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     match &invocation.task {
         Task::MakeCertificates(wanted) => return print(wanted.make()),
         Task::Passwd(wanted) => return print(wanted.run()),
-        Task::Run | Task::CheckConfig | Task::LeaveMqtt | Task::ExportAcl(_) => {}
+        Task::Run | Task::CheckConfig | Task::LeaveMqtt | Task::ExportAcl(_) | Task::AskWhetherReady => {}
     }
     let config = match Config::load(invocation.given) {
         Ok(config) => config,
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::LeaveMqtt => print(leave::leave(&config)),
+        Task::AskWhetherReady => print(ready::ask(&config)),
         Task::ExportAcl(wanted) => print(wanted.run(&config)),
         Task::Run | Task::MakeCertificates(_) | Task::Passwd(_) => run(config),
     }

@@ -6,9 +6,11 @@ mod broker;
 mod core;
 mod mqtt;
 mod process;
+mod registrar;
 mod security;
 mod store;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -20,6 +22,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use broker::broker_samples;
 pub(crate) use core::core_samples;
 pub(crate) use mqtt::mqtt_samples;
+pub(crate) use registrar::{RegistrarLink, registrar_samples};
 pub(crate) use security::security_samples;
 pub(crate) use store::store_samples;
 
@@ -35,7 +38,7 @@ pub(crate) struct Sample {
     /// The value.
     pub(crate) value: Measure,
     /// Name and value of what tells samples of one name apart; these follow each other.
-    pub(crate) label: Option<(&'static str, &'static str)>,
+    pub(crate) label: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Sample {
@@ -92,9 +95,9 @@ impl<F: Fn() -> Vec<Sample> + Send + Sync + 'static> Collector for Part<F> {
             };
             let (help, kind) = (format!("{}.", first.help), first.value.metric().metric_type());
             let mut descriptor = encoder.encode_descriptor(first.name, &help, None, kind)?;
-            let labelled = family.iter().filter_map(|sample| Some((sample.value, sample.label?)));
-            for (value, label) in labelled {
-                value.metric().encode(descriptor.encode_family(&[label])?)?;
+            let labelled = family.iter().filter_map(|sample| Some((sample.value, sample.label.as_ref()?)));
+            for (value, (name, label)) in labelled {
+                value.metric().encode(descriptor.encode_family(&[(*name, label.as_ref())])?)?;
             }
             if first.label.is_none() {
                 first.value.metric().encode(descriptor)?;
@@ -126,7 +129,7 @@ mod tests {
         let mut registry = Registry::default();
         register(&mut registry, || {
             let labelled = |value, operation| Sample {
-                label: Some(("operation", operation)),
+                label: Some(("operation", Cow::Borrowed(operation))),
                 ..Sample::counter("requests", "What came", value)
             };
             vec![

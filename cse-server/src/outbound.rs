@@ -1,9 +1,13 @@
 //! The way of the CSE's own requests: by HTTP or MQTT, as their destination says.
 
+mod registrar_http;
+
 use std::sync::Arc;
 
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
 use cse_core::value::Text;
+
+pub(crate) use registrar_http::RegistrarHttp;
 
 /// Sends by the binding that the destination names.
 #[derive(Default)]
@@ -12,12 +16,12 @@ pub(crate) struct OutboundRoutes {
     pub(crate) http: Option<Arc<dyn Outbound>>,
     /// For `mqtt` and `mqtts` URLs and for entities on our own broker.
     pub(crate) mqtt: Option<Arc<dyn Outbound>>,
-    /// For the registrar at brokers that we are clients of because of it.
+    /// For the registrar: at brokers that we are clients of because of it, and over HTTP where it has to know us.
     pub(crate) registrar: RegistrarLinks,
 }
 
-/// Links to the broker of the registrar. Only requests to the registrar itself take them: nobody else is to use our
-/// credentials there.
+/// Ways to the registrar on which it knows us. Only requests to the registrar itself take them: nobody else is to use
+/// our credentials there.
 #[derive(Default)]
 pub(crate) struct RegistrarLinks {
     /// CSE-ID of the registrar.

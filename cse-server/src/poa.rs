@@ -41,6 +41,16 @@ impl Listening {
     /// The points of access, HTTP first. Not those over WebSocket: TS-0010 §7.2 has no URL for them, and `ws:` stands
     /// for the binding of TS-0020.
     pub(crate) fn points_of_access(&self) -> Vec<Text> {
+        self.points_of_access_at(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+    }
+
+    /// The same, where this machine has that address.
+    pub(crate) fn points_of_access_at(&self, own: IpAddr) -> Vec<Text> {
+        // The address under which others find a listener.
+        let reachable = |address: SocketAddr| match address.ip().is_unspecified() {
+            true => SocketAddr::new(own, address.port()),
+            false => address,
+        };
         let http = self.http.map(|address| format!("http://{}{}", reachable(address), self.http_root_path));
         let EmbeddedBroker { tcp, tls, .. } = &self.embedded_broker;
         let embedded = tcp.map(|address| self.mqtt_point(&format!("mqtt://{}", reachable(address))));
@@ -48,6 +58,12 @@ impl Listening {
         let external = self.external_broker.as_ref().filter(|url| url.scheme().starts_with("mqtt"));
         let external = external.map(|url| self.mqtt_point(url.as_str()));
         [http, embedded, embedded_tls, external].into_iter().flatten().map(Text::from).collect()
+    }
+
+    /// Whether the points of access depend on which addresses this machine has.
+    pub(crate) fn is_at_any_address(&self) -> bool {
+        let EmbeddedBroker { tcp, tls, .. } = &self.embedded_broker;
+        [self.http, *tcp, *tls].into_iter().flatten().any(|address| address.ip().is_unspecified())
     }
 
     /// The URL of a broker with the topic prefix as its path.
@@ -63,16 +79,8 @@ impl Listening {
     }
 }
 
-/// The address under which others find a listener.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if !address.ip().is_unspecified() {
-        return address;
-    }
-    SocketAddr::new(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port())
-}
-
 /// The address from which this machine talks to others; nothing is sent to find out.
-fn own_address() -> Option<IpAddr> {
+pub(crate) fn own_address() -> Option<IpAddr> {
     // Addresses reserved for documentation: routed like any other on the Internet, and nobody's.
     [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")].into_iter().find_map(|(from, to)| {
         let socket = UdpSocket::bind(from).ok()?;

@@ -1,5 +1,6 @@
 //! Putting the parts together, in the order in which they need each other, and taking them apart again.
 
+mod addresses;
 mod certificates;
 mod http;
 mod listeners;
@@ -36,6 +37,7 @@ use crate::poa::Listening;
 
 pub(crate) use mqtt::external_options;
 
+use addresses::Addresses;
 use listeners::Listeners;
 use mqtt::Mqtt;
 use signals::Signals;
@@ -151,7 +153,8 @@ async fn start(
 ) -> Result<(), StartError> {
     let mqtt = Mqtt::new(config, &settings.identity, listening, sessions::open(config).await?)?;
     let own_mqtt = mqtt.as_ref().map(Mqtt::outbound);
-    let uplink = Uplink::new(config, &mut settings, own_mqtt.as_deref());
+    let uplink = Uplink::new(config, &mut settings, own_mqtt.as_deref())?;
+    let addresses = Addresses::new(config, &settings, listening, uplink.as_ref().map(Uplink::own_points));
     let outbound = OutboundRoutes {
         http: Some(Arc::new(http::outbound(config)?)),
         mqtt: own_mqtt.map(|outbound| outbound as Arc<dyn Outbound>),
@@ -177,8 +180,9 @@ async fn start(
         let registrations = cse.registrations();
         mqtt.start(config, cse.clone(), registrations, listeners.mqtt, lifecycle, &mut health, &mut registry);
     }
+    let look_at_addresses = addresses.map(|addresses| addresses.start(&cse, lifecycle));
     if let Some(uplink) = uplink {
-        uplink.start(&cse, lifecycle, &mut health);
+        uplink.start(&cse, look_at_addresses, lifecycle, &mut health, &mut registry);
     }
     if listeners.http.is_some() {
         // A listener whose task has ended stops the server, so one that is asked listens.

@@ -13,11 +13,14 @@ mod load {
     pub(crate) mod bars;
     pub(crate) mod clients;
     pub(crate) mod echo;
+    pub(crate) mod forwarding;
+    pub(crate) mod gateway;
     pub(crate) mod http;
     pub(crate) mod machine;
     pub(crate) mod mqtt;
     pub(crate) mod notify;
     pub(crate) mod options;
+    pub(crate) mod population;
     pub(crate) mod report;
     pub(crate) mod sample;
     pub(crate) mod scenarios;
@@ -83,6 +86,9 @@ async fn measure(options: Options) -> Result<ExitCode> {
     if options.includes(Section::Http) {
         bench.http().await?;
     }
+    if options.includes(Section::Forwarding) {
+        bench.forwarding().await?;
+    }
     if options.includes(Section::Discovery) {
         bench.discovery().await?;
     }
@@ -91,6 +97,9 @@ async fn measure(options: Options) -> Result<ExitCode> {
     }
     if options.includes(Section::Notify) {
         bench.notify().await?;
+    }
+    if options.includes(Section::Gateway) {
+        bench.population().await?;
     }
     if options.includes(Section::Memory) || options.includes(Section::Startup) {
         bench.growth().await?;

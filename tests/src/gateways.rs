@@ -1,5 +1,7 @@
 //! An IN-CSE and gateways that are registered with it, each a process.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 use crate::http::Http;
@@ -88,7 +90,15 @@ pub async fn registered(server: &Server) {
 /// # Panics
 /// If there is none in time.
 pub async fn resource(server: &Server, path: &str) -> Value {
-    let admin = Http::new(server.http(), "CAdmin");
+    resource_at(server.http(), path).await
+}
+
+/// The same, by where its HTTP is.
+///
+/// # Panics
+/// If there is none in time.
+pub async fn resource_at(server: SocketAddr, path: &str) -> Value {
+    let admin = Http::new(server, "CAdmin");
     until_some(path, async || {
         let answer = admin.get(path).await;
         (answer.rsc() == 2000).then(|| answer.json())

@@ -72,6 +72,9 @@ impl Entity {
     pub async fn connect_over(way: &Way, client_id: &str, originator: &str, filters: &[String]) -> Self {
         let mut options = MqttOptions::new(client_id, way.host(), way.port());
         options.set_transport(way.transport());
+        if let Some((username, password)) = way.login() {
+            options.set_credentials(username, password);
+        }
         options.set_clean_session(false);
         options.set_max_packet_size(1 << 20, 1 << 20);
         let (client, mut events) = AsyncClient::new(options, 1000);

@@ -9,6 +9,8 @@ use crate::certificates::Certificates;
 pub struct Way {
     port: u16,
     tls: Option<Tls>,
+    /// User name and password.
+    login: Option<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -24,13 +26,14 @@ struct Tls {
 impl Way {
     /// Without TLS.
     pub fn plain(port: u16) -> Self {
-        Self { port, tls: None }
+        Self { port, tls: None, login: None }
     }
 
     /// With TLS, where these certificates are believed.
     pub fn tls(port: u16, certificates: &Certificates) -> Self {
         let (authority, authority_pem) = (certificates.text("ca.pem"), certificates.read("ca.pem"));
-        Self { port, tls: Some(Tls { authority, identity: None, authority_pem, identity_pem: None }) }
+        let tls = Tls { authority, identity: None, authority_pem, identity_pem: None };
+        Self { port, tls: Some(tls), login: None }
     }
 
     /// With TLS and the client certificate `stem.pem`.
@@ -42,6 +45,18 @@ impl Way {
             tls.identity = Some(files.map(|file| certificates.text(&file)));
         }
         way
+    }
+
+    /// With user name and password.
+    #[must_use]
+    pub fn with_login(mut self, username: &str, password: &str) -> Self {
+        self.login = Some((username.into(), password.into()));
+        self
+    }
+
+    /// User name and password, if there are any.
+    pub fn login(&self) -> Option<(&str, &str)> {
+        self.login.as_ref().map(|(username, password)| (username.as_str(), password.as_str()))
     }
 
     /// The port.

@@ -101,10 +101,12 @@ fn exists(reference: &str) -> bool {
         let is_listed = SCENARIOS.lines().any(|line| line.trim() == name);
         return is_listed && source.contains(&format!("pub async fn {name}("));
     }
-    if place == "tests/configurations/main" {
-        // Its tests are lines of a table, each run over several transports.
-        let source = fs::read_to_string(root().join("tests/tests/configurations/main.rs")).unwrap_or_default();
-        let (_, table) = source.split_once("\nconfigurations! {\n").unwrap_or_default();
+    // Tests that are lines of a table, each run in several ways.
+    let tables = [("tests/configurations/main", "configurations"), ("tests/samples", "samples")];
+    if let Some((_, table)) = tables.into_iter().find(|(file, _)| *file == place) {
+        let source = fs::read_to_string(root().join(format!("tests/{place}.rs"))).unwrap_or_default();
+        let (_, table) = source.split_once(&format!("\n{table}! {{\n")).unwrap_or_default();
+        let table = table.split("\n}\n").next().unwrap_or_default();
         return table.lines().any(|line| line.trim().starts_with(&format!("{name}: ")));
     }
     ["src", "tests"].into_iter().any(|directory| {
@@ -191,7 +193,9 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|name| root().join(name)).into();
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "deploy/README.md", "deploy/samples/README.md"]
+            .map(|name| root().join(name))
+            .into();
     let pages = fs::read_dir(root().join("docs")).expect("a directory").map(|entry| entry.expect("an entry").path());
     documents.extend(pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     let index = fs::read_to_string(root().join("docs/README.md")).expect("an index");

@@ -251,7 +251,7 @@ fn a_gateway_without_registrar_says_so() {
 
 /// A gateway that is known to the broker of its registrar, which is strict.
 fn with_credentials(server: &Server, scheme: &str, port: u16, credentials: &str) -> Server {
-    assert!(server.log().text().contains("MQTT policy: strict"), "{}", server.log().text());
+    cse_tests::wait::until("the log says so", || server.log().text().contains("MQTT policy: strict"));
     gateway("mn", "in", &format!("{scheme}://localhost:{port}"), credentials).start()
 }
 
@@ -341,4 +341,95 @@ async fn infrastructures_of_different_providers_register_with_each_other() {
             (&json!("//other.example/id-up"), &json!("//other.example/id-up/cse-up"))
         );
     }
+}
+
+#[tokio::test]
+async fn the_link_to_the_broker_of_the_registrar_is_measured() {
+    let place = Place::reserve();
+    let infrastructure = place.infrastructure().start();
+    let point = place.point_of_access(Over::Mqtt);
+    let mn = gateway("mn", "in", &point, "").start();
+    registered(&mn).await;
+    let of_link = |name: &str| format!("cse_registrar_link_{name}{{point_of_access=\"{point}\"}}");
+    assert_eq!(sample(&mn, &of_link("up")).await, 1.0);
+    assert_eq!(sample(&mn, &of_link("connections_total")).await, 1.0);
+    let sent = sample(&mn, &of_link("sent_total")).await;
+    assert!(sent >= 2.0, "the registration, and a look at the CSEBase");
+    assert_eq!(sample(&mn, &of_link("responses_matched_total")).await, sent);
+    Http::new(infrastructure.http(), "CAdmin").get("/~/id-mn/cse-mn/nothing").await.expect(4004);
+    for name in ["received_total", "dispatched_total", "answered_total"] {
+        assert!(sample(&mn, &of_link(name)).await >= 1.0, "{name}");
+    }
+    assert!(infrastructure.stop().success());
+    until_some("the link is down", async || (sample(&mn, &of_link("up")).await == 0.0).then_some(())).await;
+    let _infrastructure = place.infrastructure().start();
+    until_some("the link is up", async || (sample(&mn, &of_link("up")).await == 1.0).then_some(())).await;
+    assert!(sample(&mn, &of_link("connections_total")).await >= 2.0);
+    assert!(sample(&mn, &of_link("connection_failures_total")).await >= 1.0);
+}
+
+#[tokio::test]
+async fn requests_pass_between_service_providers_by_absolute_identifiers() {
+    for over in BOTH {
+        let other = other_provider().start();
+        let point = match over {
+            Over::Mqtt => format!("mqtt://127.0.0.1:{}", other.mqtt_port()),
+            Over::Http => format!("http://{}", other.http()),
+        };
+        let file =
+            format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
+        let infrastructure = Launch::default().with_file(&file);
+        // Over MQTT it is reached by its own connection, and by nothing else.
+        let infrastructure =
+            if over == Over::Mqtt { infrastructure.mqtt("off").start() } else { infrastructure.start() };
+        registered(&infrastructure).await;
+        let sides = [
+            (&infrastructure, "cse-in", "Cours", "//cse.example/id-in", "//other.example/id-up/Ctheirs"),
+            (&other, "cse-up", "Ctheirs", "//other.example/id-up", "//cse.example/id-in/Cours"),
+        ];
+        for (server, base, stem, _, peer) in sides {
+            let ae = json!({"m2m:ae": {"rn": "app", "api": "Napp", "rr": false, "srv": ["3"]}});
+            Http::new(server.http(), stem).create(&format!("/{base}"), 2, &ae).await.expect(2001);
+            let policy = json!({"m2m:acp": {"rn": "p", "pv": {"acr": [{"acor": [peer], "acop": 63}]},
+                "pvs": {"acr": [{"acor": ["CAdmin"], "acop": 63}]}}});
+            Http::new(server.http(), "CAdmin").create(&format!("/{base}"), 1, &policy).await.expect(2001);
+            let log = json!({"m2m:cnt": {"rn": "log", "acpi": [format!("{base}/p")]}});
+            Http::new(server.http(), "CAdmin").create(&format!("/{base}/app"), 3, &log).await.expect(2001);
+        }
+        let [ours, theirs] = sides;
+        for ((asking, _, stem, ..), (asked, base, _, provider, _)) in [(ours, theirs), (theirs, ours)] {
+            let asker = Http::new(asking.http(), stem);
+            let path = format!("/_/{}/{base}/app/log", &provider[2..]);
+            let instance = json!({"m2m:cin": {"con": stem}});
+            asker.create(&path, 4, &instance).await.expect(2001);
+            let latest = asker.get(&format!("{path}/la")).await.expect(2000).json();
+            assert_eq!(latest["m2m:cin"]["con"], stem, "{over:?}");
+            let there = Http::new(asked.http(), "CAdmin").get(&format!("/{base}/app/log/la")).await.expect(2000).json();
+            assert_eq!(there["m2m:cin"]["con"], stem, "{over:?}");
+            // Another AE of the same side is somebody else there.
+            let another = json!({"m2m:ae": {"api": "Napp", "rr": false, "srv": ["3"]}});
+            let stranger = Http::new(asking.http(), "Cstranger");
+            let own_base = if asking.http() == infrastructure.http() { "/cse-in" } else { "/cse-up" };
+            stranger.create(own_base, 2, &another).await.expect(2001);
+            stranger.get(&path).await.expect(4103);
+            // What is of a third service provider is nowhere.
+            asker.get("/_/third.example/id-x/y").await.expect(4004);
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_service_providers_are_refused_unless_they_are_named() {
+    let other =
+        Launch::default().with_file("[cse]\nid = \"/id-up\"\nname = \"cse-up\"\nsp-id = \"//other.example\"\n").start();
+    let point = format!("http://{}", other.http());
+    let file = format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
+    let infrastructure = Launch::default().with_file(&file).start();
+    until_some("a refusal", async || {
+        uplink(&infrastructure).await.1["problem"].as_str().filter(|problem| problem.contains("4107")).map(|_| ())
+    })
+    .await;
+    let admin = Http::new(other.http(), "CAdmin");
+    admin.get("/cse-up/id-in").await.expect(4004);
+    admin.get("/_/cse.example/id-in/cse-in").await.expect(4004);
 }

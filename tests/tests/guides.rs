@@ -2,9 +2,11 @@
 
 use cse_tests::typed::Typed;
 
+const ANNOUNCEMENT: &str = include_str!("../../docs/announcement.md");
 const BROKERS: &str = include_str!("../../docs/brokers.md");
 const DEVICES: &str = include_str!("../../docs/devices.md");
 const GATEWAY: &str = include_str!("../../docs/gateway.md");
+const NON_BLOCKING: &str = include_str!("../../docs/non-blocking.md");
 const POLLING: &str = include_str!("../../docs/polling.md");
 const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
 
@@ -126,6 +128,29 @@ fn gateways_work_as_typed() {
 }
 
 #[test]
+fn announcement_works_as_typed() {
+    let typed = Typed::new(ANNOUNCEMENT, &["A tour"])
+        .port("8080")
+        .port("1883")
+        .port("8090")
+        .port("1890")
+        .pauses(&[&[0, 1], &[2, 3]]);
+    let (output, errors) = typed.run();
+    // The copy as it is found, as the original shows it, and read; the original read through it.
+    assert!(output.contains("m2m:uril") && output.contains("\"m2m:cntA\""), "{output}\n{errors}");
+    assert!(output.contains("\"lnk\":\"/id-mn/cnt"), "{output}\n{errors}");
+    let originals = output.lines().filter(|line| line.contains("\"m2m:cnt\"") && line.contains("\"mni\":20"));
+    assert_eq!(originals.count(), 1, "{output}\n{errors}");
+    let read = output.lines().filter(|line| line.contains("\"m2m:cnt\"") && line.contains("\"at\":[\"/id-in/cntA"));
+    assert_eq!(
+        read.count(),
+        3,
+        "once the copy is there, through it, and after the change through it: {output}\n{errors}"
+    );
+    assert!(!output.contains("m2m:dbg"), "{output}\n{errors}");
+}
+
+#[test]
 fn fetching_by_hand_works_as_typed() {
     let typed = Typed::new(POLLING, &["By hand"])
         .instead("cse-server --data-dir", "cse-server --http 127.0.0.1:8080 --mqtt 127.0.0.1:1883 --data-dir")
@@ -136,4 +161,21 @@ fn fetching_by_hand_works_as_typed() {
     assert!(output.contains("\"m2m:rqp\"") && output.contains("\"con\":\"21.5\""), "{output}\n{errors}");
     let (_, answer) = output.rsplit_once("HTTP/1.1").unwrap_or_else(|| panic!("no answer: {output}\n{errors}"));
     assert!(answer.contains("x-m2m-rsc: 2000"), "{output}\n{errors}");
+}
+
+#[test]
+fn asking_without_waiting_works_as_typed() {
+    // The result is there when it is there, not after a second.
+    let until_done = "until curl $HOST/~$REQUEST | grep -q '\"rs\":[125]'; do sleep 0.05; done";
+    let typed = Typed::new(NON_BLOCKING, &["By hand"])
+        .instead("cse-server --data-dir", "cse-server --http 127.0.0.1:8080 --mqtt 127.0.0.1:1883 --data-dir")
+        .instead("sleep 1\n", &format!("{until_done}\n"))
+        .port("8080")
+        .port("1883")
+        .pauses(&[&[0]]);
+    let (output, errors) = typed.run();
+    assert!(output.contains("\"m2m:uri\":\"/id-in/req") && output.contains("\n202\n"), "{output}\n{errors}");
+    assert!(output.contains("\"rs\":1") && output.contains("\"rsc\":2001"), "{output}\n{errors}");
+    let (_, deleted) = output.rsplit_once("HTTP/1.1").unwrap_or_else(|| panic!("no answer: {output}\n{errors}"));
+    assert!(deleted.contains("x-m2m-rsc: 2002"), "{output}\n{errors}");
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::{Access, Decision, Location, Policy, Question};
+use crate::address::Target;
 use crate::behaviour::{announced, polling_channel, remote_cse};
 use crate::error::Error;
 use crate::id::{CseIdentity, Originator};
@@ -39,6 +40,17 @@ impl Permit {
     pub(crate) fn internal(_reason: &'static str) -> Self {
         Permit(())
     }
+}
+
+/// What an address in `acpi` leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum PolicyAt {
+    /// A policy that this CSE hosts.
+    Here(Arc<Node>),
+    /// Something that another CSE hosts.
+    Elsewhere,
+    /// Nothing, or no policy.
+    Nowhere,
 }
 
 /// An access to decide.
@@ -116,10 +128,12 @@ impl<Q: Source> View<'_, Q> {
         if node.ty == Ty::REMOTE_CSE && matches!(access, Access::UPDATE | Access::DELETE) {
             return Ok(is_registree(requester, node));
         }
-        if node.ty.is_announced()
-            && (matches!(access, Access::UPDATE | Access::DELETE) || announced::is_of(node, requester))
-        {
-            return Ok(announced::is_of(node, requester));
+        if node.ty.is_announced() {
+            let is_of = announced::is_of(node, requester);
+            let is_others = access == Access::DELETE || (access == Access::UPDATE && !announced::takes_updates(node));
+            if is_of || is_others {
+                return Ok(is_of);
+            }
         }
         // Types without policies of their own follow the parent (TS-0001 §9.6.1.3.2).
         let mut governing: Option<Arc<Node>> = None;
@@ -174,31 +188,51 @@ impl<Q: Source> View<'_, Q> {
         if allowed { Ok(Permit(())) } else { Err(no_privilege(requester, "UPDATE of accessControlPolicyIDs", node)) }
     }
 
-    /// Whether one of the listed policies allows it (permit overrides). Policies that are not there add nothing.
+    /// Whether one of the listed policies allows it (permit overrides). Policies that are not there add nothing. Those of
+    /// other CSEs are asked last.
     pub(crate) async fn any_policy_allows(
         &mut self,
         ids: &Value,
         by_self_privileges: bool,
         question: &AccessQuestion<'_>,
     ) -> Result<bool, Error> {
+        let mut of_others = Vec::new();
         for id in ids.texts() {
-            if let Some(policy) = self.policy(id).await?
-                && self.policy_allows(&policy, by_self_privileges, question).await?
-            {
-                return Ok(true);
+            match self.policy(id).await? {
+                PolicyAt::Here(policy) => {
+                    if self.policy_allows(&policy, by_self_privileges, question).await? {
+                        return Ok(true);
+                    }
+                }
+                PolicyAt::Elsewhere => of_others.push(id),
+                PolicyAt::Nowhere => {}
+            }
+        }
+        for id in of_others {
+            if let Some(policies) = self.policies_elsewhere(id) {
+                let rules = if by_self_privileges { &policies.self_privileges } else { &policies.privileges };
+                if self.rules_allow(rules, question).await? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
     /// The policy at an address.
-    async fn policy(&mut self, address: &str) -> Result<Option<Arc<Node>>, Error> {
+    async fn policy(&mut self, address: &str) -> Result<PolicyAt, Error> {
         if let Some(known) = self.policies.get(address) {
             return Ok(known.clone());
         }
-        let policy = self.local_resource(address).await?.filter(|node| node.ty == Ty::ACCESS_CONTROL_POLICY);
-        self.policies.insert(address.into(), policy.clone());
-        Ok(policy)
+        let found = match Target::of(address, self.identity()) {
+            Target::Local(local, _) => match self.plain(&local).await? {
+                Some(node) if node.ty == Ty::ACCESS_CONTROL_POLICY => PolicyAt::Here(node),
+                _ => PolicyAt::Nowhere,
+            },
+            Target::Remote => PolicyAt::Elsewhere,
+        };
+        self.policies.insert(address.into(), found.clone());
+        Ok(found)
     }
 
     async fn policy_allows(
@@ -293,7 +327,7 @@ impl<Q: Source> View<'_, Q> {
         let text = originator.as_str();
         let node = if originator.is_ae_stem() {
             self.by_id(text).await?.filter(|node| node.ty == Ty::AE)
-        } else if self.identity().cse_id_of(text).as_deref() == Some(text) {
+        } else if self.identity().canonical_cse_id(text).as_deref() == Some(text) {
             let id = remote_cse::resource_id(text, self.identity());
             self.by_id(&id).await?.filter(|node| node.ty == Ty::REMOTE_CSE)
         } else {

@@ -81,7 +81,12 @@ impl Originators {
         } else if is_group_address(entry, identity) {
             self.groups.push(entry.into());
         } else if is_identifier(entry) {
-            self.identifiers.push(identity.canonical_originator(entry).text().clone());
+            let ambiguous = |id: &Text| id.starts_with("/S") && *id != identity.cse_id;
+            match identity.canonical_cse_id(entry).filter(ambiguous) {
+                // An S-type AE-ID or a CSE-ID: whichever is there, now or later.
+                Some(cse_id) => self.identifiers.extend([cse_id[1..].into(), cse_id]),
+                None => self.identifiers.push(identity.canonical_originator(entry).text().clone()),
+            }
         }
     }
 
@@ -204,6 +209,9 @@ mod tests {
             // AE-IDs given by the service provider.
             ("S17", "S17", true),
             ("/S17", "S17", true),
+            ("/S17", "/S17", true),
+            ("//cse.example/S17", "/S17", true),
+            ("S17", "/S17", false),
             ("//cse.example/S17", "S17", true),
             ("/id-in/S17", "S17", true),
             // Elsewhere.

@@ -61,7 +61,8 @@ pub(crate) fn of(original: &Resource, policies: Option<&Value>, identity: &CseId
     copy
 }
 
-fn is_announced(attr: &AttrDef, original: &Resource) -> bool {
+/// Whether copies have an attribute of that original.
+pub(crate) fn is_announced(attr: &AttrDef, original: &Resource) -> bool {
     match attr.announced {
         Announced::Mandatory => true,
         // Some name attributes by their long names.

@@ -2,7 +2,7 @@
 
 use super::settle::policies_for;
 use super::state::{self, CopyState};
-use super::{Outcome, Task, copy, handle::AnnounceHandle, host_of, task_of};
+use super::{End, Outcome, Task, copy, handle::AnnounceHandle, host_of, task_of};
 use crate::cse::Cse;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -14,6 +14,7 @@ use crate::primitive::{
     ResultContent,
 };
 use crate::schema::{Ty, keys};
+use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 
 /// Why nothing came of an attempt yet.
@@ -76,6 +77,7 @@ impl<'a, S: Store> Attempt<'a, S> {
             Task::Synchronize => self.synchronize().await,
             Task::Remove(address) => self.remove(&address).await,
             Task::Find { link, ty, place } => self.find(&link, ty, place).await,
+            Task::Below(step) => step.look(&mut self.cse.0.view(), self.entry.subscription).await,
         }
     }
 
@@ -90,8 +92,11 @@ impl<'a, S: Store> Attempt<'a, S> {
             return Ok(Outcome::Done);
         };
         let policies = policies_for(&mut view, &node, None).await?;
-        let wanted = copy::of(&node, policies.as_ref(), &shared.settings.identity, &self.host);
+        let mut wanted = copy::of(&node, policies.as_ref(), &shared.settings.identity, &self.host);
         drop(view);
+        if node.ty == Ty::CSE_BASE {
+            wanted.insert(keys::EXPIRATION_TIME, self.end_of_base());
+        }
         match &state.address {
             Some(address) => self.update(&node, state, address, wanted).await,
             None => self.create(&node, state, wanted).await,
@@ -105,19 +110,24 @@ impl<'a, S: Store> Attempt<'a, S> {
         };
         let content = copy::digests(&wanted);
         if update.is_empty() {
-            return Ok(Outcome::Updated { content });
+            return Ok(Outcome::Updated { content, end: End::AsBefore });
         }
+        let asks_for_time = update.contains(keys::EXPIRATION_TIME);
         let mut request = self.request(Operation::Update, address);
         request.content = Some(self.representation(node.ty, update)?);
-        request.result_content = Some(ResultContent::Nothing);
+        request.result_content =
+            Some(if asks_for_time { ResultContent::ModifiedAttributes } else { ResultContent::Nothing });
         match self.send(request).await? {
-            Verdict::Done(_) => Ok(Outcome::Updated { content }),
+            Verdict::Done(response) if asks_for_time => {
+                Ok(Outcome::Updated { content, end: end(&response, node, &wanted) })
+            }
+            Verdict::Done(_) => Ok(Outcome::Updated { content, end: End::AsBefore }),
             Verdict::NotThere => Ok(Outcome::Vanished),
             Verdict::NotLet(problem) | Verdict::Refused(problem) => {
                 // The copy stays as it was; the next change is offered again.
                 self.cse.0.metrics.announcements_refused.increment();
                 tracing::warn!(host = %self.host, resource = %node.id, problem, "the change of a copy is refused");
-                Ok(Outcome::Updated { content })
+                Ok(Outcome::Updated { content, end: End::AsBefore })
             }
         }
     }
@@ -131,12 +141,12 @@ impl<'a, S: Store> Attempt<'a, S> {
             Place::Base(None) => return self.create_base().await,
         };
         let content = copy::digests(&wanted);
-        let request = self.creation(node.ty, &parent, wanted)?;
+        let request = self.creation(node.ty, &parent, wanted.clone())?;
         match self.send(request).await? {
             Verdict::Done(response) => match self.created(node.ty, &response) {
                 Some(address) => {
                     let below = is_parents.then(|| parent.clone());
-                    Ok(Outcome::Created { address, below, content })
+                    Ok(Outcome::Created { address, below, content, end: end(&response, node, &wanted) })
                 }
                 None => Ok(self.refused(node, "the answer does not say where the copy is")),
             },
@@ -175,17 +185,25 @@ impl<'a, S: Store> Attempt<'a, S> {
         let shared = &self.cse.0;
         let base = shared.view().base().await?;
         let mut wanted = copy::of(&base, None, &shared.settings.identity, &self.host);
-        wanted.insert(keys::EXPIRATION_TIME, shared.clock.now().plus(shared.settings.maximum_lifetime));
+        wanted.insert(keys::EXPIRATION_TIME, self.end_of_base());
         let to = smol_str::format_smolstr!("{}/-", self.host);
-        let request = self.creation(Ty::CSE_BASE, &to, wanted)?;
+        let request = self.creation(Ty::CSE_BASE, &to, wanted.clone())?;
         match self.send(request).await? {
             Verdict::Done(response) => match self.created(Ty::CSE_BASE, &response) {
-                Some(address) => Ok(Outcome::BaseCreated(address)),
+                Some(address) => {
+                    let (content, end) = (copy::digests(&wanted), end(&response, &base, &wanted));
+                    Ok(Outcome::BaseCreated { address, content, end })
+                }
                 None => Err(Again::as_stranger("the answer does not say where the copy of the CSEBase is")),
             },
             Verdict::NotThere => Err(Again::as_stranger("there is no such CSE")),
             Verdict::NotLet(problem) | Verdict::Refused(problem) => Err(Again::as_stranger(problem)),
         }
+    }
+
+    /// A CSEBase does not expire, so its copy is asked to live as long as anything may.
+    fn end_of_base(&self) -> Timestamp {
+        self.cse.0.clock.now().plus(self.cse.0.settings.maximum_lifetime)
     }
 
     async fn remove(&self, address: &Text) -> Result<Outcome, Again> {
@@ -279,6 +297,17 @@ impl<'a, S: Store> Attempt<'a, S> {
             }
             _ => Ok(Verdict::Refused(problem())),
         }
+    }
+}
+
+/// When a copy expires, from what its host said to the time that it was asked for.
+fn end(response: &Response, node: &Node, wanted: &Map) -> End {
+    let time = |map: &Map| map.text(keys::EXPIRATION_TIME).and_then(Timestamp::parse);
+    let copy = response.content.as_ref().and_then(|content| content.only()?.1.as_map());
+    let (granted, asked) = (copy.and_then(time), time(wanted));
+    match granted.or(asked) {
+        Some(end) if node.ty == Ty::CSE_BASE || asked.is_some_and(|asked| end < asked) => End::Early(end),
+        _ => End::WithOriginal,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::derive::{Derived, Work, derive, derive_end};
-use super::state::{self, COPIES, Copies};
-use super::{Announced, Original, Outcome, copy, entry};
+use super::state::{self, COPIES, Copies, Digests};
+use super::{Announced, End, Original, Outcome, below, copy, entry, renewal};
 use crate::access::authorize::Permit;
 use crate::error::Error;
 use crate::id::Seq;
@@ -13,6 +13,7 @@ use crate::overlay::Effects;
 use crate::ports::{Snapshot, Store};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
+use crate::time::Timestamp;
 use crate::value::{Text, Value};
 use crate::view::{Source, View, WriteSource, failed};
 
@@ -34,10 +35,13 @@ pub(crate) async fn settle<S: Store>(
         let derived = derive_end(&copies, |host, entry| handle.may_exist(host, entry));
         leave(view, &node, derived, effects);
     }
+    for seq in std::mem::take(&mut effects.policies_changed) {
+        below::policies_changed(view, seq, effects);
+    }
     Ok(())
 }
 
-async fn changed_one<S: Store>(
+pub(super) async fn changed_one<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
     node: &Arc<Node>,
     effects: &mut Effects,
@@ -56,6 +60,7 @@ async fn changed_one<S: Store>(
     );
     let announce_to = derived.announce_to.clone();
     let copies = leave(view, node, derived, effects);
+    renewal::set_deadline(node, &before, &copies, effects);
     let mut resource = Resource::clone(&node.resource);
     state::put(&copies, &mut resource.attributes);
     if announce_to.is_empty() {
@@ -74,7 +79,7 @@ async fn changed_one<S: Store>(
 }
 
 /// Leaves work in the outbox; returns the copies with the entries that stand for them.
-fn leave<S: Store>(
+pub(super) fn leave<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
     node: &Node,
     derived: Derived,
@@ -166,8 +171,9 @@ async fn gone<S: Store>(
     let mut found = view.nodes(&seqs).await?;
     found.retain(|node| node.attributes.contains(COPIES));
     found.retain(|node| {
-        // The copy of an instance goes with that of its container.
-        let goes_along = is_instance(node.ty) && node.parent.is_some_and(|parent| effects.deletes(parent));
+        // The copy of an instance goes with that of its container, if that is where it is.
+        let is_there = state::of(node).values().all(|state| state.place.is_none());
+        let goes_along = is_instance(node.ty) && is_there && node.parent.is_some_and(|parent| effects.deletes(parent));
         if goes_along {
             forget(node, effects);
         }
@@ -188,8 +194,19 @@ pub(crate) async fn note<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, anno
     let Announced { entry: seq, original, host, synchronizes, outcome } = announced;
     let mut effects = Effects::new(Permit::internal("an announcement"));
     match outcome {
-        Outcome::BaseCreated(address) => change_base(view, &host, Some(address), &mut effects).await?,
-        Outcome::BaseVanished => change_base(view, &host, None, &mut effects).await?,
+        Outcome::BaseCreated { address, content, end } => {
+            let renew = renewal::of(end, view.now);
+            change_base(view, &host, Some((address, content, renew)), &mut effects).await?;
+        }
+        Outcome::BaseVanished => {
+            change_base(view, &host, None, &mut effects).await?;
+            below::base_lost(view, &host, &mut effects);
+        }
+        Outcome::Below { step, found, is_last } => {
+            below::note(view, original, step, &found, is_last, &mut effects).await?;
+            effects.outbox_delete.push(seq);
+            effects.announcements_settled += 1;
+        }
         outcome => {
             let node = view.node(original).await?;
             note_of_original(view, node, (seq, synchronizes), &host, outcome, &mut effects).await?;
@@ -203,14 +220,22 @@ pub(crate) async fn note<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, anno
 async fn change_base<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
     host: &Text,
-    address: Option<Text>,
+    made: Option<(Text, Digests, Option<Timestamp>)>,
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let base = view.base().await?;
     let mut copies = state::of(&base);
-    match address {
-        Some(_) => copies.entry(host.clone()).or_default().address = address,
-        None => drop(copies.remove(host)),
+    let state = copies.entry(host.clone()).or_default();
+    match made {
+        Some((address, content, renew)) => {
+            (state.address, state.content, state.renew) = (Some(address), content, renew);
+        }
+        None => {
+            let _lost = state.lost();
+            if state.entry.is_none() {
+                copies.remove(host);
+            }
+        }
     }
     change(view, &base, &copies, effects);
     Ok(())
@@ -227,17 +252,24 @@ async fn note_of_original<S: Store>(
     let mut copies = node.as_deref().map(|node| state::of(node)).unwrap_or_default();
     let is_own = copies.get(host).is_some_and(|state| state.entry == Some(seq));
     let mut is_done = true;
+    let now = view.now;
     // What was below it went along.
     let mut lost = None;
     if let Some(state) = copies.get_mut(host) {
         match outcome {
             Outcome::Removed(address) => lost = Some(address),
             // Another entry may stand for the copy by now; it brings what there is up to date.
-            Outcome::Created { address, below, content } if is_own || state.address.is_none() => {
+            Outcome::Created { address, below, content, end } if is_own || state.address.is_none() => {
                 (state.address, state.below, state.content) = (Some(address), below, content);
+                state.renew = renewal::of(end, now);
             }
             Outcome::Created { address, .. } => remove_stray(view, host, address, effects),
-            Outcome::Updated { content } if is_own => state.content = content,
+            Outcome::Updated { content, end } if is_own => {
+                state.content = content;
+                if end != End::AsBefore {
+                    state.renew = renewal::of(end, now);
+                }
+            }
             Outcome::Vanished if is_own => {
                 lost = state.lost();
                 is_done = false;
@@ -273,6 +305,9 @@ async fn note_of_original<S: Store>(
         change(view, &node, &copies, effects);
         if let Some(address) = lost {
             forget_below(view, &node, host, address, effects).await?;
+            if node.ty == Ty::CSE_BASE {
+                below::base_lost(view, host, effects);
+            }
         }
     }
     Ok(())
@@ -285,8 +320,14 @@ async fn is_stored<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) 
 }
 
 /// Writes what became of the copies of a resource, also into `at`.
-fn change<S: Store>(view: &View<'_, WriteSource<'_, S>>, node: &Arc<Node>, copies: &Copies, effects: &mut Effects) {
+pub(super) fn change<S: Store>(
+    view: &View<'_, WriteSource<'_, S>>,
+    node: &Arc<Node>,
+    copies: &Copies,
+    effects: &mut Effects,
+) {
     let identity = view.identity();
+    renewal::set_deadline(node, &state::of(node), copies, effects);
     let mut resource = Resource::clone(&node.resource);
     state::put(copies, &mut resource.attributes);
     if node.attributes.contains(keys::ANNOUNCE_TO) {
@@ -298,7 +339,7 @@ fn change<S: Store>(view: &View<'_, WriteSource<'_, S>>, node: &Arc<Node>, copie
 }
 
 /// The copy of a resource is gone: it is made again before what comes after.
-async fn forget_copy<S: Store>(
+pub(super) async fn forget_copy<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
     seq: Option<Seq>,
     host: &Text,

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::id::Seq;
 use crate::resource::Resource;
+use crate::schema::keys;
+use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 
 /// The attribute that holds the copies.
@@ -15,6 +17,7 @@ const ADDRESS: &str = "address";
 const BELOW: &str = "below";
 const CONTENT: &str = "content";
 const ENTRY: &str = "entry";
+const RENEW: &str = "renew";
 
 /// What a copy has: a digest of each attribute.
 pub(crate) type Digests = BTreeMap<Text, i64>;
@@ -35,14 +38,23 @@ pub(crate) struct CopyState {
     pub(crate) content: Digests,
     /// The entry of the outbox that stands for what is to be done for it.
     pub(crate) entry: Option<Seq>,
+    /// When its expiration time is to be renewed: its host lets it end before its original.
+    pub(crate) renew: Option<Timestamp>,
 }
 
 impl CopyState {
     /// The copy is not there any more; returns where it was.
     pub(crate) fn lost(&mut self) -> Option<Text> {
         self.below = None;
+        self.renew = None;
         self.content.clear();
         self.address.take()
+    }
+
+    /// Its expiration time is to be told to the host again.
+    pub(crate) fn renew(&mut self) {
+        self.renew = None;
+        self.content.remove(keys::EXPIRATION_TIME);
     }
 
     /// What stands for the copy in `at`: its address, and before it is made what was asked for.
@@ -60,6 +72,11 @@ pub(crate) fn of(resource: &Resource) -> Copies {
     states.collect()
 }
 
+/// When the next of the copies is to be renewed.
+pub(crate) fn next_renewal(copies: &Copies) -> Option<Timestamp> {
+    copies.values().filter_map(|state| state.renew).min()
+}
+
 fn read(stored: &Map) -> CopyState {
     let text = |name| stored.text(name).map(Text::from);
     let content = stored.get(CONTENT).and_then(Value::as_map).into_iter().flat_map(Map::iter);
@@ -69,6 +86,7 @@ fn read(stored: &Map) -> CopyState {
         below: text(BELOW),
         content: content.filter_map(|(name, digest)| Some((Text::from(name.as_str()), digest.as_int()?))).collect(),
         entry: stored.int(ENTRY).map(Seq),
+        renew: stored.int(RENEW).map(Timestamp::from_micros),
     }
 }
 
@@ -92,6 +110,9 @@ pub(crate) fn put(copies: &Copies, attributes: &mut Map) {
         }
         if let Some(entry) = state.entry {
             map.insert(ENTRY, entry.0);
+        }
+        if let Some(renew) = state.renew {
+            map.insert(RENEW, renew.micros());
         }
         stored.insert(host.clone(), map);
     }

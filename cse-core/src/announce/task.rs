@@ -37,6 +37,8 @@ struct Lane {
     round: u32,
     /// Nothing starts before.
     next: Option<Timestamp>,
+    /// Since when the host has not known this CSE, or nobody the host.
+    strange_since: Option<Timestamp>,
 }
 
 type Finished = (Text, OutboxEntry, Result<Outcome, Again>);
@@ -69,7 +71,8 @@ pub(crate) async fn run<S: Store>(
         last: Seq::START,
         under_way: FuturesUnordered::new(),
     };
-    let work = async { while announcer.step(&mut inbox).await {} };
+    let mut line = announcer.cse.0.line.subscribe();
+    let work = async { while announcer.step(&mut inbox, &mut line).await {} };
     tokio::select! {
         () = work => {}
         _ = stop.wait_for(|stop| *stop) => {}
@@ -78,7 +81,7 @@ pub(crate) async fn run<S: Store>(
 
 impl<S: Store> Announcer<S> {
     /// Waits for the next thing to do and does it; `false` when the writer is gone.
-    async fn step(&mut self, inbox: &mut mpsc::Receiver<Vec<OutboxEntry>>) -> bool {
+    async fn step(&mut self, inbox: &mut mpsc::Receiver<Vec<OutboxEntry>>, line: &mut watch::Receiver<u64>) -> bool {
         if self.handle.behind.load(Ordering::Acquire) && self.count <= IN_MEMORY_MAX / 2 {
             self.catch_up(inbox).await;
         }
@@ -102,6 +105,10 @@ impl<S: Store> Announcer<S> {
                 None => false,
             },
             () = self.handle.wake.notified() => true,
+            Ok(()) = line.changed() => {
+                self.resume(clock.now());
+                true
+            }
             () = sleep => true,
         }
     }
@@ -166,13 +173,24 @@ impl<S: Store> Announcer<S> {
         }
     }
 
+    /// Ends all pauses: there is reason to believe that hosts are reached again.
+    fn resume(&mut self, now: Timestamp) {
+        for (_, host) in std::mem::take(&mut self.agenda) {
+            if let Some(lane) = self.lanes.get_mut(&host) {
+                lane.next = None;
+                self.agenda.insert((now, host));
+            }
+        }
+    }
+
     /// Tells the writer what came of an entry, so that what comes after builds on it; `false` when the writer is gone.
     async fn finished(&mut self, (host, entry, attempt): Finished) -> bool {
         let shared = Arc::clone(&self.cse.0);
         let now = shared.clock.now();
+        let strange_since = self.lanes.get_mut(&host).and_then(|lane| lane.note_strangeness(&attempt, now));
         let outcome = match attempt {
             Ok(outcome) => outcome,
-            Err(again) => match given_up(&entry, &again, &shared.settings, now) {
+            Err(again) => match given_up(&entry, strange_since, &shared.settings, now) {
                 Some(outcome) => {
                     tracing::warn!(%host, problem = again.problem, "an announcement is given up");
                     outcome
@@ -185,7 +203,7 @@ impl<S: Store> Announcer<S> {
                 }
             },
         };
-        let goes_on = matches!(outcome, Outcome::BaseCreated(_) | Outcome::BaseVanished | Outcome::Vanished);
+        let goes_on = matches!(outcome, Outcome::BaseCreated { .. } | Outcome::BaseVanished | Outcome::Vanished);
         let is_setback = matches!(outcome, Outcome::BaseVanished | Outcome::Vanished | Outcome::ParentVanished);
         let (done, is_done) = oneshot::channel();
         let announced = Announced {
@@ -250,6 +268,13 @@ impl Lane {
         self.next = Some(now.plus(pause));
     }
 
+    /// Notes whether the host knows this CSE; returns since when not.
+    fn note_strangeness(&mut self, attempt: &Result<Outcome, Again>, now: Timestamp) -> Option<Timestamp> {
+        let is_stranger = attempt.as_ref().is_err_and(|again| again.is_stranger);
+        self.strange_since = is_stranger.then(|| self.strange_since.unwrap_or(now));
+        self.strange_since
+    }
+
     /// When the next entry can start.
     fn start(&self, now: Timestamp) -> Timestamp {
         self.next.map_or(now, |next| next.max(now))
@@ -258,13 +283,19 @@ impl Lane {
 
 /// What becomes of an entry that failed, if it is tried no more: copies that have expired by now need not be deleted, and
 /// a host that nobody knows for so long is taken for a mistake.
-fn given_up(entry: &OutboxEntry, again: &Again, settings: &Settings, now: Timestamp) -> Option<Outcome> {
+fn given_up(
+    entry: &OutboxEntry,
+    strange_since: Option<Timestamp>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Outcome> {
     if until(entry).is_some_and(|until| until <= now) {
         return Some(Outcome::Done);
     }
-    let is_late = entry.created.plus(settings.notification_lifetime) <= now;
-    (again.is_stranger && is_late).then(|| match task_of(entry) {
+    // Not since the entry was made: it may have waited for the line for days.
+    let is_late = strange_since.is_some_and(|since| since.plus(settings.notification_lifetime) <= now);
+    is_late.then(|| match task_of(entry) {
         Task::Synchronize => Outcome::Refused,
-        Task::Remove(_) | Task::Find { .. } => Outcome::Done,
+        Task::Remove(_) | Task::Find { .. } | Task::Below(_) => Outcome::Done,
     })
 }

@@ -74,6 +74,14 @@ pub(crate) fn is_of(copy: &Node, requester: &Requester) -> bool {
     copy.creator == requester.originator
 }
 
+/// `ast` of originals that take changes of their copies: BI_DIRECTIONAL (TS-0001 §9.6.26).
+pub(crate) const BI_DIRECTIONAL: i64 = 2;
+
+/// Whether others than the CSE of the original may change it through this copy, if the copy's policies let them.
+pub(crate) fn takes_updates(copy: &Node) -> bool {
+    copy.attributes.int(keys::ANNOUNCE_SYNC_TYPE) == Some(BI_DIRECTIONAL)
+}
+
 /// Checks what a copy says of its original: a resource of the CSE that announces it.
 ///
 /// # Errors

@@ -8,8 +8,11 @@ use crate::access::authorize::Requester;
 use crate::access::policy::Access;
 use crate::address::{Resolved, Target};
 use crate::error::Error;
+use crate::id::Seq;
 use crate::node::Node;
-use crate::op::Draft;
+use crate::op::{Draft, Question, Refusal, members};
+use crate::overlay::Effects;
+use crate::ports::{Deadline, DeadlineKind};
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
@@ -35,11 +38,67 @@ impl ConsistencyStrategy {
     }
 }
 
+/// What a member at another CSE is.
+#[derive(Clone, Debug)]
+pub(crate) enum Elsewhere {
+    /// A resource of that type and specialization; of a nested group, those of its members.
+    Is(Ty, Option<Value>),
+    /// The originator may not read it.
+    Forbidden,
+    /// It does not exist.
+    NotThere,
+    /// Its CSE did not answer.
+    Unreachable,
+}
+
+/// What a decision about a group has to know from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupAnswers {
+    /// Members at other CSEs that were looked at.
+    pub(crate) elsewhere: FxHashMap<Text, Elsewhere>,
+    /// Members that were deleted through the group.
+    pub(crate) deleted: Vec<Text>,
+}
+
+/// Whether members of a group are still to be looked at.
+pub(crate) fn is_unvalidated(node: &Node) -> bool {
+    node.ty == Ty::GROUP && node.attributes.bool(keys::MEMBER_TYPE_VALIDATED) == Some(false)
+}
+
+/// The resource and the virtual resource of it that a member is, if it is one.
+pub(crate) fn is_virtual(member: &str) -> Option<(&str, &str)> {
+    member.rsplit_once('/').filter(|(_, last)| matches!(*last, "fopt" | "la" | "ol"))
+}
+
+/// The time of a group that waits for its validation has come: it is handed over, and has its turn again later.
+pub(crate) async fn validation_due<Q: Source>(
+    view: &mut View<'_, Q>,
+    group: Seq,
+    unvalidated: &members::Unvalidated,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    if view.node(group).await?.is_some_and(|node| is_unvalidated(&node)) {
+        if unvalidated.try_send(group).is_err() {
+            tracing::debug!(%group, "too many groups wait for their validation; this one has its turn later");
+        }
+        wait_for_validation(view, group, effects);
+    } else {
+        effects.deadlines_clear.push((DeadlineKind::Validation, group));
+    }
+    Ok(())
+}
+
+fn wait_for_validation<Q: Source>(view: &View<'_, Q>, group: Seq, effects: &mut Effects) {
+    let at = view.now.plus(members::AGAIN);
+    effects.deadlines_set.push(Deadline { kind: DeadlineKind::Validation, resource: group, at });
+}
+
 pub(crate) async fn before_create<Q: Source>(
     view: &mut View<'_, Q>,
     requester: &Requester,
     draft: &mut Draft,
-) -> Result<(), Error> {
+    effects: &mut Effects,
+) -> Result<(), Refusal> {
     let attributes = &mut draft.attributes;
     if !attributes.contains(keys::MEMBER_TYPE) {
         attributes.insert(keys::MEMBER_TYPE, 0_i64);
@@ -47,20 +106,39 @@ pub(crate) async fn before_create<Q: Source>(
     if !attributes.contains(keys::CONSISTENCY_STRATEGY) {
         attributes.insert(keys::CONSISTENCY_STRATEGY, 1_i64);
     }
-    check_members(view, requester, attributes).await
+    check_members(view, requester, attributes, &draft.group).await?;
+    if attributes.bool(keys::MEMBER_TYPE_VALIDATED) == Some(false) {
+        wait_for_validation(view, draft.seq, effects);
+    }
+    Ok(())
 }
 
+/// `patch` has nothing when the CSE itself has it validated, or takes members out.
 pub(crate) async fn before_update<Q: Source>(
     view: &mut View<'_, Q>,
     requester: &Requester,
+    node: &Node,
     attributes: &mut Map,
     patch: &Map,
-) -> Result<(), Error> {
-    if patch.contains(keys::MEMBER_IDS) {
-        return check_members(view, requester, attributes).await;
+    answers: &GroupAnswers,
+    effects: &mut Effects,
+) -> Result<(), Refusal> {
+    if !answers.deleted.is_empty() {
+        let members = attributes.texts(keys::MEMBER_IDS).map(Text::from);
+        let members: Vec<Text> = members.filter(|member| !answers.deleted.contains(member)).collect();
+        attributes.insert(keys::CURRENT_NR_OF_MEMBERS, members.len() as i64);
+        attributes.insert(keys::MEMBER_IDS, Value::text_list(members));
+        return Ok(());
+    }
+    if patch.contains(keys::MEMBER_IDS) || !answers.elsewhere.is_empty() {
+        check_members(view, requester, attributes, answers).await?;
+        if attributes.bool(keys::MEMBER_TYPE_VALIDATED) == Some(false) {
+            wait_for_validation(view, node.seq, effects);
+        }
+        return Ok(());
     }
     let count = attributes.texts(keys::MEMBER_IDS).count();
-    check_count(view, attributes, count)
+    Ok(check_count(view, attributes, count)?)
 }
 
 fn check_count<Q: Source>(view: &View<'_, Q>, attributes: &Map, count: usize) -> Result<(), Error> {
@@ -73,7 +151,8 @@ async fn check_members<Q: Source>(
     view: &mut View<'_, Q>,
     requester: &Requester,
     attributes: &mut Map,
-) -> Result<(), Error> {
+    answers: &GroupAnswers,
+) -> Result<(), Refusal> {
     let mut members: Vec<Text> = Vec::new();
     let mut seen = FxHashSet::default();
     for member in attributes.texts(keys::MEMBER_IDS) {
@@ -89,24 +168,39 @@ async fn check_members<Q: Source>(
     } else {
         let strategy = ConsistencyStrategy::of(attributes);
         let mut all_known = true;
+        let mut unknown = Vec::new();
         let mut fitting = Vec::with_capacity(members.len());
         for member in members {
             let fits = match member_of(view, requester, &member).await? {
                 Member::Local(ty, specialization) => wanted.fits(ty, specialization.as_ref()),
-                Member::Remote => {
-                    all_known = false;
-                    true
-                }
+                Member::Remote => match answers.elsewhere.get(&member) {
+                    Some(Elsewhere::Is(ty, specialization)) => wanted.fits(*ty, specialization.as_ref()),
+                    Some(Elsewhere::Forbidden) => return Err(Error::ReceiverHasNoPrivilege(member.to_string()).into()),
+                    Some(Elsewhere::NotThere) => return Err(not_there(&member).into()),
+                    Some(Elsewhere::Unreachable) => {
+                        all_known = false;
+                        true
+                    }
+                    None => {
+                        unknown.push(member.clone());
+                        true
+                    }
+                },
             };
             match strategy {
                 _ if fits => fitting.push(member),
-                ConsistencyStrategy::AbandonGroup => return Err(Error::MemberTypeInconsistent(member.to_string())),
+                ConsistencyStrategy::AbandonGroup => {
+                    return Err(Error::MemberTypeInconsistent(member.to_string()).into());
+                }
                 ConsistencyStrategy::AbandonMember => {}
                 ConsistencyStrategy::SetMixed => {
                     attributes.insert(keys::MEMBER_TYPE, 0_i64);
                     fitting.push(member);
                 }
             }
+        }
+        if !unknown.is_empty() {
+            return Err(Refusal::Ask(Question::Members { members: unknown, originator: requester.originator.clone() }));
         }
         members = fitting;
         attributes.insert(keys::MEMBER_TYPE_VALIDATED, all_known);
@@ -144,8 +238,7 @@ async fn member_of<Q: Source>(view: &mut View<'_, Q>, requester: &Requester, mem
     let Target::Local(local, _) = Target::of(member, view.identity()) else {
         return Ok(Member::Remote);
     };
-    let not_there = |_| Error::attribute(keys::MEMBER_IDS, format!("names '{member}', which does not exist"));
-    let (node, found) = match view.resolve(&local).await.map_err(not_there)? {
+    let (node, found) = match view.resolve(&local).await.map_err(|_| not_there(member))? {
         Resolved::Resource(node) => {
             let specialization = specialization_of(&node);
             let ty = node.ty;
@@ -158,7 +251,7 @@ async fn member_of<Q: Source>(view: &mut View<'_, Q>, requester: &Requester, mem
         }
         Resolved::FanOut(group, Some(_)) => (group, Member::Local(Ty(0), None)),
         Resolved::Latest(parent) | Resolved::Oldest(parent) => (parent, Member::Local(Ty::CONTENT_INSTANCE, None)),
-        Resolved::PollingChannelUri(_) | Resolved::Other(..) => return Err(not_there(Error::NoMatch)),
+        Resolved::PollingChannelUri(_) | Resolved::Other(..) => return Err(not_there(member)),
     };
     // Who may not read a member may not make it one (TS-0004 §7.4.13.2.1).
     if view.allows(requester, Access::RETRIEVE, &node, None).await? {
@@ -166,6 +259,10 @@ async fn member_of<Q: Source>(view: &mut View<'_, Q>, requester: &Requester, mem
     } else {
         Err(Error::ReceiverHasNoPrivilege(member.to_owned()))
     }
+}
+
+fn not_there(member: &str) -> Error {
+    Error::attribute(keys::MEMBER_IDS, format!("names '{member}', which does not exist"))
 }
 
 fn specialization_of(node: &Node) -> Option<Value> {

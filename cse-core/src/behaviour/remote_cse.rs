@@ -31,7 +31,7 @@ pub(crate) fn authorize(requester: &Requester, settings: &Settings) -> Result<()
             None => Err(Error::CseRegistrationNotAllowed(from.into())),
         };
     }
-    if identity.cse_id_of(from).as_deref() != Some(from) {
+    if identity.canonical_cse_id(from).as_deref() != Some(from) {
         return Err(not_allowed("resource type remoteCSE, which only a CSE creates, with its CSE-ID as originator"));
     }
     if identity.cse_type == CseType::Asn {
@@ -74,6 +74,12 @@ pub(crate) fn resource_id(cse_id: &str, identity: &CseIdentity) -> Text {
     if is_of_others { smol_str::format_smolstr!("csr-{stem}") } else { stem.into() }
 }
 
+/// The identifier of the `<remoteCSE>` of the CSE whose SP-relative CSE-ID is the AE-ID of an S-type stem; `None` for
+/// other stems, whose AE-IDs are no CSE-ID.
+pub(crate) fn namesake(stem: &str, identity: &CseIdentity) -> Option<Text> {
+    stem.starts_with('S').then(|| resource_id(stem, identity))
+}
+
 /// The name of the `<remoteCSE>` of a CSE if none is asked for; `None` if its CSE-ID makes no name.
 pub(crate) fn default_name(cse_id: &str) -> Option<Text> {
     let stem = cse_id.rsplit('/').next()?;
@@ -83,6 +89,9 @@ pub(crate) fn default_name(cse_id: &str) -> Option<Text> {
 pub(crate) fn before_create(settings: &Settings, requester: &Requester, draft: &mut Draft) -> Result<(), Error> {
     let identity = &settings.identity;
     let cse_id = cse_id(requester, settings);
+    if !is_itself(requester, settings) {
+        check_kind(identity, &cse_id, draft.attributes.int(keys::CSE_TYPE))?;
+    }
     // Whatever the content says: the originator is what was authorized.
     draft.attributes.insert(keys::CSE_ID, cse_id.text().clone());
     if !draft.attributes.contains(keys::SP_ID) {
@@ -98,8 +107,25 @@ pub(crate) fn before_create(settings: &Settings, requester: &Requester, draft: &
     check(identity, &draft.attributes, &cse_id)
 }
 
+/// Whether a CSE of that kind registers with one of this kind: below an IN-CSE is no other one of its service provider,
+/// and between service providers it is IN-CSEs that do (Mcc', TS-0001 §6.1).
+fn check_kind(identity: &CseIdentity, cse_id: &Originator, kind: Option<i64>) -> Result<(), Error> {
+    let is_foreign = provider_of(cse_id.as_str()).is_some();
+    let is_in = kind.map(|kind| kind == CseType::In as i64);
+    let why = match is_foreign {
+        false if is_in == Some(true) => "an IN-CSE, which registers with none of its own service provider",
+        true if is_in == Some(false) => "a CSE of another service provider that is no IN-CSE",
+        true if identity.cse_type != CseType::In => {
+            "a CSE of another service provider, which registers with the IN-CSE"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::OperationNotAllowed { operation: "CREATE", target: format!("resource type remoteCSE for {why}") })
+}
+
 pub(crate) fn before_update(identity: &CseIdentity, attributes: &Map) -> Result<(), Error> {
-    let cse_id = identity.canonical_originator(attributes.text(keys::CSE_ID).unwrap_or_default());
+    // It was authorized in this form.
+    let cse_id = Originator::from_canonical(attributes.text(keys::CSE_ID).unwrap_or_default());
     check(identity, attributes, &cse_id)
 }
 
@@ -115,6 +141,16 @@ fn check(identity: &CseIdentity, attributes: &Map, cse_id: &Originator) -> Resul
         }
     }
     let provider = provider_of(cse_id.as_str()).unwrap_or(&identity.sp_id);
+    if let Some(given) = attributes.text(keys::IN_CSE_ID) {
+        // SP-relative it is of the service provider of the CSE.
+        let of = provider_of(given).unwrap_or(provider);
+        let is_ours = provider == identity.sp_id && identity.cse_type == CseType::In;
+        let is_at_the_top = || identity.canonical_cse_id(given).as_deref() == Some(identity.cse_id.as_str());
+        if of != provider || is_ours && !is_at_the_top() {
+            let problem = format!("'{given}' is not the IN-CSE of '{cse_id}'");
+            return Err(Error::attribute(keys::IN_CSE_ID, problem));
+        }
+    }
     if let Some(given) = attributes.text(keys::SP_ID)
         && given.trim_start_matches('/') != &provider[2..]
     {

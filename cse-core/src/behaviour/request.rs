@@ -25,7 +25,7 @@ pub(crate) const PEER: &str = "@peer";
 /// Since when something may have been done that cannot be taken back; not there while that is certainly not so.
 pub(crate) const BEGUN: &str = "@begun";
 
-/// How far a request has come (`m2m:requestStatus`), of the values that this CSE uses.
+/// How far a request has come (`m2m:requestStatus`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Status {
     /// It was carried out.
@@ -34,11 +34,21 @@ pub(crate) enum Status {
     Failed = 2,
     /// It is accepted and not carried out yet.
     Pending = 3,
+    /// The next CSE has it, and its answer is not here yet.
+    Forwarded = 4,
+    /// It was carried out, but not all members of a group have answered in time.
+    PartiallyCompleted = 5,
 }
 
-/// Whether it is a request that has still to be carried out.
+/// Whether it is a request that has still to be carried out, or whose answer is still to come.
 pub(crate) fn is_pending(resource: &Resource) -> bool {
-    resource.ty == Ty::REQUEST && resource.attributes.int(REQUEST_STATUS) == Some(Status::Pending as i64)
+    let status = resource.attributes.int(REQUEST_STATUS);
+    resource.ty == Ty::REQUEST && [Status::Pending, Status::Forwarded].iter().any(|open| status == Some(*open as i64))
+}
+
+/// Whether the next CSE has it, and its answer is still to come.
+pub(crate) fn is_forwarded(resource: &Resource) -> bool {
+    resource.attributes.int(REQUEST_STATUS) == Some(Status::Forwarded as i64)
 }
 
 /// To delete one that is pending is to recall it, which is too late once others have been asked.

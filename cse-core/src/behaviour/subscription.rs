@@ -18,6 +18,8 @@ use crate::value::{Map, Text, Value};
 
 /// Most notification targets of one subscription: each event costs one outbox entry per target.
 const TARGETS_MAX: usize = 100;
+/// `nec` of notifications that do not wait.
+const IMMEDIATE: u32 = 2;
 /// `dur` of a batch whose subscriber names none (TS-0004 §7.4.8.2.1 leaves it to the service provider).
 pub(crate) const BATCH_DURATION_DEFAULT: Duration = Duration::from_secs(60);
 
@@ -137,6 +139,17 @@ pub(crate) struct RateLimit {
     pub(crate) window: Duration,
 }
 
+/// What becomes of events outside the schedule of a subscription (`pn`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pending {
+    /// They are not told.
+    Discard,
+    /// The newest is told later; so it is after a time in which its target could not be reached.
+    Latest,
+    /// All are told later.
+    All,
+}
+
 /// A subscription, ready to be matched.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -152,7 +165,7 @@ pub(crate) struct Subscription {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) event_category: Option<u32>,
     pub(crate) latest_only: bool,
-    pub(crate) pending_latest_only: bool,
+    pub(crate) pending: Pending,
     /// Who is told when the subscription goes: `su` and `acrs`.
     pub(crate) deletion_targets: Vec<Text>,
     pub(crate) forwarding: Option<Text>,
@@ -198,7 +211,11 @@ impl Subscription {
                 .unsigned(keys::NOTIFICATION_EVENT_CAT)
                 .and_then(|category| u32::try_from(category).ok()),
             latest_only: attributes.bool(keys::LATEST_NOTIFY) == Some(true),
-            pending_latest_only: attributes.int(keys::PENDING_NOTIFICATION) == Some(1),
+            pending: match attributes.int(keys::PENDING_NOTIFICATION) {
+                Some(1) => Pending::Latest,
+                Some(2) => Pending::All,
+                _ => Pending::Discard,
+            },
             deletion_targets: attributes
                 .text(keys::SUBSCRIBER_URI)
                 .into_iter()
@@ -214,6 +231,11 @@ impl Subscription {
     /// Whether its target has to agree to updates.
     pub(crate) fn is_blocking(&self) -> bool {
         self.wants(EventType::BlockingUpdate)
+    }
+
+    /// Whether its notifications go at once, whatever its schedule says (`nec`).
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.event_category == Some(IMMEDIATE)
     }
 
     /// Whether it asks for events of that type at all.

@@ -11,7 +11,7 @@
 //!   value does not stand itself (references, fractions) are refused.
 //! - `undefined` is `null`; other simple values are refused.
 
-use super::DEPTH_MAX;
+use super::{DEPTH_MAX, base64};
 use crate::error::Error;
 use crate::value::{Map, Members, Name, Text, Value};
 
@@ -319,19 +319,6 @@ fn half(bits: u16) -> f64 {
         _ => (mantissa + 1024.0) * 2_f64.powi(exponent - 25),
     };
     if bits & 0x8000 == 0 { magnitude } else { -magnitude }
-}
-
-fn base64(bytes: &[u8]) -> Text {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 0x3f) as usize];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text.into()
 }
 
 fn write_head(bytes: &mut Vec<u8>, major: u8, argument: u64) {

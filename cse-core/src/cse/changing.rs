@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 
 use super::Cse;
+use crate::access::elsewhere;
 use crate::digest;
 use crate::error::Error;
 use crate::id::Seq;
@@ -19,8 +20,8 @@ use crate::primitive::{Redelivery, Request, Response};
 use crate::time::Timestamp;
 use crate::writer::{Change, Job, Outcome};
 
-/// How often the network may be asked for one change.
-const ROUNDS_MAX: usize = 4;
+/// How often the network may be asked for one change, besides for policies of other CSEs.
+const ROUNDS_MAX: u8 = 4;
 
 impl<S: Store> Cse<S> {
     /// Makes a change, once however often the request is delivered.
@@ -47,7 +48,7 @@ impl<S: Store> Cse<S> {
         let deadline = cx.deadline;
         let mut change = (request, cx, answers);
         let mut lease = None;
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..ROUNDS_MAX + elsewhere::ROUNDS_MAX {
             let (reply, outcome) = oneshot::channel();
             let (request, cx, answers) = change;
             let job = Job::Change(Box::new(Change { request, cx, answers, key, span: Span::current(), reply }));
@@ -63,12 +64,19 @@ impl<S: Store> Cse<S> {
                 Outcome::Ask(question, back) => {
                     change = *back;
                     let asking = async {
-                        if let op::Question::Block { resource, .. } = &question
+                        let leased = match &question {
+                            op::Question::Block { resource, .. } => Some(*resource),
+                            op::Question::Original(write_back) => Some(write_back.copy),
+                            op::Question::Verify { .. } | op::Question::Members { .. } | op::Question::Policies(_) => {
+                                None
+                            }
+                        };
+                        if let Some(resource) = leased
                             && lease.is_none()
                         {
-                            lease = Some(self.lease(*resource).lock_owned().await);
+                            lease = Some(self.lease(resource).lock_owned().await);
                         }
-                        self.ask(question, &mut change.2).await
+                        self.ask(question, &mut change.2, deadline).await
                     };
                     // What waits for an answer, or for others that do, must not wait beyond its own time.
                     let time_left = self.0.clock.sleep(deadline.since(self.0.clock.now()));

@@ -1,17 +1,21 @@
 //! A group that collects what its members' subscriptions notify, and sends it on together (TS-0004 §7.5.1.2.6).
 //!
 //! The group stands in `nu` of subscriptions that were made through its fan-out point with `nfu`. What they
-//! notify never leaves the CSE one by one: it is held for the group until there is enough or it is time (`nar`).
+//! notify never leaves the CSE one by one: it is held for the group until there is enough or it is time (`nar`). What
+//! subscriptions of members at other CSEs notify comes as a NOTIFY to the group.
 
 use std::sync::Arc;
 
 use super::policies::{AGGREGATED_MAX, aggregated};
+use crate::access::authorize::Permit;
 use crate::behaviour::group;
 use crate::behaviour::subscription::{BATCH_DURATION_DEFAULT, Batch};
-use crate::error::Error;
+use crate::error::{Error, Rsc};
 use crate::node::Node;
+use crate::op::{Cx, Decided, Refusal, answer};
 use crate::overlay::Effects;
 use crate::ports::{DeadlineKind, Held};
+use crate::primitive::Request;
 use crate::schema::{Ty, keys};
 use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
@@ -25,7 +29,7 @@ impl<Q: Source> View<'_, Q> {
         Ok(self.local_resource(target).await?.filter(|node| node.ty == Ty::GROUP))
     }
 
-    /// Takes a notification, single or aggregated, of a member's subscription.
+    /// Takes a notification, single or aggregated, of the subscription of a member that this CSE hosts.
     pub(super) async fn collect(
         &mut self,
         group: &Arc<Node>,
@@ -41,6 +45,45 @@ impl<Q: Source> View<'_, Q> {
             tracing::debug!(group = %group.path, "a notification of what is no member any more is dropped");
             return Ok(());
         }
+        self.hold_collected(group, content, effects).await
+    }
+
+    /// Decides a NOTIFY to a group: from another CSE, about members that it hosts, or the question whether the group
+    /// is notified (TS-0004 §7.4.14.2.3, §7.5.1.2.6).
+    pub(crate) async fn collect_from_afar(&mut self, cx: &Cx, request: &Request) -> Result<Decided, Refusal> {
+        let refused = |target: &Text| {
+            let problem = "a group takes notifications about its members only, from the CSEs that host them";
+            Error::OperationNotAllowed { operation: "NOTIFY", target: format!("'{target}'; {problem}") }
+        };
+        let group = self.plain(&cx.target).await?.filter(|node| node.ty == Ty::GROUP);
+        let group = group.ok_or_else(|| Error::NotFound(cx.target.to_string()))?;
+        let sender = cx.requester.originator.as_str();
+        let identity = self.identity();
+        let mut members = group.attributes.texts(keys::MEMBER_IDS);
+        if !members
+            .any(|member| identity.cse_id_of(member).is_some_and(|host| host == sender && host != identity.cse_id))
+        {
+            return Err(refused(&group.path).into());
+        }
+        let mut effects = Effects::new(Permit::internal("a CSE tells of members of a group that it hosts"));
+        let content = request.content.as_ref().ok_or(Error::MissingParameter("pc"))?;
+        let is_question = content.get("m2m:sgn").and_then(Value::as_map).is_some_and(|sgn| sgn.contains("vrq"));
+        if !is_question {
+            if notifications(content).next().is_none() {
+                let problem = "is neither a notification nor several of them (m2m:sgn, m2m:agn)";
+                return Err(Error::InvalidContent(problem.into()).into());
+            }
+            // Where they are to go is known from there only.
+            if notifications(content).any(|sgn| sgn.text(keys::NOTIFICATION_FORWARDING_URI).is_none()) {
+                let problem = "lacks 'nfu' (notificationForwardingURI), which says where the group sends it";
+                return Err(Error::InvalidContent(problem.into()).into());
+            }
+            self.hold_collected(&group, content, &mut effects).await?;
+        }
+        Ok(Decided { effects, response: answer(request, Rsc::Ok, None) })
+    }
+
+    async fn hold_collected(&mut self, group: &Arc<Node>, content: &Map, effects: &mut Effects) -> Result<(), Error> {
         let before = self.held_count(group.seq, effects).await?;
         let mut added = 0;
         for notification in notifications(content) {

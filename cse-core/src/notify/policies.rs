@@ -17,6 +17,8 @@ use crate::view::{Source, View, failed};
 
 /// Most events in one aggregated notification; a larger `num` has no further effect.
 pub(super) const AGGREGATED_MAX: usize = 1_000;
+/// Most events of one subscription that a rate limit holds back.
+const HELD_MAX: usize = 10_000;
 
 impl<Q: Source> View<'_, Q> {
     /// Counts an event and lets the policies of the subscription decide when it goes out: at once if it is the last.
@@ -36,6 +38,10 @@ impl<Q: Source> View<'_, Q> {
                 subscription::count(&mut resource.attributes, target, keys::NOTIFICATION_EVENT_COUNT, 1);
             }
             effects.update(Arc::new(node.counted(resource)));
+        }
+        let window = self.notification_window(node, &subscription).await?;
+        if !window.is_open() {
+            return self.withhold(node, &subscription, window, sgn, is_last, effects).await;
         }
         if is_last {
             self.hold(node.seq, sgn, effects)?;
@@ -101,8 +107,14 @@ impl<Q: Source> View<'_, Q> {
     }
 
     /// Holds an event back; of too many, the oldest are dropped.
-    async fn hold_within_bound(&mut self, seq: Seq, sgn: Map, held: u64, effects: &mut Effects) -> Result<(), Error> {
-        let max = self.settings.notifications_per_target_max.max(AGGREGATED_MAX);
+    pub(super) async fn hold_within_bound(
+        &mut self,
+        seq: Seq,
+        sgn: Map,
+        held: u64,
+        effects: &mut Effects,
+    ) -> Result<(), Error> {
+        let max = self.settings.notifications_per_target_max.clamp(AGGREGATED_MAX, HELD_MAX);
         if held >= max as u64 {
             // Several at once, so that not each event has to look for the oldest.
             let dropped = self.take_held(seq, max / 8, effects).await?;
@@ -159,19 +171,30 @@ impl<Q: Source> View<'_, Q> {
         }
     }
 
-    async fn take_held(&mut self, seq: Seq, limit: usize, effects: &mut Effects) -> Result<Vec<Held>, Error> {
+    pub(super) async fn take_held(
+        &mut self,
+        seq: Seq,
+        limit: usize,
+        effects: &mut Effects,
+    ) -> Result<Vec<Held>, Error> {
         let taken = self.held(seq, limit, effects).await?;
         self.release(seq, &taken, effects);
         Ok(taken)
     }
 
     /// Sends what is held as one notification, when the rate limit admits it.
-    async fn send_batch(
+    pub(super) async fn send_batch(
         &mut self,
         node: &Arc<Node>,
         subscription: &Subscription,
         effects: &mut Effects,
     ) -> Result<(), Error> {
+        let window = self.notification_window(node, subscription).await?;
+        if !window.is_open() {
+            self.clear_deadline(DeadlineKind::Batch, node.seq, effects);
+            self.await_opening(node, window, effects);
+            return Ok(());
+        }
         if let Some(limit) = subscription.rate_limit
             && let Admission::Later(at) = self.admit(node.seq, limit)
         {
@@ -237,6 +260,11 @@ impl<Q: Source> View<'_, Q> {
         let Some(subscription) = node.subscription().cloned() else {
             return Ok(());
         };
+        let window = self.notification_window(node, &subscription).await?;
+        if !window.is_open() {
+            self.await_opening(node, window, effects);
+            return Ok(());
+        }
         match subscription.rate_limit {
             Some(limit) if subscription.batch.is_none() => {
                 let mut held = self.held_count(node.seq, effects).await?;
@@ -253,13 +281,18 @@ impl<Q: Source> View<'_, Q> {
                 }
             }
             Some(_) => self.send_batch(node, &subscription, effects).await?,
-            None => self.release_everything(node, &subscription, effects).await?,
+            None => {
+                self.release_everything(node, &subscription, effects).await?;
+                if self.held_count(node.seq, effects).await? > 0 {
+                    self.set_deadline(DeadlineKind::RateWindow, node.seq, self.now, effects);
+                }
+            }
         }
         self.remove_exhausted(effects).await
     }
 
     /// Sends to all targets, and counts that towards the end of the subscription (`exc`).
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         node: &Arc<Node>,
         subscription: &Subscription,

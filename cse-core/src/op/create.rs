@@ -173,6 +173,7 @@ async fn draft<Q: Source>(
         content_size: None,
         creator: cx.requester.originator.clone(),
         verified: answers.verified.clone(),
+        group: Arc::clone(&answers.group),
     })
 }
 
@@ -320,6 +321,12 @@ async fn registration_id<Q: Source>(
             if stem == settings.identity.cse_name || is_in_the_way(view, holder, effects).await? {
                 return Err(Error::AlreadyRegistered(stem.to_string()));
             }
+            if let Some(cse) = remote_cse::namesake(&stem, view.identity()) {
+                let holder = view.by_id(&cse).await?;
+                if is_in_the_way(view, holder, effects).await? {
+                    return Err(Error::AlreadyRegistered(stem.to_string()));
+                }
+            }
             stem
         }
     };
@@ -339,12 +346,25 @@ async fn cse_registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, effects
     if is_in_the_way(view, holder, effects).await? {
         return Err(Error::AlreadyRegistered(cse_id.to_string()));
     }
+    // An S-type AE-ID and a CSE-ID are unique among both: SP-relative they are one.
+    if let Some(stem) = cse_id.as_str().strip_prefix('/').filter(|stem| stem.starts_with('S')) {
+        let holder = view.by_id(stem).await?.filter(|node| node.ty == Ty::AE);
+        if is_in_the_way(view, holder, effects).await? {
+            return Err(Error::AlreadyRegistered(cse_id.to_string()));
+        }
+    }
     Ok(id)
 }
 
 async fn is_taken<Q: Source>(view: &mut View<'_, Q>, stem: &str) -> Result<bool, Error> {
     // An address that begins with the name of the CSEBase leads there.
-    Ok(stem == view.identity().cse_name || view.by_id(stem).await?.is_some())
+    if stem == view.identity().cse_name || view.by_id(stem).await?.is_some() {
+        return Ok(true);
+    }
+    match remote_cse::namesake(stem, view.identity()) {
+        Some(cse) => Ok(view.by_id(&cse).await?.is_some()),
+        None => Ok(false),
+    }
 }
 
 fn finish<Q: Source>(view: &View<'_, Q>, parent: &Node, draft: Draft) -> Node {

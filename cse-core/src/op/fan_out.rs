@@ -1,14 +1,15 @@
 //! `<fanOutPoint>`: the same request to all members of a group (TS-0004 §7.4.14.2).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{Answers, Cx, Refusal, answer};
-use crate::access::authorize::{AccessQuestion, Requester};
+use crate::access::authorize::AccessQuestion;
 use crate::access::policy::Access;
-use crate::behaviour::group::{Addressee, addressees};
+use crate::behaviour::group::{Addressee, GroupAnswers, addressees, is_virtual};
 use crate::behaviour::subscription;
 use crate::cse::Cse;
 use crate::digest;
@@ -21,6 +22,7 @@ use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys, type_def};
 use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
+use crate::view::{Source, View};
 
 /// Groups of groups that one request goes through.
 const NESTING_MAX: usize = 8;
@@ -34,14 +36,25 @@ pub(crate) struct Through {
     pub(crate) verified: Arc<[Text]>,
     /// The `<request>` that gets the result, if one change is all there is to do.
     pub(crate) fulfils: Option<Seq>,
+    /// What is known of the members of a group that it changes.
+    pub(crate) group: Arc<GroupAnswers>,
     /// By then it has to have ended, however late it expires. Not in the request, so that a repetition is the same.
     pub(crate) until: Option<Timestamp>,
+    /// The identifier under which another CSE gets it, however often it is tried; made for it and for nothing else.
+    pub(crate) passed_on_as: Option<Text>,
+    /// Set when a group was left with members that have not answered: its answer is a success all the same.
+    pub(crate) is_partial: Arc<AtomicBool>,
 }
 
 impl Through {
     /// Through no group; with the result going to a `<request>`, before some time.
     pub(crate) fn fulfilling(fulfils: Option<Seq>, until: Timestamp) -> Self {
         Self { fulfils, until: Some(until), ..Self::default() }
+    }
+
+    /// Through no group, about one.
+    pub(crate) fn deciding(group: GroupAnswers) -> Self {
+        Self { group: Arc::new(group), ..Self::default() }
     }
 }
 
@@ -65,7 +78,9 @@ impl Identifiers {
     fn of(request: &Request, key: ReplyKey) -> Self {
         match request.context.redelivery {
             Redelivery::Never => Self::New,
-            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) => Self::Derived(key),
+            Redelivery::New | Redelivery::Possible | Redelivery::PossibleWithin(_) | Redelivery::UsedOnce => {
+                Self::Derived(key)
+            }
         }
     }
 }
@@ -81,7 +96,14 @@ impl<S: Store> Cse<S> {
         through: Through,
     ) -> BoxFuture<'a, Result<Response, Error>> {
         Box::pin(async move {
-            self.may_fan_out(&request, &cx, &group).await?;
+            let mut read = 0;
+            loop {
+                let mut view = self.0.view();
+                let may = may_fan_out(&mut view, &request, &cx, &group).await;
+                if !self.learn(view, &mut read, cx.deadline).await {
+                    break may?;
+                }
+            }
             if through.groups >= NESTING_MAX {
                 return Err(Error::NotImplemented(format!("a fan-out through more than {NESTING_MAX} nested groups")));
             }
@@ -101,13 +123,15 @@ impl<S: Store> Cse<S> {
             let until = request.result_expiration.map_or(cx.deadline, |time| time.at(now).min(cx.deadline));
             let timeout = self.0.clock.sleep(until.since(now));
             tokio::pin!(timeout);
+            let is_partial = Arc::clone(&through.is_partial);
             let mut single = request.clone();
             let through = tokio::select! {
                 biased;
-                collecting = self.collect_notifications(&mut single, &cx.requester, &group, through) => collecting?,
+                collecting = self.collect_notifications(&mut single, &cx, &group, through) => collecting?,
                 () = &mut timeout => return Err(Error::MembersNotResponded),
             };
             single.group_request_identifier = Some(identifier);
+            let is_of_members = rest.is_none();
             let answers = self.ask_members(single, members, rest, through, identifiers);
             tokio::pin!(answers);
             let mut collected = Vec::new();
@@ -115,7 +139,10 @@ impl<S: Store> Cse<S> {
                 tokio::select! {
                     // Time first: a member whose request ends at the same time has not answered before that.
                     biased;
-                    () = &mut timeout => break,
+                    () = &mut timeout => {
+                        is_partial.store(true, Ordering::Relaxed);
+                        break;
+                    }
                     next = answers.next() => match next {
                         Some(answer) => collected.push(answer),
                         None => break,
@@ -126,6 +153,14 @@ impl<S: Store> Cse<S> {
                 return Err(Error::MembersNotResponded);
             }
             collected.sort_unstable_by_key(|(at, _)| *at);
+            if is_of_members && request.operation == Operation::Delete {
+                let gone = collected.iter().filter(|(_, response)| response.status == Rsc::Deleted);
+                let gone = gone.filter_map(|(_, response)| response.from.clone());
+                let gone: Vec<Text> = gone.filter(|member| is_virtual(member).is_none()).collect();
+                if !gone.is_empty() {
+                    self.forget_members(&group, gone).await;
+                }
+            }
             Ok(self.aggregate(&request, collected.into_iter().map(|(_, response)| response)))
         })
     }
@@ -157,7 +192,7 @@ impl<S: Store> Cse<S> {
     async fn collect_notifications(
         &self,
         request: &mut Request,
-        requester: &Requester,
+        cx: &Cx,
         group: &Arc<Node>,
         through: Through,
     ) -> Result<Through, Error> {
@@ -175,45 +210,13 @@ impl<S: Store> Cse<S> {
         let address = self.0.settings.identity.sp_relative(&group.id);
         attributes.insert(keys::NOTIFICATION_URI, Value::text_list([address]));
         let targets = vec![forwarding.clone()];
-        let confirmed = subscription::verify(&mut self.0.view(), requester, &group.id, targets, &[]).await;
+        let confirmed = subscription::verify(&mut self.0.view(), &cx.requester, &group.id, targets, &[]).await;
         match confirmed {
             Ok(()) => {}
             Err(Refusal::Error(error)) => return Err(error),
-            Err(Refusal::Ask(question)) => self.ask(question, &mut Answers::default()).await?,
+            Err(Refusal::Ask(question)) => self.ask(question, &mut Answers::default(), cx.deadline).await?,
         }
         Ok(Through { groups, verified: [forwarding].into(), ..through })
-    }
-
-    /// The group's own policies decide who may reach its members through it (`macp`, else `acpi`).
-    async fn may_fan_out(&self, request: &Request, cx: &Cx, group: &Arc<Node>) -> Result<(), Error> {
-        let mut view = self.0.view();
-        let access = Access::from(request.operation);
-        let policies = group.attributes.get(keys::MEMBERS_ACCESS_CONTROL_POLICY_IDS);
-        if let Some(policies) = policies
-            && !cx.requester.privileged
-        {
-            let question = AccessQuestion {
-                requester: &cx.requester,
-                access,
-                target_type: group.ty,
-                creates: request.resource_type,
-            };
-            if view.any_policy_allows(policies, false, &question).await? {
-                return Ok(());
-            }
-            return Err(Error::NoPrivilege {
-                originator: cx.requester.originator.to_string(),
-                operation: access.name(),
-                target: format!("members of '{}'", group.path),
-            });
-        }
-        let _permit = match request.resource_type {
-            Some(child) if request.operation == Operation::Create => {
-                view.authorize_create(&cx.requester, group, child).await?
-            }
-            _ => view.authorize(&cx.requester, access, group).await?,
-        };
-        Ok(())
     }
 
     fn identifier(&self, identifiers: Identifiers, place: usize) -> Text {
@@ -260,6 +263,38 @@ impl<S: Store> Cse<S> {
             })
             .buffer_unordered(width)
     }
+}
+
+/// The group's own policies decide who may reach its members through it (`macp`, else `acpi`).
+async fn may_fan_out<Q: Source>(
+    view: &mut View<'_, Q>,
+    request: &Request,
+    cx: &Cx,
+    group: &Arc<Node>,
+) -> Result<(), Error> {
+    let access = Access::from(request.operation);
+    let policies = group.attributes.get(keys::MEMBERS_ACCESS_CONTROL_POLICY_IDS);
+    if let Some(policies) = policies
+        && !cx.requester.privileged
+    {
+        let question =
+            AccessQuestion { requester: &cx.requester, access, target_type: group.ty, creates: request.resource_type };
+        if view.any_policy_allows(policies, false, &question).await? {
+            return Ok(());
+        }
+        return Err(Error::NoPrivilege {
+            originator: cx.requester.originator.to_string(),
+            operation: access.name(),
+            target: format!("members of '{}'", group.path),
+        });
+    }
+    let _permit = match request.resource_type {
+        Some(child) if request.operation == Operation::Create => {
+            view.authorize_create(&cx.requester, group, child).await?
+        }
+        _ => view.authorize(&cx.requester, access, group).await?,
+    };
+    Ok(())
 }
 
 /// What no member can have as a child need not be tried.

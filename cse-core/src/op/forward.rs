@@ -23,6 +23,7 @@ use crate::cse::{Cse, deadline_of};
 use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::{CseIdentity, Originator};
+use crate::op::fan_out::Through;
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
@@ -56,8 +57,9 @@ impl<S: Store> Cse<S> {
         request: Request,
         requester: &Requester,
         deadline: Timestamp,
-        through_group: bool,
+        through: &Through,
     ) -> Result<Response, Error> {
+        let through_group = through.is_of_group();
         if request.operation == Operation::Create && matches!(request.resource_type, Some(Ty::AE | Ty::REMOTE_CSE)) {
             return Err(Error::parameter("to", "names another CSE; registrations are not passed on"));
         }
@@ -74,6 +76,14 @@ impl<S: Store> Cse<S> {
         };
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&hop.cse_id, bytes)?;
+        if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {
+            let now = self.0.clock.now();
+            let identifier = identifier::telling(identifier.clone(), passed_on + 1);
+            // Whether it has left before is known to the one who gives the identifier.
+            let under = Under { identifier, since: now, is_repeated: false };
+            return self.forward_under(request, under, &hop, (requester, until.since(now))).await;
+        }
+        let requester = (requester, self.0.settings.request_timeout);
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
         if request.operation == Operation::Retrieve {
             let under = Under { identifier, since: self.0.clock.now(), is_repeated: false };
@@ -81,8 +91,9 @@ impl<S: Store> Cse<S> {
         }
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
+        let made_by = maker_of(&request);
         let send = |under| self.forward_under(request, under, &hop, requester);
-        self.pass_on(key, redelivery, identifier, deadline, send).await
+        self.pass_on((key, made_by), redelivery, identifier, deadline, send).await
     }
 
     /// What becomes of a request for which there is no way now: the answer to it may be known, or it may have gone
@@ -101,9 +112,11 @@ impl<S: Store> Cse<S> {
 
     /// Has a request sent under an identifier of this CSE: the same each time, however often the request is delivered.
     /// Once there is an answer, a redelivery gets that instead.
+    ///
+    /// The request is known by the key; whose identifier it has, is as [`maker_of`] says.
     pub(crate) async fn pass_on<Sending>(
         &self,
-        key: ReplyKey,
+        (key, made_by): (ReplyKey, Option<Text>),
         redelivery: Redelivery,
         identifier: Text,
         deadline: Timestamp,
@@ -126,7 +139,7 @@ impl<S: Store> Cse<S> {
             }
         }
         let _under_way = self.0.under_way.begin(key);
-        let under = match self.passage(key, redelivery, identifier, deadline).await? {
+        let under = match self.passage((key, made_by.clone()), redelivery, identifier, deadline).await? {
             Passage::Answered(response) => return Ok(*response),
             Passage::Under(under) => under,
         };
@@ -138,20 +151,20 @@ impl<S: Store> Cse<S> {
             _ => return result,
         };
         // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
-        drop(self.0.jobs.try_send(Job::PassedOn(PassedOn { key, identifier, response })));
+        drop(self.0.jobs.try_send(Job::PassedOn(PassedOn { key, made_by, identifier, response })));
         result
     }
 
     /// Has the writer say how a request goes on; durable when it returns.
     async fn passage(
         &self,
-        key: ReplyKey,
+        (key, made_by): (ReplyKey, Option<Text>),
         redelivery: Redelivery,
         identifier: Text,
         deadline: Timestamp,
     ) -> Result<Passage, Error> {
         let (reply, passage) = oneshot::channel();
-        self.enqueue(Job::PassOn(PassOn { key, redelivery, identifier, reply }), deadline).await?;
+        self.enqueue(Job::PassOn(PassOn { key, made_by, redelivery, identifier, reply }), deadline).await?;
         passage.await.map_err(|_| Error::Internal)
     }
 
@@ -185,16 +198,17 @@ impl<S: Store> Cse<S> {
     }
 
     /// Sends a request to the next CSE and waits for the answer. That the CSE is not reachable means that it does not
-    /// have the request; a notification of another CSE is an exception, which tries again then and may do so.
+    /// have the request; a notification of another CSE is an exception, which tries again then and may do so. Waits so
+    /// long if the request does not say.
     async fn forward_under(
         &self,
         request: Request,
         under: Under,
         hop: &NextHop,
-        requester: &Requester,
+        requester: (&Requester, Duration),
     ) -> Result<Response, Error> {
         let (operation, is_repeated) = (request.operation, under.is_repeated);
-        let is_notified_by_cse = operation == Operation::Notify && !requester.originator.is_ae_stem();
+        let is_notified_by_cse = operation == Operation::Notify && !requester.0.originator.is_ae_stem();
         match self.send_under(request, under, hop, requester).await {
             Err(Error::Expired(_)) if is_notified_by_cse => Err(Error::NotReachable(hop.cse_id.to_string())),
             Err(problem) if is_repeated => Err(in_doubt(operation, problem)),
@@ -207,14 +221,14 @@ impl<S: Store> Cse<S> {
         mut request: Request,
         under: Under,
         hop: &NextHop,
-        requester: &Requester,
+        (requester, patience): (&Requester, Duration),
     ) -> Result<Response, Error> {
         let shared = &self.0;
         let Under { identifier, since: received, .. } = under;
         let next = self.reach(hop, &request.to).await?;
         let now = shared.clock.now();
         fix_times(&mut request, received);
-        let deadline = deadline_of(&request, now, shared.settings.request_timeout)?;
+        let deadline = deadline_of(&request, now, patience)?;
         if request.operation_execution_time.is_some_and(|time| time.at(received) < now) {
             return Err(Error::Expired("the operation execution time (oet) is over; the request is not passed on"));
         }
@@ -259,6 +273,12 @@ fn in_doubt(operation: Operation, problem: Error) -> Error {
         }
         problem => problem,
     }
+}
+
+/// The CSE that has made the identifier of a request and uses it once, if that is known.
+pub(crate) fn maker_of(request: &Request) -> Option<Text> {
+    let made = identifier::read(&request.request_identifier);
+    made.filter(|_| request.context.redelivery == Redelivery::UsedOnce).map(|made| made.by.into())
 }
 
 /// Times relative to the receipt become absolute at the first CSE, so that the way counts.

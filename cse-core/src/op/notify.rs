@@ -1,8 +1,10 @@
 //! NOTIFY: a request to an entity that is registered here is passed on to it (TS-0004 §7.5.1.2, TS-0001 §10.3.7).
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::route::entity_route;
+use super::forward::maker_of;
 use super::{Answers, Cx, Question};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -10,38 +12,32 @@ use crate::cse::Cse;
 use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Originator;
+use crate::node::Node;
 use crate::notify::single;
 use crate::ports::{BoxFuture, Patience, Sent, Store};
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
+use crate::time::Timestamp;
 use crate::value::{Map, Name, Text};
+use crate::view::{Source, View};
 use crate::writer::Under;
 
 impl<S: Store> Cse<S> {
     /// Answers a NOTIFY to a resource of this CSE.
     pub(crate) async fn notify(&self, mut request: Request, cx: &Cx) -> Result<Response, Error> {
         let shared = &self.0;
-        let mut view = shared.view();
-        let node = match view.resolve(&cx.target).await? {
-            Resolved::Resource(node) => node,
-            Resolved::Latest(_)
-            | Resolved::Oldest(_)
-            | Resolved::FanOut(..)
-            | Resolved::PollingChannelUri(_)
-            | Resolved::Other(..) => {
-                let target = format!("virtual resource '{}'", cx.target);
-                return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
+        let mut read = 0;
+        let node = loop {
+            let mut view = shared.view();
+            let node = notified(&mut view, cx).await;
+            if !self.learn(view, &mut read, cx.deadline).await {
+                break node?;
             }
         };
-        let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
-        if !matches!(node.ty, Ty::AE | Ty::REMOTE_CSE) {
-            let target = format!("'{}'; it is neither an AE nor a CSE that is registered here", node.path);
-            return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
-        }
-        drop(view);
-        let route = entity_route(&node).ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
+        let route = self.entity_route(&node).await?.ok_or_else(|| Error::NotReachable(node.path.to_string()))?;
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
-        let (key, redelivery) = (digest::of(&request), request.context.redelivery);
+        let key = (digest::of(&request), maker_of(&request));
+        let redelivery = request.context.redelivery;
         let send = |under: Under| async {
             request.request_identifier = under.identifier;
             // The answer that there was none needs time for its way, too.
@@ -69,8 +65,23 @@ impl<S: Store> Cse<S> {
     }
 
     /// Asks the network what has to be known before a change is made.
-    pub(crate) async fn ask(&self, question: Question, answers: &mut Answers) -> Result<(), Error> {
+    pub(crate) async fn ask(
+        &self,
+        question: Question,
+        answers: &mut Answers,
+        deadline: Timestamp,
+    ) -> Result<(), Error> {
         match question {
+            Question::Policies(lacking) => {
+                self.read_policies(lacking, deadline).await;
+                answers.policies_read += 1;
+                Ok(())
+            }
+            Question::Members { members, originator } => {
+                let elsewhere = self.look_at(members, &originator, deadline).await;
+                Arc::make_mut(&mut answers.group).elsewhere.extend(elsewhere);
+                Ok(())
+            }
             Question::Verify { subscription, creator, targets } => {
                 let mut asked: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(targets.len());
                 for target in &targets {
@@ -83,6 +94,10 @@ impl<S: Store> Cse<S> {
             Question::Block { subscription, target, notification, .. } => {
                 self.ask_to_agree(&target, notification).await?;
                 answers.agreed.push(subscription);
+                Ok(())
+            }
+            Question::Original(write_back) => {
+                answers.original = Some(Box::new(self.write_back(&write_back).await?));
                 Ok(())
             }
         }
@@ -138,3 +153,24 @@ impl<S: Store> Cse<S> {
 
 /// Notification targets of one subscription that are asked at the same time.
 const VERIFIED_AT_ONCE: usize = 8;
+
+/// The entity that a NOTIFY is for, if the originator may notify it.
+async fn notified<Q: Source>(view: &mut View<'_, Q>, cx: &Cx) -> Result<Arc<Node>, Error> {
+    let node = match view.resolve(&cx.target).await? {
+        Resolved::Resource(node) => node,
+        Resolved::Latest(_)
+        | Resolved::Oldest(_)
+        | Resolved::FanOut(..)
+        | Resolved::PollingChannelUri(_)
+        | Resolved::Other(..) => {
+            let target = format!("virtual resource '{}'", cx.target);
+            return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
+        }
+    };
+    let _permit = view.authorize(&cx.requester, Access::NOTIFY, &node).await?;
+    if !matches!(node.ty, Ty::AE | Ty::REMOTE_CSE) {
+        let target = format!("'{}'; it is neither an AE nor a CSE that is registered here", node.path);
+        return Err(Error::OperationNotAllowed { operation: "NOTIFY", target });
+    }
+    Ok(node)
+}

@@ -1,6 +1,7 @@
 //! RETRIEVE with result content 7: the original of an announced resource, from the CSE that hosts it (TS-0004
 //! §7.5.2, TS-0001 §8.1.2).
 
+use super::fan_out::Through;
 use super::{Cx, discover};
 use crate::access::policy::Access;
 use crate::address::Resolved;
@@ -9,26 +10,39 @@ use crate::error::Error;
 use crate::ports::Store;
 use crate::primitive::{Request, Response};
 use crate::schema::keys;
+use crate::value::Text;
+use crate::view::{Source, View};
 
 impl<S: Store> Cse<S> {
     /// Reads the original for whoever may read the copy; whether it may read the original is decided there.
     pub(crate) async fn original(&self, mut request: Request, cx: Cx) -> Result<Response, Error> {
-        let mut view = self.0.view();
-        let not_announced = || Error::parameter("rcn", "can be 7 (original resource) only for announced resources");
-        let Resolved::Resource(copy) = view.resolve(&cx.target).await? else {
-            return Err(not_announced());
+        let mut read = 0;
+        let link = loop {
+            let mut view = self.0.view();
+            let link = link_of(&mut view, &request, &cx).await;
+            if !self.learn(view, &mut read, cx.deadline).await {
+                break link?;
+            }
         };
-        let _permit = view.authorize(&cx.requester, Access::RETRIEVE, &copy).await?;
-        let link = copy.attributes.text(keys::LINK).filter(|_| copy.ty.is_announced()).ok_or_else(not_announced)?;
-        discover::check_condition(&mut view, &request, &copy).await?;
-        drop(view);
         request.to = match &cx.attribute {
             Some(attribute) => smol_str::format_smolstr!("{link}#{attribute}"),
-            None => link.into(),
+            None => link,
         };
         // The conditions were those of the copy.
         request.filter_criteria = None;
         request.result_content = None;
-        self.forward(request, &cx.requester, cx.deadline, false).await
+        self.forward(request, &cx.requester, cx.deadline, &Through::default()).await
     }
+}
+
+/// The address of the original that an announced resource stands for, if the originator may read that.
+async fn link_of<Q: Source>(view: &mut View<'_, Q>, request: &Request, cx: &Cx) -> Result<Text, Error> {
+    let not_announced = || Error::parameter("rcn", "can be 7 (original resource) only for announced resources");
+    let Resolved::Resource(copy) = view.resolve(&cx.target).await? else {
+        return Err(not_announced());
+    };
+    let _permit = view.authorize(&cx.requester, Access::RETRIEVE, &copy).await?;
+    let link = copy.attributes.text(keys::LINK).filter(|_| copy.ty.is_announced()).ok_or_else(not_announced)?;
+    discover::check_condition(view, request, &copy).await?;
+    Ok(link.into())
 }

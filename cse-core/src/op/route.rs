@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::Target;
 use crate::behaviour::polling_channel;
+use crate::behaviour::schedule::Window;
 use crate::codec::Serialization;
 use crate::cse::Cse;
 use crate::error::Error;
@@ -13,9 +14,10 @@ use crate::id::{CseType, Seq, provider_of};
 use crate::node::Node;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
-use crate::primitive::Request;
+use crate::primitive::{Operation, Request};
 use crate::registrations::NextHop;
 use crate::schema::{Ty, keys};
+use crate::time::Timestamp;
 use crate::value::Text;
 
 /// How an entity can be reached: in this order, what `to` it is given, and how it wants to read.
@@ -25,10 +27,20 @@ pub(crate) struct Route {
     pub(crate) serialization: Serialization,
     /// The polling channel in which a request waits that none of the destinations takes.
     pub(crate) channel: Option<Channel>,
-    /// Whether the next one on it is a CSE, which may answer for somebody behind it.
-    pub(crate) is_by_cse: bool,
     /// Whether it leads to another service provider, where this CSE has its absolute identifier.
     pub(crate) leaves_provider: bool,
+    /// Whether the schedule of the entity lets it be reached now; if not, there are no destinations.
+    pub(crate) window: Window,
+}
+
+impl Route {
+    /// Until when there is no way but that of the schedule, if that is why there is none now.
+    pub(crate) fn closed_until(&self) -> Option<Timestamp> {
+        match self.window {
+            Window::Closed { until } if self.channel.is_none() => until,
+            _ => None,
+        }
+    }
 }
 
 /// A way by a polling channel.
@@ -64,12 +76,21 @@ impl<S: Store> Cse<S> {
             let (url, wanted) = preference::of_url(target);
             let serialization = wanted.unwrap_or(preference::DEFAULT);
             let destinations = vec![Destination::Url(url.clone())];
-            let (channel, is_by_cse, leaves_provider) = (None, false, false);
-            return Ok(Some(Route { destinations, to: url, serialization, channel, is_by_cse, leaves_provider }));
+            return Ok(Some(Route {
+                destinations,
+                to: url,
+                serialization,
+                channel: None,
+                leaves_provider: false,
+                window: Window::Open,
+            }));
         }
         let identity = &self.0.settings.identity;
         match Target::of(target, identity) {
-            Target::Local(local, _) => Ok(self.0.view().plain(&local).await?.and_then(|node| entity_route(&node))),
+            Target::Local(local, _) => match self.0.view().plain(&local).await? {
+                Some(node) => self.entity_route(&node).await,
+                None => Ok(None),
+            },
             Target::Remote => match identity.cse_id_of(target).and_then(|cse_id| self.next_hop(&cse_id)) {
                 Some(hop) => self.route_by(&hop, target).await,
                 None => Ok(None),
@@ -81,9 +102,26 @@ impl<S: Store> Cse<S> {
     /// now.
     pub(crate) async fn route_by(&self, hop: &NextHop, to: &str) -> Result<Option<Route>, Error> {
         let now = self.0.clock.now();
-        let node = self.0.view().node(hop.seq).await?.filter(|node| !node.is_expired(now));
-        let route = node.and_then(|node| entity_route(&node));
+        let Some(node) = self.0.view().node(hop.seq).await?.filter(|node| !node.is_expired(now)) else {
+            return Ok(None);
+        };
+        let route = self.entity_route(&node).await?;
         Ok(route.map(|route| Route { to: to.into(), ..route }))
+    }
+
+    /// How an AE or a CSE that is registered here is reached now; `None` if it is not.
+    pub(super) async fn entity_route(&self, node: &Arc<Node>) -> Result<Option<Route>, Error> {
+        let Some(mut route) = entity_route(node) else { return Ok(None) };
+        route.window = self.0.view().reachability_window(node).await?;
+        if !route.window.is_open() {
+            route.destinations.clear();
+        }
+        Ok(Some(route))
+    }
+
+    /// When an entity can be reached again that its schedule keeps from being reached now.
+    pub(crate) async fn opening_of(&self, target: &str) -> Option<Timestamp> {
+        self.route(target).await.ok().flatten()?.closed_until()
     }
 
     /// Sends a request along a route: the first destination that can be reached has it.
@@ -102,16 +140,28 @@ impl<S: Store> Cse<S> {
         {
             request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
         }
+        // Those of AEs, that change something. What this CSE asks in its own name has its order elsewhere.
+        let identity = &self.0.settings.identity;
+        let is_own =
+            request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str() == identity.cse_id);
+        let in_order = request.operation != Operation::Retrieve && !is_own;
         let expires = self.0.clock.now().plus(timeout);
-        let mut problem = SendError::Unreachable("no point of access".into());
+        let why = if route.window.is_open() { "no point of access" } else { "its schedule says that it is not there" };
+        let mut problem = SendError::Unreachable(why.into());
         for destination in &route.destinations {
             if !self.0.outbound.reaches(destination) {
                 problem = SendError::Unsupported(destination.as_str().to_owned());
                 continue;
             }
             let (destination, request) = (destination.clone(), request.clone());
-            let outgoing =
-                OutgoingRequest { destination, request, serialization: route.serialization, timeout, patience };
+            let outgoing = OutgoingRequest {
+                destination,
+                request,
+                serialization: route.serialization,
+                timeout,
+                patience,
+                in_order,
+            };
             match self.0.outbound.send(outgoing).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
@@ -126,7 +176,7 @@ impl<S: Store> Cse<S> {
 
 /// How an AE or a CSE is reached: by its points of access, then by its polling channel; without any of these by its
 /// identifier over our own broker.
-pub(super) fn entity_route(node: &Arc<Node>) -> Option<Route> {
+fn entity_route(node: &Arc<Node>) -> Option<Route> {
     let identifier: Text = match node.ty {
         Ty::AE => node.id.clone(),
         Ty::REMOTE_CSE => node.attributes.text(keys::CSE_ID)?.into(),
@@ -144,7 +194,7 @@ pub(super) fn entity_route(node: &Arc<Node>) -> Option<Route> {
         destinations.push(Destination::MqttEntity(identifier.clone()));
     }
     let serialization = preference::of_entity(node).unwrap_or(preference::DEFAULT);
-    let is_by_cse = node.ty == Ty::REMOTE_CSE;
-    let leaves_provider = is_by_cse && identifier.starts_with("//");
-    Some(Route { destinations, to: identifier, serialization, channel, is_by_cse, leaves_provider })
+    let leaves_provider = node.ty == Ty::REMOTE_CSE && identifier.starts_with("//");
+    let window = Window::Open;
+    Some(Route { destinations, to: identifier, serialization, channel, leaves_provider, window })
 }

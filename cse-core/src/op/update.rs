@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::create::{announce_to, take_expiration};
-use super::discover;
 use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, resource_at, result_content};
+use super::{discover, write_back};
 use crate::access::policy::Access;
 use crate::announce;
-use crate::behaviour::{self, subscription::EventType};
+use crate::behaviour::{self, announced, subscription::EventType};
 use crate::content;
 use crate::error::{Error, Rsc};
 use crate::id::Seq;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 use crate::view::{Source, View};
 
-const RESULT_CONTENTS: [ResultContent; 3] =
+pub(super) const RESULT_CONTENTS: [ResultContent; 3] =
     [ResultContent::Nothing, ResultContent::Attributes, ResultContent::ModifiedAttributes];
 
 /// Decides an UPDATE.
@@ -34,9 +34,15 @@ pub(crate) async fn decide<Q: Source>(
 ) -> Result<Decided, Refusal> {
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     let node = resource_at(view, cx, Operation::Update).await?;
+    if node.ty.is_announced() && !announced::is_of(&node, &cx.requester) {
+        return write_back::decide(view, cx, request, &node, answers).await;
+    }
     let content = request.content.as_ref().ok_or(Error::MissingParameter("pc"))?;
     let sent = content.only().and_then(|(_, value)| value.as_map());
-    let permit = if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
+    let from_copy = sent.and_then(|sent| write_back::permit(&node, &cx.requester.originator, sent));
+    let permit = if let Some(permit) = from_copy {
+        permit
+    } else if sent.is_some_and(|sent| sent.contains(keys::ACCESS_CONTROL_POLICY_IDS)) {
         let permit = view.authorize_policy_change(&cx.requester, &node).await?;
         // A copy's policies come with the rest of its original.
         if sent.is_some_and(|sent| sent.len() > 1) && !node.ty.is_announced() {
@@ -70,8 +76,7 @@ pub(crate) async fn decide<Q: Source>(
         }
     }
     let mut effects = Effects::new(permit);
-    behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, &answers.verified, &mut effects)
-        .await?;
+    behaviour::before_update(view, &cx.requester, &node, &mut attributes, &patch, answers, &mut effects).await?;
     ask_blocking_subscription(view, &node, sent, answers).await?;
 
     let mut changed = Resource::clone(&node.resource);
@@ -83,6 +88,9 @@ pub(crate) async fn decide<Q: Source>(
     }
     let updated = Arc::new(node.changed(changed, view.identity()));
     effects.update(Arc::clone(&updated));
+    if patch.contains(keys::ACCESS_CONTROL_POLICY_IDS) {
+        effects.policies_changed.push(node.seq);
+    }
     let modified = modified_attributes(&updated, sent);
     let happening = Happening { event: EventType::UpdateOfResource, subject: &updated, modified: Some(&modified) };
     view.notify(&updated, &happening, &mut effects).await?;

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::handle::Left;
-use super::lane::Waiting;
+use super::lane::{Lane, Waiting};
 use super::{HELD_FROM, HELD_FROM_IN_LANE, LOADED_MAX, Outbox, WAITING_MAX};
+use crate::address::Target;
 use crate::announce::is_announcement;
 use crate::id::Seq;
 use crate::ports::{OutboxEntry, Snapshot, Store, StoreError};
@@ -80,13 +81,17 @@ impl<S: Store> Outbox<S> {
         let now = self.cse.0.clock.now();
         let bound = self.cse.0.settings.notifications_per_target_max;
         let target = entry.target.clone();
-        let lane = self.lanes.entry(target.clone()).or_default();
+        let identity = &self.cse.0.settings.identity;
+        let lane = self.lanes.entry(target.clone()).or_insert_with(|| {
+            let is_remote = !target.contains("://") && Target::of(&target, identity) == Target::Remote;
+            Lane::new(is_remote)
+        });
         if entry.attempts > 0 && entry.next_try > now && lane.failures == 0 {
             // It was failing before the restart.
             lane.failures = entry.attempts;
             lane.pause_until(entry.next_try, &target, &mut self.pauses);
         }
-        let mut waiting = Waiting::new(entry);
+        let mut waiting = Waiting::new(entry, lane.is_remote);
         // It would wait for nobody knows how long where nothing arrives.
         let is_piling_up = self.loaded >= HELD_FROM || lane.len() >= HELD_FROM_IN_LANE;
         waiting.hold = hold.filter(|_| is_piling_up && !lane.is_failing());
@@ -94,6 +99,7 @@ impl<S: Store> Outbox<S> {
             waiting.content = None;
         }
         self.count += 1;
+        self.bytes += waiting.bytes;
         self.loaded += usize::from(waiting.content.is_some());
         let replaced = lane.put(waiting);
         if lane.is_too_long(bound) && !lane.is_to_thin {

@@ -11,6 +11,7 @@ use super::hold::Hold;
 use crate::id::Seq;
 use crate::notify::LATEST;
 use crate::ports::{OutboxEntry, Patience};
+use crate::resource::approximate_bytes;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::value::{Map, Text};
@@ -27,6 +28,10 @@ pub(super) struct Waiting {
     pub(super) created: Timestamp,
     pub(super) attempts: u32,
     pub(super) event_category: Option<u32>,
+    /// Of the content and what else is stored, roughly.
+    pub(super) bytes: usize,
+    /// Whether it goes to another CSE.
+    pub(super) is_remote: bool,
     /// `None` when it is only in the store.
     pub(super) content: Option<Arc<Map>>,
     /// Whether it finds out if the target answers.
@@ -36,8 +41,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(entry: OutboxEntry) -> Self {
+    pub(super) fn new(entry: OutboxEntry, is_remote: bool) -> Self {
         Self {
+            bytes: stored_bytes(&entry),
+            is_remote,
             seq: entry.seq,
             subscription: entry.subscription,
             created: entry.created,
@@ -50,9 +57,22 @@ impl Waiting {
     }
 }
 
+/// What an entry takes in the store, roughly.
+pub(super) fn stored_bytes(entry: &OutboxEntry) -> usize {
+    128 + entry.target.len() + approximate_bytes(&entry.content)
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Lane {
+    /// Whether it leads to another CSE, which is given nothing out of order.
+    pub(super) is_remote: bool,
+    /// Whether several that are under way arrive in the order in which they were sent.
+    pub(super) keeps_order: bool,
+    /// Whether notifications have piled up in a time of failures, and not all have gone since.
+    catches_up: bool,
+    /// Whether some were given up, and that has been said.
+    pub(super) is_losing: bool,
     waiting: BTreeMap<Seq, Waiting>,
     /// Of each subscription of which only the newest counts, the one that waits.
     latest: FxHashMap<Seq, Seq>,
@@ -78,6 +98,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// An empty one, to another CSE or not.
+    pub(super) fn new(is_remote: bool) -> Self {
+        Self { is_remote, ..Self::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -197,7 +222,9 @@ impl Lane {
     /// How many may be under way. After a failure one tries the way for all.
     pub(super) fn window(&self, settings: &Settings) -> usize {
         let window = settings.notification_window.max(1);
+        let is_in_order = self.keeps_order || !(self.is_remote || self.catches_up);
         match self.failures {
+            0 if !is_in_order => 1,
             0 if self.is_silent(settings) => window.saturating_mul(SILENT_WINDOW),
             0 => window,
             _ => 1,
@@ -211,7 +238,7 @@ impl Lane {
     /// How long the next one waits for its answer, and whether it is a probe. A target that is not known to answer is
     /// asked to by one notification at a time: what it has received of the others makes room for more.
     pub(super) fn patience(&mut self) -> (Patience, bool) {
-        if self.answers {
+        if self.answers || self.is_remote {
             return (Patience::UntilTimeout, false);
         }
         if std::mem::replace(&mut self.is_probed, true) {
@@ -228,6 +255,8 @@ impl Lane {
     /// Notes a success; returns whether it ends a time of failures.
     pub(super) fn recovered(&mut self) -> bool {
         let was_failing = self.failures > 0;
+        self.catches_up &= !self.waiting.is_empty();
+        self.is_losing &= self.catches_up;
         self.failures = 0;
         self.paused_until = None;
         was_failing
@@ -239,6 +268,7 @@ impl Lane {
             return until;
         }
         self.was_unreachable = true;
+        self.catches_up = true;
         let pause = settings.retry_pause(self.failures);
         self.failures = self.failures.saturating_add(1);
         now.plus(pause)
@@ -270,6 +300,8 @@ mod tests {
             created,
             attempts: 0,
             event_category,
+            bytes: 0,
+            is_remote: false,
             content: None,
             is_probe: false,
             hold: None,
@@ -322,6 +354,23 @@ mod tests {
         }
         assert_eq!((pauses.len(), lane.window(&settings)), (3, 1));
         assert!(lane.recovered());
+        assert_eq!(lane.window(&settings), 4);
+    }
+
+    #[test]
+    fn where_several_at_once_could_overtake_one_another_one_goes_at_a_time() {
+        let settings = settings();
+        let mut lane = Lane { is_remote: true, ..Lane::default() };
+        assert_eq!(lane.window(&settings), 1);
+        lane.keeps_order = true;
+        assert_eq!(lane.window(&settings), 4);
+        let mut lane = Lane::default();
+        lane.put(waiting(1, 9, None));
+        lane.failed(&settings, Timestamp::from_micros(0));
+        assert!(lane.recovered());
+        assert_eq!(lane.window(&settings), 1, "what has piled up goes in order");
+        lane.take_first();
+        assert!(!lane.recovered());
         assert_eq!(lane.window(&settings), 4);
     }
 

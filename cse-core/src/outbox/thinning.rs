@@ -3,7 +3,8 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Outbox;
+use super::{Loss, Outbox};
+use crate::behaviour::subscription::Pending;
 use crate::id::Seq;
 use crate::notify::LATEST;
 use crate::ports::Store;
@@ -30,7 +31,8 @@ impl<S: Store> Outbox<S> {
         for waiting in lane.waiting() {
             newest.insert(waiting.subscription, waiting.seq);
         }
-        let mut given_up = lane.take_where(|waiting| waiting.created.plus(settings.notification_lifetime) <= now);
+        let lifetime = settings.notification_patience(lane.is_remote);
+        let too_old = lane.take_where(|waiting| waiting.created.plus(lifetime) <= now);
         let replaced = lane.take_where(|waiting| {
             if !(was_unreachable && policy(waiting.subscription).latest_only) {
                 return false;
@@ -41,18 +43,21 @@ impl<S: Store> Outbox<S> {
         let mut order: Vec<(u64, Seq)> =
             lane.waiting().map(|waiting| (policy(waiting.subscription).priority, waiting.seq)).collect();
         let excess = order.len().saturating_sub(settings.notifications_per_target_max);
+        let mut too_many = Vec::new();
         if excess > 0 {
             order.select_nth_unstable(excess - 1);
             order.truncate(excess);
             order.sort_unstable_by_key(|(_, seq)| *seq);
-            given_up
-                .extend(lane.take_where(|waiting| order.binary_search_by_key(&waiting.seq, |(_, seq)| *seq).is_ok()));
+            too_many = lane.take_where(|waiting| order.binary_search_by_key(&waiting.seq, |(_, seq)| *seq).is_ok());
         }
-        if !given_up.is_empty() {
-            tracing::info!(%target, count = given_up.len(), "notifications are given up");
-            self.cse.0.metrics.notifications_given_up.add(given_up.len() as u64);
+        for (loss, lost) in [(Loss::Age, &too_old), (Loss::Target, &too_many)] {
+            loss.count(&self.cse.0.metrics, lost.len());
+            // A line for each time of losses: there may be a day of them.
+            if !lost.is_empty() && !std::mem::replace(&mut lane.is_losing, true) {
+                tracing::warn!(%target, count = lost.len(), reason = loss.name(), "notifications are given up");
+            }
         }
-        for waiting in given_up.iter().chain(&replaced) {
+        for waiting in too_old.iter().chain(&too_many).chain(&replaced) {
             self.drop_waiting(target, waiting);
         }
         self.make_ready(target);
@@ -72,7 +77,7 @@ impl<S: Store> Outbox<S> {
             if let Ok(Some(node)) = view.node(*subscription).await
                 && let Some(subscription) = node.subscription()
             {
-                let (priority, latest_only) = (subscription.storage_priority, subscription.pending_latest_only);
+                let (priority, latest_only) = (subscription.storage_priority, subscription.pending == Pending::Latest);
                 *policy = Policy { priority, latest_only };
             }
         }

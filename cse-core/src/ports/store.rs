@@ -90,6 +90,12 @@ pub enum DeadlineKind {
     RateWindow = 2,
     /// The resource is gone and its instances are to be cleared away. Not cleared by the deletion of the resource.
     Purge = 3,
+    /// The schedule of a subscription lets notifications out again, or has changed.
+    Schedule = 4,
+    /// The members of a group at other CSEs are to be looked at.
+    Validation = 5,
+    /// Copies of the resource at other CSEs expire, and have to be renewed before.
+    Renewal = 6,
 }
 
 impl DeadlineKind {
@@ -99,6 +105,9 @@ impl DeadlineKind {
             1 => Some(Self::Batch),
             2 => Some(Self::RateWindow),
             3 => Some(Self::Purge),
+            4 => Some(Self::Schedule),
+            5 => Some(Self::Validation),
+            6 => Some(Self::Renewal),
             _ => None,
         }
     }
@@ -275,6 +284,10 @@ pub trait Snapshot: Send {
     /// The remembered answer to a request.
     fn reply(&mut self, key: ReplyKey) -> impl Future<Output = Result<Option<Reply>, StoreError>> + Send;
 
+    /// Committed answers that are older than `before` or soon have to make room for new ones, as far as they are marked
+    /// to last: their maps have the member `@once`.
+    fn fading_replies(&mut self, before: Timestamp) -> impl Future<Output = Result<Vec<Reply>, StoreError>> + Send;
+
     /// How many answers are remembered.
     fn reply_count(&mut self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
@@ -327,6 +340,7 @@ macro_rules! read_through {
             expired(now: $crate::time::Timestamp, limit: usize) -> Vec<$crate::id::Seq>;
             next_expiration() -> Option<$crate::time::Timestamp>;
             reply(key: $crate::ports::ReplyKey) -> Option<$crate::ports::Reply>;
+            fading_replies(before: $crate::time::Timestamp) -> Vec<$crate::ports::Reply>;
             reply_count() -> u64;
             outbox(after: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::OutboxEntry>;
             held(subscription: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::Held>;

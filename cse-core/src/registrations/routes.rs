@@ -59,7 +59,7 @@ impl Routes {
                     }
                     _ => claimed,
                 };
-                identity.cse_id_of(claimed)
+                identity.canonical_cse_id(claimed)
             })
             .filter(|claimed| *claimed != cse_id && !never.contains(&claimed.as_str()))
             .collect();
@@ -103,8 +103,13 @@ impl Routes {
 
     /// All registrees and what is below them, in order.
     pub(super) fn all(&self) -> BTreeSet<Text> {
+        self.iter().cloned().collect()
+    }
+
+    /// As [`Routes::all`], in no order, and what several claim more than once.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Text> {
         let registrees = self.by_seq.values();
-        registrees.flat_map(|registree| registree.descendants.iter().chain([&registree.cse_id])).cloned().collect()
+        registrees.flat_map(|registree| registree.descendants.iter().chain([&registree.cse_id]))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What this CSE says of itself to its registrar (TS-0001 §9.6.4), and where.
 
-use super::Uplink;
+use super::{Uplink, attributes};
 use crate::behaviour::remote_cse::default_name;
 use crate::codec::Serialization;
+use crate::id::is_resource_name;
 use crate::ports::Store;
-use crate::primitive::ReleaseVersion;
+use crate::primitive::{ReleaseVersion, Response};
 use crate::schema::{keys, syntax};
 use crate::value::{Map, Name, Text, Value};
 
@@ -26,7 +27,7 @@ impl<S: Store> Uplink<'_, S> {
         let shared = &self.cse.0;
         let identity = &shared.settings.identity;
         let own_id = self.own_id();
-        let points = &self.registrar.own_points_of_access;
+        let points = self.own_points.borrow().clone();
         let mut about = Map::new();
         about.push(Name::new_static(keys::CSE_TYPE), identity.cse_type as i64);
         about.push(Name::new_static(keys::CSE_BASE), format!("{own_id}/{}", identity.cse_name));
@@ -38,19 +39,35 @@ impl<S: Store> Uplink<'_, S> {
         about.push(Name::new_static(keys::DESCENDANT_CSES), Value::text_list(self.cses_below()));
         if self.registrar.release >= ReleaseVersion::R4 {
             about.push(Name::new_static(keys::SP_ID), identity.sp_id.clone());
+            if let Some(in_cse_id) = &self.in_cse_id {
+                about.push(Name::new_static(keys::IN_CSE_ID), self.as_registrar_knows(in_cse_id.clone()));
+            }
         }
         about
     }
 
+    /// Whether what is registered has the address of a CSEBase that this CSE had in an earlier life. It cannot be
+    /// updated.
+    pub(super) fn is_of_another_base(&self, response: &Response) -> bool {
+        let identity = &self.cse.0.settings.identity;
+        let base = attributes(response).and_then(|found| found.text(keys::CSE_BASE));
+        // However it is written: of a registrar with ways of its own one is not to be replaced at each start.
+        let name = base.and_then(|base| identity.local_part(base));
+        name.is_some_and(|name| name != identity.cse_name && is_resource_name(name))
+    }
+
     /// The CSEs below this one, as the registrar knows them.
     fn cses_below(&self) -> Vec<Text> {
-        let shared = &self.cse.0;
-        let absolute = |cse_id: Text| match cse_id.starts_with("//") {
-            true => cse_id,
-            false => smol_str::format_smolstr!("{}{cse_id}", shared.settings.identity.sp_id),
-        };
-        let below = shared.registrations.cses().into_iter().take(syntax::MAX_LIST_ITEMS);
-        if self.registrar.is_foreign() { below.map(absolute).collect() } else { below.collect() }
+        let below = self.cse.0.registrations.cses().into_iter().take(syntax::MAX_LIST_ITEMS);
+        below.map(|cse_id| self.as_registrar_knows(cse_id)).collect()
+    }
+
+    /// A canonical CSE-ID as the registrar knows it.
+    fn as_registrar_knows(&self, cse_id: Text) -> Text {
+        match self.registrar.is_foreign() && !cse_id.starts_with("//") {
+            true => smol_str::format_smolstr!("{}{cse_id}", self.cse.0.settings.identity.sp_id),
+            false => cse_id,
+        }
     }
 
     /// The representation to register with.

@@ -5,6 +5,7 @@ use super::forms::{ROOT, serializations};
 use super::{Problem, Uplink, attributes};
 use crate::behaviour::remote_cse;
 use crate::error::Rsc;
+use crate::id::CseType;
 use crate::ports::{Dispatch, Store};
 use crate::primitive::{Operation, Request, Response};
 use crate::schema::{Ty, keys};
@@ -17,14 +18,17 @@ impl<S: Store> Uplink<'_, S> {
     /// Makes that resource, or brings it up to date.
     pub(super) async fn keep_registrar_here(&mut self) -> Result<(), Problem> {
         let base = self.send(self.request(Operation::Retrieve, self.registrar.base())).await?;
-        let about = match attributes(&base) {
-            Some(base) if base_is(base) => self.about_registrar(base),
+        let nothing = Map::new();
+        let base = match attributes(&base) {
+            Some(base) if base_is(base) => base,
             _ => {
                 // The way to it is known all the same, by the configuration.
                 tracing::info!(status = %base.status, reason = base.debug_text(), "the registrar does not show its CSEBase");
-                self.about_registrar(&Map::new())
+                &nothing
             }
         };
+        self.learn_in_cse(base).await;
+        let about = self.about_registrar(base);
         let address = self.address_here();
         if self.kept_here.as_ref() == Some(&about) && self.here(Operation::Retrieve, &address, None).await.is_success()
         {
@@ -49,6 +53,22 @@ impl<S: Store> Uplink<'_, S> {
         }
         self.kept_here = Some(about);
         Ok(())
+    }
+
+    /// Takes note of which IN-CSE is at the top: this CSE itself, the registrar, or whichever that names.
+    async fn learn_in_cse(&mut self, base: &Map) {
+        let identity = &self.cse.0.settings.identity;
+        let named = base.text(keys::IN_CSE_ID).and_then(|id| identity.canonical_cse_id(id));
+        let found = match identity.cse_type {
+            CseType::In => Some(identity.cse_id.clone()),
+            _ if base.int(keys::CSE_TYPE) == Some(CseType::In as i64) => Some(self.registrar.cse_id.clone()),
+            _ => named.filter(|id| !id.starts_with("//") && *id != identity.cse_id),
+        };
+        if found.is_some() && found != self.in_cse_id {
+            self.in_cse_id.clone_from(&found);
+            let shown = Map::single(Name::new_static(keys::IN_CSE_ID), Value::from(found.unwrap_or_default()));
+            self.cse.change_base(shown).await;
+        }
     }
 
     /// Removes it.
@@ -82,6 +102,9 @@ impl<S: Store> Uplink<'_, S> {
             if let Some(value) = base.get(name) {
                 about.push(Name::new_static(name), value.clone());
             }
+        }
+        if let Some(in_cse_id) = self.in_cse_id.as_ref().filter(|_| !registrar.is_foreign()) {
+            about.push(Name::new_static(keys::IN_CSE_ID), in_cse_id.clone());
         }
         if !about.contains(keys::SUPPORTED_RELEASE_VERSIONS) {
             let release = Value::text_list([registrar.release.as_str()]);

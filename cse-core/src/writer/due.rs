@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use crate::access::authorize::Permit;
 use crate::announce;
+use crate::behaviour::group;
 use crate::cse::Shared;
 use crate::error::Error;
 use crate::id::Seq;
 use crate::node::Node;
 use crate::op;
+use crate::op::members::Unvalidated;
 use crate::overlay::Effects;
 use crate::ports::{Deadline, DeadlineKind, Snapshot, Store};
 use crate::view::{Source, View, WriteSource, failed};
@@ -79,7 +81,7 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
     let due = view.source.settled().await.map_err(failed)?.deadlines(now, DEADLINES_MAX).await.map_err(failed)?;
     let full = due.len() == DEADLINES_MAX;
     for deadline in due {
-        match serve_deadline(view, deadline).await {
+        match serve_deadline(view, deadline, &shared.unvalidated).await {
             Ok(true) => shared.deadline_added(now),
             Ok(false) => {}
             Err(error) if *view.source.broken => return Err(error),
@@ -93,18 +95,29 @@ async fn serve_deadlines<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, shar
 }
 
 /// Does what is due at one deadline; returns whether something is left to do at once.
-async fn serve_deadline<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, deadline: Deadline) -> Result<bool, Error> {
+async fn serve_deadline<S: Store>(
+    view: &mut View<'_, WriteSource<'_, S>>,
+    deadline: Deadline,
+    unvalidated: &Unvalidated,
+) -> Result<bool, Error> {
     let mut effects = Effects::new(Permit::internal("deadline"));
     let mut more = false;
     match deadline.kind {
         DeadlineKind::Purge => more = op::delete::purge(view, deadline.resource, &mut effects).await?,
-        DeadlineKind::Batch | DeadlineKind::RateWindow => match view.node(deadline.resource).await? {
-            Some(node) if deadline.kind == DeadlineKind::Batch => {
-                view.batch_due(&node, &mut effects).await?;
+        DeadlineKind::Renewal => announce::renewal::due(view, deadline.resource, &mut effects).await?,
+        DeadlineKind::Validation => {
+            group::validation_due(view, deadline.resource, unvalidated, &mut effects).await?;
+        }
+        kind @ (DeadlineKind::Batch | DeadlineKind::RateWindow | DeadlineKind::Schedule) => {
+            match view.node(deadline.resource).await? {
+                Some(node) => match kind {
+                    DeadlineKind::Batch => view.batch_due(&node, &mut effects).await?,
+                    DeadlineKind::Schedule => view.schedule_due(&node, &mut effects).await?,
+                    _ => view.next_rate_window(&node, &mut effects).await?,
+                },
+                None => effects.deadlines_clear.push((kind, deadline.resource)),
             }
-            Some(node) => view.next_rate_window(&node, &mut effects).await?,
-            None => effects.deadlines_clear.push((deadline.kind, deadline.resource)),
-        },
+        }
     }
     announce::settle::settle(view, &mut effects).await?;
     view.source.apply(effects);

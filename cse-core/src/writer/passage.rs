@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::ports::{Reply, ReplyKey, Store};
+use crate::ports::{ReplyKey, Store};
 use crate::primitive::{Redelivery, Response};
 use crate::record::{self, Record};
 use crate::time::Timestamp;
@@ -16,6 +16,8 @@ use crate::view::{View, WriteSource};
 pub(crate) struct PassOn {
     /// Under which it is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Whether it may be one that was passed on before.
     pub(crate) redelivery: Redelivery,
     /// The identifier that it gets if it was not.
@@ -48,6 +50,8 @@ pub(crate) struct Under {
 pub(crate) struct PassedOn {
     /// Under which the request is remembered.
     pub(crate) key: ReplyKey,
+    /// The CSE that has made its identifier.
+    pub(crate) made_by: Option<Text>,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
     /// The answer; `None` if it did not leave.
@@ -62,7 +66,7 @@ impl PassOn {
         metrics: &Metrics,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
-        let Self { key, redelivery, identifier, reply } = self;
+        let Self { key, made_by, redelivery, identifier, reply } = self;
         let passage = match record::earlier(view, key, redelivery).await? {
             Some((_, Record::Answered(response))) => {
                 metrics.redeliveries.increment();
@@ -71,10 +75,12 @@ impl PassOn {
             Some((since, Record::PassedOn(identifier))) => {
                 Passage::Under(Under { identifier, since, is_repeated: true })
             }
-            Some((since, Record::KeptBack(identifier))) => Passage::Under(leaves(view, key, identifier, since)),
+            Some((since, Record::KeptBack(identifier))) => {
+                Passage::Under(leaves(view, (key, made_by.as_deref()), identifier, since))
+            }
             None => {
                 let now = view.now;
-                Passage::Under(leaves(view, key, identifier, now))
+                Passage::Under(leaves(view, (key, made_by.as_deref()), identifier, now))
             }
         };
         waiting.push((reply, passage));
@@ -85,19 +91,19 @@ impl PassOn {
 /// Remembers that a request leaves under an identifier.
 fn leaves<S: Store>(
     view: &mut View<'_, WriteSource<'_, S>>,
-    key: ReplyKey,
+    (key, made_by): (ReplyKey, Option<&str>),
     identifier: Text,
     since: Timestamp,
 ) -> Under {
-    let response = Record::PassedOn(identifier.clone()).into_map();
-    view.source.overlay.remember(Reply { key, at: since, response });
+    let record = Record::PassedOn(identifier.clone());
+    view.source.overlay.remember(record.into_reply(key, since, made_by));
     Under { identifier, since, is_repeated: false }
 }
 
 impl PassedOn {
     /// Remembers the answer in place of the identifier, or that the request is still here.
     pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
-        let Self { key, identifier, response } = self;
+        let Self { key, made_by, identifier, response } = self;
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
         if let Some((latest, since)) = record::passed_on(view, key).await?
             && latest == identifier
@@ -106,7 +112,7 @@ impl PassedOn {
                 Some(response) => (view.now, Record::Answered(*response)),
                 None => (since, Record::KeptBack(identifier)),
             };
-            view.source.overlay.remember(Reply { key, at, response: record.into_map() });
+            view.source.overlay.remember(record.into_reply(key, at, made_by.as_deref()));
         }
         Ok(())
     }

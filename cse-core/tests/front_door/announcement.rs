@@ -9,7 +9,7 @@ use cse_core::schema::Ty;
 use cse_core::value::Map;
 
 use crate::harness::{Actor, Answer, TestCse, inner};
-use crate::tree::{Pair, Plan, from_cse};
+use crate::tree::{Pair, Plan, from_cse, wire};
 
 const BASE_COPY: Ty = Ty::CSE_BASE.announced();
 const CONTAINER_COPY: Ty = Ty::CONTAINER.announced();
@@ -185,4 +185,38 @@ async fn the_original_is_read_through_its_copy() {
     let mut request = ae.request(Operation::Retrieve, "cse-in/reader");
     request.result_content = Some(ResultContent::OriginalResource);
     Answer(pair.infrastructure.send(request).await).refused(Rsc::BadRequest, "rcn");
+}
+
+#[tokio::test]
+async fn the_original_is_read_through_a_copy_that_is_hosted_elsewhere() {
+    let clock = crate::harness::TestClock::new();
+    let top = Plan::new("in").over("/id-mn", &[]).over("/id-other", &[]).start(&clock).await;
+    let middle = Plan::new("mn").under("/id-in").start(&clock).await;
+    let other = Plan::new("other").under("/id-in").start(&clock).await;
+    wire(("/id-in", &top), ("/id-mn", &middle));
+    wire(("/id-in", &top), ("/id-other", &other));
+    let all = r#"{"m2m:acp":{"rn":"all","pv":{"acr":[{"acor":["all"],"acop":63}]},
+        "pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+    top.admin().create("cse-in", Ty::ACCESS_CONTROL_POLICY, all).await.created();
+    crate::tree::shared_container(&middle, "cse-mn", "log", r#"["/id-other/Creader"]"#).await;
+    let admin = middle.admin();
+    admin.update("cse-mn/log", r#"{"m2m:cnt":{"acpi":["cse-mn/acp-log","/id-in/cse-in/all"]}}"#).await.updated();
+    admin.update("cse-mn/log", r#"{"m2m:cnt":{"at":["/id-in"]}}"#).await.updated();
+    crate::announcing::converged(&middle).await;
+    let original = admin.retrieve("cse-mn/log").await.resource();
+    let copy = original.texts("at").next().unwrap().to_owned();
+    assert!(copy.starts_with("/id-in/cntA"), "{copy}");
+    for stem in ["Creader", "Cother"] {
+        let ae = format!(r#"{{"m2m:ae":{{"rn":"{stem}","api":"Ntest","rr":true,"srv":["3"]}}}}"#);
+        let actor = other.originator(stem);
+        actor.create("cse-other", Ty::AE, &ae).await.created();
+        let mut request = actor.request(Operation::Retrieve, &copy);
+        request.result_content = Some(ResultContent::OriginalResource);
+        let answer = Answer(other.send(request).await);
+        // The policies of the copy let both through, those of the original one.
+        match stem {
+            "Creader" => assert_eq!(answer.resource(), original),
+            _ => answer.refused(Rsc::OriginatorHasNoPrivilege, "/id-other/Cother"),
+        }
+    }
 }

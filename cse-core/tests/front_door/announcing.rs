@@ -12,7 +12,7 @@ use crate::harness::{Actor, Play, TestCse};
 use crate::tree::{Pair, Plan, from_cse, wire};
 
 /// Waits until there is nothing left to announce.
-async fn converged(middle: &Arc<TestCse>) {
+pub async fn converged(middle: &Arc<TestCse>) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while middle.cse.announcements_waiting() > 0 {
         assert!(
@@ -27,33 +27,33 @@ async fn converged(middle: &Arc<TestCse>) {
 }
 
 /// The addresses of all copies of containers and instances at the IN-CSE.
-async fn copies(pair: &Pair) -> Vec<String> {
+pub async fn copies(pair: &Pair) -> Vec<String> {
     pair.infrastructure.admin().discover("cse-in", r#","ty":[10003,10004]"#).await
 }
 
-fn announce_to(resource: &Map) -> Vec<String> {
+pub fn announce_to(resource: &Map) -> Vec<String> {
     resource.texts("at").map(str::to_owned).collect()
 }
 
-async fn sensor(pair: &Pair) -> Actor {
+pub async fn sensor(pair: &Pair) -> Actor {
     register(&pair.middle, "cse-mn").await
 }
 
-async fn register(cse: &Arc<TestCse>, base: &str) -> Actor {
+pub async fn register(cse: &Arc<TestCse>, base: &str) -> Actor {
     let sensor = cse.originator("Csensor");
     let content = r#"{"m2m:ae":{"rn":"sensor","api":"Ntest","rr":true,"srv":["3"]}}"#;
     sensor.create(base, Ty::AE, content).await.created();
     sensor
 }
 
-async fn announced(actor: &Actor, to: &str, name: &str, more: &str) -> Map {
+pub async fn announced(actor: &Actor, to: &str, name: &str, more: &str) -> Map {
     let content = format!(r#"{{"m2m:cnt":{{"rn":"{name}","at":["/id-in"]{more}}}}}"#);
     actor.create(to, Ty::CONTAINER, &content).await.created()
 }
 
 /// Holds a copy to its original: exactly the attributes that are announced, with the same values.
 #[track_caller]
-fn assert_follows(copy: &Map, original: &Map) {
+pub fn assert_follows(copy: &Map, original: &Map) {
     let ty = Ty(u16::try_from(original.int("ty").unwrap()).unwrap());
     let aa: Vec<&str> = original.texts("aa").collect();
     let mut expected = Map::single("lnk", format!("/id-mn/{}", original.text("ri").unwrap()));

@@ -65,7 +65,7 @@ async fn a_cse_registers() {
 async fn only_a_cse_registers_as_one() {
     let cse = TestCse::new().await;
     cse.register("Cx", "x").await;
-    for from in ["Cx", "CAdmin", "Sx", "/Smn", "/id-mn/Cx", "//other.example", "id-mn", "/id mn"] {
+    for from in ["Cx", "CAdmin", "Sx", "/id-mn/Cx", "//other.example", "id-mn", "/id mn"] {
         let refusal = cse.originator(from).create("cse-in", Ty::REMOTE_CSE, &csr("/id-mn", "")).await;
         refusal.refused(Rsc::OperationNotAllowed, "only a CSE");
     }
@@ -121,6 +121,37 @@ async fn no_cse_registers_with_an_asn() {
 }
 
 #[tokio::test]
+async fn kinds_of_cses_register_with_the_kind_above_them() {
+    let named =
+        |settings: &mut Settings| settings.allowed_cse_originators = vec!["/*".into(), "//other.example/*".into()];
+    let top = TestCse::with(named).await;
+    let mut settings = middle_node(CseType::Mn);
+    named(&mut settings);
+    let middle = below(settings).await;
+    let other = "//other.example/id-in";
+    for (cse, cse_id, kind, hint) in [
+        (&top, "/id-a", 1, Some("none of its own service provider")),
+        (&middle, "/id-a", 1, Some("none of its own service provider")),
+        (&top, other, 2, Some("no IN-CSE")),
+        (&top, other, 3, Some("no IN-CSE")),
+        (&middle, other, 1, Some("registers with the IN-CSE")),
+        (&top, other, 1, None),
+        (&top, "/id-a", 2, None),
+        (&middle, "/id-a", 2, None),
+        (&middle, "/id-b", 3, None),
+    ] {
+        let answer = register(cse, cse_id, &format!(r#","cst":{kind}"#)).await;
+        match hint {
+            Some(hint) => answer.refused(Rsc::OperationNotAllowed, hint),
+            None => drop(answer.created()),
+        }
+    }
+    // A middle node keeps its registrar, which is an IN-CSE.
+    let content = csr("/id-in", r#","cst":1"#);
+    middle.originator("/id-mn").create("cse-in", Ty::REMOTE_CSE, &content).await.created();
+}
+
+#[tokio::test]
 async fn a_cse_registers_once() {
     let cse = TestCse::new().await;
     register(&cse, "/id-mn", "").await.created();
@@ -158,6 +189,77 @@ async fn a_cse_id_takes_no_identifier_from_others() {
 }
 
 #[tokio::test]
+async fn a_cse_id_may_look_like_an_ae_id() {
+    let cse = TestCse::new().await;
+    for (cse_id, below) in [("/Site-1", "/Site-2"), ("/Cabinet", "/Closet"), ("/S1", "/S2")] {
+        let more = format!(r#","poa":["http://mn.example"],"dcse":["{below}"]"#);
+        register(&cse, cse_id, &more).await.created();
+        register(&cse, cse_id, "").await.refused(Rsc::OriginatorHasAlreadyRegistered, cse_id);
+        assert_eq!((way(&cse, cse_id).as_deref(), way(&cse, below).as_deref()), (Some(cse_id), Some(cse_id)));
+        let mn = cse.originator(cse_id);
+        let address = format!("cse-in/{}", &cse_id[1..]);
+        mn.retrieve("cse-in").await.ok();
+        mn.retrieve(&address).await.ok();
+        mn.update(&address, r#"{"m2m:csr":{"lbl":["mine"]}}"#).await.updated();
+        mn.container(&address, "log").await.created();
+        // It is no AE: neither one of that stem, nor what that would have a policy for.
+        cse.originator(&cse_id[1..]).retrieve(&address).await.refused(Rsc::OriginatorHasNoPrivilege, "RETRIEVE");
+        // What is asked of it, or of the one below, goes there.
+        for to in [cse_id.to_owned(), format!("{cse_id}/cse-mn"), below.to_owned(), format!("{below}/x")] {
+            cse.network.clear();
+            let _ = cse.admin().retrieve(&to).await;
+            let (destination, request) = cse.network.sent(1).await[0].clone();
+            assert_eq!((destination, request.to.as_str()), (point("http://mn.example", cse_id), to.as_str()));
+        }
+        mn.delete(&address).await.deleted();
+        register(&cse, cse_id, "").await.created();
+    }
+}
+
+#[tokio::test]
+async fn an_ae_of_the_service_provider_and_a_cse_have_different_identifiers() {
+    let cse = TestCse::new().await;
+    register(&cse, "/S1", r#","dcse":["/S2"]"#).await.created();
+    let ae = r#"{"m2m:ae":{"api":"Napp","rr":false,"srv":["3"]}}"#;
+    let refusal = cse.originator("S1").create("cse-in", Ty::AE, ae).await;
+    refusal.refused(Rsc::OriginatorHasAlreadyRegistered, "S1");
+    cse.register("S3", "three").await;
+    register(&cse, "/S3", "").await.refused(Rsc::OriginatorHasAlreadyRegistered, "/S3");
+    // What a registree says to be below it takes nothing from an AE that is here.
+    cse.register("S2", "two").await;
+    cse.originator("/S2").retrieve("cse-in/two").await.ok();
+    cse.originator("S2").delete("cse-in/two").await.deleted();
+    cse.originator("/S1").delete("cse-in/S1").await.deleted();
+    cse.originator("S1").create("cse-in", Ty::AE, ae).await.created();
+}
+
+#[tokio::test]
+async fn a_policy_for_a_cse_that_looks_like_an_ae_may_be_older_than_it() {
+    let cse = TestCse::new().await;
+    let policy = r#"{"m2m:acp":{"rn":"p","pv":{"acr":[{"acor":["/S1"],"acop":63}]},"pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+    cse.admin().create("cse-in", Ty::ACCESS_CONTROL_POLICY, policy).await.created();
+    let log = r#"{"m2m:cnt":{"rn":"log","acpi":["cse-in/p"]}}"#;
+    cse.admin().create("cse-in", Ty::CONTAINER, log).await.created();
+    register(&cse, "/S1", "").await.created();
+    cse.originator("/S1").retrieve("cse-in/log").await.ok();
+    register(&cse, "/S2", "").await.created();
+    cse.originator("/S2").retrieve("cse-in/log").await.refused(Rsc::OriginatorHasNoPrivilege, "RETRIEVE");
+}
+
+#[tokio::test]
+async fn a_registrar_may_look_like_an_ae() {
+    let mut settings = middle_node(CseType::Mn);
+    settings.registrar = Some(Registrar::new("/Site-0", Vec::new()));
+    let mn = below(settings).await;
+    let content = csr("/Site-0", r#","poa":["http://in.example"]"#);
+    let own = mn.originator("/id-mn");
+    own.create("cse-in", Ty::REMOTE_CSE, &content).await.created();
+    assert_eq!(mn.cse.registrations().registrar().expect("kept").cse_id, "/Site-0");
+    mn.originator("/Site-0").retrieve("cse-in").await.ok();
+    register(&mn, "/Site-0", "").await.refused(Rsc::SecurityAssociationRequired, "'/Site-0'");
+}
+
+#[tokio::test]
 async fn what_is_said_of_a_cse_must_fit_it() {
     let cse = TestCse::new().await;
     for (more, hint) in [
@@ -165,6 +267,8 @@ async fn what_is_said_of_a_cse_must_fit_it() {
         (r#","dcse":["id-a"]"#, "'id-a' is no CSE-ID"),
         (r#","dcse":["/id-a","/id-b/Cx"]"#, "'/id-b/Cx' is no CSE-ID"),
         (r#","ici":"in""#, "'in' is no CSE-ID"),
+        (r#","ici":"/id-other""#, "'/id-other' is not the IN-CSE"),
+        (r#","ici":"//other.example/id-in""#, "'//other.example/id-in' is not the IN-CSE"),
         (r#","spi":"//other.example""#, "'//other.example' is not"),
         (r#","cst":9"#, "cst"),
         (r#","ri":"x""#, "ri"),

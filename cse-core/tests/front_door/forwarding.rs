@@ -384,3 +384,33 @@ async fn a_next_cse_that_does_not_answer_keeps_a_bounded_number_waiting() {
     waiting.shutdown().await;
     assert_eq!(middle.cse.forwarded_waiting(), 0);
 }
+
+#[tokio::test]
+async fn an_ae_with_an_s_type_identifier_is_known_at_other_cses_and_its_own_speaks_for_it() {
+    let clock = TestClock::new();
+    let infrastructure = Plan::new("in").over("/id-mn", &["/id-mn2"]).start(&clock).await;
+    let middle = Plan::new("mn").under("/id-in").over("/id-mn2", &[]).start(&clock).await;
+    let lower = Plan::new("mn2").under("/id-mn").start(&clock).await;
+    wire(("/id-in", &infrastructure), ("/id-mn", &middle));
+    wire(("/id-mn", &middle), ("/id-mn2", &lower));
+    let sensor = register(&lower, "cse-mn2", "Ssensor").await;
+    shared_container(&infrastructure, "cse-in", "log", r#"["/Ssensor"]"#).await;
+    sensor.instance("/id-in/cse-in/log", "21").await.created();
+    assert_eq!(middle.network.sent(1).await[0].1.from.as_deref(), Some("/Ssensor"));
+    // Where the binding does not know the sender, the identifier says which CSE passes it on.
+    middle.network.connect("/id-in", &infrastructure, from_anywhere());
+    lower.network.connect("/id-mn", &middle, from_anywhere());
+    assert_eq!(sensor.retrieve("/id-in/cse-in/log/la").await.resource().text("con"), Some("21"));
+}
+
+#[tokio::test]
+async fn nobody_speaks_from_elsewhere_for_an_ae_that_is_registered_here() {
+    let Pair { infrastructure, .. } = Pair::new().await;
+    register(&infrastructure, "cse-in", "Ssensor").await;
+    shared_container(&infrastructure, "cse-in", "log", r#"["Ssensor"]"#).await;
+    for to in ["cse-in/log", "/id-mn/cse-mn"] {
+        let mut request = Request::new(Operation::Retrieve, to, "/Ssensor", "1");
+        request.context = from_cse("/id-mn");
+        Answer(infrastructure.send(request).await).refused(Rsc::OriginatorHasNoPrivilege, "/id-mn");
+    }
+}

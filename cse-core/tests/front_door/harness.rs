@@ -181,6 +181,16 @@ impl TestNetwork {
         written.iter().filter(|(to, _)| to == destination).map(|(_, serialization)| *serialization).collect()
     }
 
+    /// What was sent so far.
+    pub fn all(&self) -> Vec<(Destination, Request)> {
+        self.sent.lock().clone()
+    }
+
+    /// From now on everything succeeds again.
+    pub fn back_to_normal(&self) {
+        *self.otherwise.lock() = None;
+    }
+
     pub fn count(&self) -> usize {
         self.sent.lock().len()
     }
@@ -313,7 +323,7 @@ impl TestCse {
     pub async fn register(self: &Arc<Self>, stem: &str, name: &str) -> Actor {
         let actor = self.originator(stem);
         let content = format!(r#"{{"m2m:ae":{{"rn":"{name}","api":"Ntest","rr":true,"srv":["3"]}}}}"#);
-        actor.create("cse-in", Ty::AE, &content).await.created();
+        actor.create("-", Ty::AE, &content).await.created();
         actor
     }
 

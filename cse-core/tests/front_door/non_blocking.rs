@@ -429,6 +429,42 @@ async fn a_group_request_that_a_crash_interrupts_reaches_each_member_once() {
 }
 
 #[tokio::test]
+async fn a_group_with_a_member_that_does_not_answer_is_partially_completed() {
+    let (cse, sensor) = with_log().await;
+    sensor.container("cse-in/sensor", "other").await.created();
+    cse.register("Clamp", "lamp").await;
+    let group = r#"{"m2m:grp":{"rn":"g","mnm":5,"mid":["cse-in/sensor/log","cse-in/sensor/other"]}}"#;
+    sensor.create("cse-in/sensor", Ty::GROUP, group).await.created();
+    let subscription = r#"{"m2m:sub":{"rn":"s","nu":["Clamp"],"enc":{"net":[7]}}}"#;
+    cse.admin().create("cse-in/sensor/other", Ty::SUBSCRIPTION, subscription).await.created();
+    cse.network.clear();
+    cse.network.play([Play::Hang]);
+    let update = r#"{"op":3,"to":"cse-in/sensor/g/fopt","rt":{"rtv":1},"rqet":"3000","rp":"60000","pc":{"m2m:cnt":{"lbl":["a"]}}}"#;
+    let uri = accepted(&sensor.primitive(update).await.0);
+    let done = result(&sensor, &uri).await;
+    let members = map(map(map(&done, "ors"), "pc"), "m2m:agr").get("m2m:rsp").unwrap().as_list().unwrap();
+    assert_eq!((done.int("rs"), map(&done, "ors").int("rsc"), members.len()), (Some(5), Some(2000), 1));
+    sensor.delete(&uri).await.deleted();
+}
+
+#[tokio::test]
+async fn results_go_to_entities_here_only_if_the_originator_may_notify_them() {
+    let (cse, sensor) = with_log().await;
+    let lamp = cse.register("Clamp", "lamp").await;
+    let ask = r#"{"op":2,"to":"cse-in/sensor/log","rt":{"rtv":2,"nu":["Clamp"]}}"#;
+    for ask in [ask.to_owned(), ask.replace("\"Clamp\"", "\"cse-in/lamp\""), ask.replace("Clamp", "/id-in/Clamp")] {
+        sensor.primitive(&ask).await.refused(Rsc::OriginatorHasNoPrivilege, "NOTIFY");
+    }
+    assert_eq!(cse.cse.non_blocking_requests(), 0);
+    let policy = r#"{"m2m:acp":{"rn":"p","pv":{"acr":[{"acor":["Csensor"],"acop":16},{"acor":["Clamp"],"acop":63}]},
+        "pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+    cse.admin().create("cse-in", Ty::ACCESS_CONTROL_POLICY, policy).await.created();
+    lamp.update("cse-in/lamp", r#"{"m2m:ae":{"acpi":["cse-in/p"]}}"#).await.updated();
+    accepted(&sensor.primitive(ask).await.0);
+    assert_eq!(cse.network.sent(1).await[0].0.as_str(), "Clamp");
+}
+
+#[tokio::test]
 async fn a_subscription_tells_of_the_result() {
     let (cse, sensor) = with_log().await;
     let uri = accept(&cse, later(store("Csensor", "1"))).await;

@@ -39,8 +39,17 @@ async fn count(cse: &Arc<TestCse>) -> Option<i64> {
     cse.admin().retrieve("cse-in/log").await.resource().int("cni")
 }
 
+async fn status(actor: &Actor, uri: &str) -> Option<i64> {
+    actor.retrieve(uri).await.resource().int("rs")
+}
+
+/// Whether it is neither pending nor with the next CSE.
+async fn is_settled(actor: &Actor, uri: &str) -> bool {
+    !matches!(status(actor, uri).await, Some(3 | 4))
+}
+
 async fn result(actor: &Actor, uri: &str) -> (Option<i64>, Option<i64>) {
-    actor.cse.until(async || actor.retrieve(uri).await.resource().int("rs") != Some(3)).await;
+    actor.cse.until(async || is_settled(actor, uri).await).await;
     let request = actor.retrieve(uri).await.resource();
     (request.int("rs"), request.get("ors").and_then(Value::as_map).and_then(|ors| ors.int("rsc")))
 }
@@ -122,16 +131,32 @@ async fn who_comes_from_another_cse_gets_its_result_by_way_of_that() {
 }
 
 #[tokio::test]
-async fn what_nobody_would_know_as_a_repetition_any_more_is_not_repeated() {
-    let (Pair { infrastructure, middle, clock }, sensor) = with_log().await;
-    middle.network.otherwise(Play::LoseAnswer);
+async fn what_the_next_cse_has_and_does_not_answer_is_forwarded_and_stays_so_while_the_line_is_down() {
+    let (Pair { infrastructure, middle, .. }, sensor) = with_log().await;
+    middle.network.play([Play::LoseAnswer]);
     let uri = accepted(&middle.send(store("1", ResponseType::NonBlockingSynch)).await, Rsc::AcceptedNonBlockingSynch);
     middle.until(async || count(&infrastructure).await == Some(1)).await;
-    middle.cse.stop();
-    clock.turn(Duration::from_secs(601));
-    let again = TestCse::on(middle.store.clone(), Plan::new("mn").under("/id-in").settings(), Arc::clone(&clock)).await;
-    wire(("/id-in", &infrastructure), ("/id-mn", &again));
-    let sensor = again.originator(&sensor.name);
-    assert_eq!(result(&sensor, &uri).await, (Some(2), Some(4008)));
-    assert_eq!((count(&infrastructure).await, again.network.count()), (Some(1), 0));
+    middle.network.cut("mqtt://host/id-in");
+    middle.until(async || status(&sensor, &uri).await == Some(4)).await;
+    let before = middle.network.tried().len();
+    middle.until(async || middle.network.tried().len() > before + 1).await;
+    // It was carried out, so it cannot be recalled, whatever the line does now.
+    assert_eq!(status(&sensor, &uri).await, Some(4));
+    sensor.delete(&uri).await.refused(Rsc::UnableToRecallRequest, "recalled");
+    middle.network.mend();
+    assert_eq!(result(&sensor, &uri).await, (Some(1), Some(2001)));
+    assert_eq!(count(&infrastructure).await, Some(1));
+    sensor.delete(&uri).await.deleted();
+}
+
+#[tokio::test]
+async fn the_first_cse_on_the_way_keeps_the_request_and_those_behind_it_pass_it_on() {
+    let (Pair { infrastructure, middle, .. }, sensor) = with_log().await;
+    let uri = accepted(&middle.send(store("1", ResponseType::NonBlockingAsynch)).await, Rsc::AcceptedNonBlockingAsynch);
+    assert!(uri.starts_with("/id-mn/"), "{uri}");
+    assert_eq!(result(&sensor, &uri).await, (Some(1), Some(2001)));
+    let sent = middle.network.sent(1).await;
+    let passed_on = &sent.iter().find(|(_, request)| request.operation == Operation::Create).expect("passed on").1;
+    assert_eq!(passed_on.response_type, ResponseType::Blocking);
+    assert_eq!(infrastructure.cse.non_blocking_requests(), 0);
 }

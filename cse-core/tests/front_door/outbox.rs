@@ -150,23 +150,44 @@ async fn what_has_a_low_priority_is_lost_first() {
 }
 
 #[tokio::test]
-async fn too_many_in_all_are_dropped_and_counted_but_changes_are_made() {
-    let (cse, sensor) = sensor_on(TestCse::with(|settings| settings.notifications_max = 4).await).await;
+async fn too_many_in_all_are_lost_where_most_wait_but_changes_are_made() {
+    let (cse, sensor) = sensor_on(TestCse::with(|settings| settings.notifications_max = 6).await).await;
+    let few = "http://few.example/";
+    sensor.subscribe(LOG, &format!(r#""rn":"few","nu":["{few}"],"enc":{{"net":[1]}}"#)).await;
     sensor.subscribe_to_instances(LOG, "").await;
     cse.network.clear();
-    cse.network.cut(TARGET);
+    for target in [few, TARGET] {
+        cse.network.cut(target);
+    }
+    for label in ["a", "b"] {
+        sensor.update(LOG, &format!(r#"{{"m2m:cnt":{{"lbl":["{label}"]}}}}"#)).await.updated();
+    }
     for value in 0..10 {
         sensor.instance(LOG, &value.to_string()).await.created();
     }
-    assert_eq!(cse.cse.metrics().notifications_dropped.get(), 6);
+    waiting(&cse, 6).await;
+    let metrics = cse.cse.metrics();
+    assert_eq!((metrics.notifications_lost[2].get(), metrics.notifications_dropped.get()), (6, 0));
     cse.network.mend();
     cse.clock.turn(seconds(60));
-    assert_eq!(contents(&cse.notes_of(4).await), ["0", "1", "2", "3"]);
+    let (of_few, rest): (Vec<_>, Vec<_>) = cse.notes_of(6).await.into_iter().partition(|note| note.destination == few);
+    assert_eq!((of_few.len(), contents(&rest)), (2, vec!["6".into(), "7".into(), "8".into(), "9".into()]));
     waiting(&cse, 0).await;
-    // There is room again once the store knows that they have gone.
+}
+
+#[tokio::test]
+async fn events_that_come_faster_than_room_is_made_are_dropped_and_counted() {
+    let (cse, sensor) = sensor_on(TestCse::with(|settings| settings.notifications_max = 1).await).await;
+    let targets: Vec<String> = (0..80).map(|at| format!(r#""http://t{at}.example/""#)).collect();
+    sensor.subscribe(LOG, &format!(r#""nu":[{}],"enc":{{"net":[3]}}"#, targets.join(","))).await;
+    cse.network.clear();
+    sensor.instance(LOG, "1").await.created();
+    // One event goes to 80 targets: 65 of them may be left in one commit.
+    assert_eq!(cse.cse.metrics().notifications_dropped.get(), 15);
+    // There is room again once the store knows that those have gone.
     cse.until(async || {
         sensor.instance(LOG, "again").await.created();
-        cse.network.count() > 4
+        cse.network.count() > 65
     })
     .await;
 }

@@ -178,9 +178,12 @@ async fn requests_are_fetched_and_answered_only() {
     Answer(cse.send(incomplete).await).refused(Rsc::BadRequest, "rqi");
     reply_to(&meter, "never-given", Rsc::Ok).await.refused(Rsc::NotFound, "never-given");
 
-    let mut unanswered = meter.request(Operation::Retrieve, PCU);
-    unanswered.response_type = ResponseType::NoResponse;
-    Answer(cse.send(unanswered).await).refused(Rsc::BadRequest, "rt");
+    for response_type in [ResponseType::NoResponse, ResponseType::NonBlockingSynch, ResponseType::NonBlockingAsynch] {
+        let mut unanswered = meter.request(Operation::Retrieve, PCU);
+        unanswered.response_type = response_type;
+        Answer(cse.send(unanswered).await).refused(Rsc::BadRequest, "rt");
+    }
+    assert_eq!(cse.cse.non_blocking_requests(), 0);
 }
 
 #[tokio::test]
@@ -422,8 +425,10 @@ async fn a_notification_that_is_not_answered_comes_again() {
     // The poll ends its pause.
     let second = fetch(&meter).await;
     assert_eq!(content_of(&second), "1");
-    reply(&meter, &first, Rsc::Ok).await.refused(Rsc::NotFound, "expired");
-    reply(&meter, &second, Rsc::Ok).await.ok();
+    // It is the same request, whichever of the two is answered.
+    assert_eq!(first.text("rqi"), second.text("rqi"));
+    reply(&meter, &first, Rsc::Ok).await.ok();
+    reply(&meter, &second, Rsc::Ok).await.refused(Rsc::NotFound, "");
     let cse = &cse;
     cse.until(|| async move { cse.cse.metrics().notifications_delivered.get() == 1 }).await;
 }

@@ -52,6 +52,11 @@ impl Plan {
 
     /// A CSE that knows the CSEs next to it from before its start.
     pub async fn start(self, clock: &Arc<TestClock>) -> Arc<TestCse> {
+        self.start_with(clock, |_| {}).await
+    }
+
+    /// As [`Plan::start`], with changed settings.
+    pub async fn start_with(self, clock: &Arc<TestClock>, change: impl FnOnce(&mut Settings)) -> Arc<TestCse> {
         let store = MemoryStore::new();
         let neighbours = self.registrees.iter().map(|(id, below)| (*id, below.as_slice()));
         let neighbours: Vec<_> = neighbours.chain(self.registrar.map(|id| (id, [].as_slice()))).collect();
@@ -61,7 +66,9 @@ impl Plan {
         let mut transaction = store.begin().await.unwrap();
         transaction.write(&ChangeSet { insert, ..ChangeSet::default() }).await.unwrap();
         transaction.commit().await.unwrap();
-        TestCse::on(store, self.settings(), Arc::clone(clock)).await
+        let mut settings = self.settings();
+        change(&mut settings);
+        TestCse::on(store, settings, Arc::clone(clock)).await
     }
 
     fn remote_cse(&self, seq: Seq, cse_id: &str, descendants: &[&str]) -> Resource {
@@ -118,8 +125,13 @@ pub struct Pair {
 
 impl Pair {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With changed settings of the IN-CSE.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let clock = TestClock::new();
-        let infrastructure = Plan::new("in").over("/id-mn", &[]).start(&clock).await;
+        let infrastructure = Plan::new("in").over("/id-mn", &[]).start_with(&clock, change).await;
         let middle = Plan::new("mn").under("/id-in").start(&clock).await;
         wire(("/id-in", &infrastructure), ("/id-mn", &middle));
         Self { infrastructure, middle, clock }

@@ -19,21 +19,21 @@ use tokio::sync::watch;
 use crate::harness::{SharedClock, TestClock, TestCse, TestNetwork, inner, json};
 
 /// A registrar with room for one registree.
-struct PlayedRegistrar {
+pub(crate) struct PlayedRegistrar {
     clock: Arc<TestClock>,
-    there: Mutex<There>,
+    pub(crate) there: Mutex<There>,
 }
 
 #[derive(Default)]
-struct There {
+pub(crate) struct There {
     /// What is registered.
-    csr: Option<Map>,
+    pub(crate) csr: Option<Map>,
     /// Requests, with the time and the URL of each.
-    seen: Vec<(Timestamp, String, Request)>,
+    pub(crate) seen: Vec<(Timestamp, String, Request)>,
     /// Beginnings of URLs that do not lead there.
-    cut: Vec<&'static str>,
+    pub(crate) cut: Vec<&'static str>,
     /// What operations are answered, whatever they ask for.
-    refuses: Vec<(Operation, Rsc)>,
+    pub(crate) refuses: Vec<(Operation, Rsc)>,
 }
 
 impl PlayedRegistrar {
@@ -108,9 +108,9 @@ impl Outbound for Way {
 }
 
 /// A gateway with its registrar.
-struct Gateway {
-    mn: Arc<TestCse>,
-    registrar: Arc<PlayedRegistrar>,
+pub(crate) struct Gateway {
+    pub(crate) mn: Arc<TestCse>,
+    pub(crate) registrar: Arc<PlayedRegistrar>,
     stop: watch::Sender<bool>,
     ended: tokio::task::JoinHandle<()>,
 }
@@ -128,7 +128,10 @@ impl Gateway {
     }
 
     /// With other settings, and a registrar in some state.
-    async fn with(change: impl FnOnce(&mut Settings, &mut Registrar), prepare: impl FnOnce(&mut There)) -> Self {
+    pub(crate) async fn with(
+        change: impl FnOnce(&mut Settings, &mut Registrar),
+        prepare: impl FnOnce(&mut There),
+    ) -> Self {
         let mut settings = Self::settings();
         let mut registrar = settings.registrar.take().expect("one");
         change(&mut settings, &mut registrar);
@@ -148,16 +151,16 @@ impl Gateway {
         Self { mn, registrar, stop, ended }
     }
 
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_, _| {}, |_| {}).await
     }
 
-    fn is_registered(&self) -> bool {
+    pub(crate) fn is_registered(&self) -> bool {
         matches!(*self.mn.cse.uplink().borrow(), UplinkState::Registered { .. })
     }
 
     /// Waits until something holds, without the clock going on.
-    async fn soon(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn soon(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..20_000 {
             if holds(self) {
                 return;
@@ -168,7 +171,7 @@ impl Gateway {
     }
 
     /// Waits until something holds, with the clock going on by that much at a time.
-    async fn later(&self, step: Duration, mut holds: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn later(&self, step: Duration, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..20_000 {
             if holds(self) {
                 return;
@@ -179,30 +182,30 @@ impl Gateway {
         panic!("did not happen; {:?}", self.operations());
     }
 
-    async fn registered(&self) {
+    pub(crate) async fn registered(&self) {
         self.soon("registration", Self::is_registered).await;
     }
 
-    fn operations(&self) -> Vec<(Operation, String)> {
+    pub(crate) fn operations(&self) -> Vec<(Operation, String)> {
         let there = self.registrar.there.lock();
         there.seen.iter().map(|(_, _, request)| (request.operation, request.to.to_string())).collect()
     }
 
-    fn count(&self, operation: Operation) -> usize {
+    pub(crate) fn count(&self, operation: Operation) -> usize {
         self.operations().iter().filter(|(seen, _)| *seen == operation).count()
     }
 
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.registrar.there.lock().seen.clear();
     }
 
     /// The attribute of our resource at the registrar.
-    fn told(&self, name: &str) -> Option<Value> {
+    pub(crate) fn told(&self, name: &str) -> Option<Value> {
         self.registrar.there.lock().csr.as_ref()?.get(name).cloned()
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_gateway_registers_and_knows_its_registrar() {

@@ -7,6 +7,7 @@
 //!   effect in order, reads included, as the binding has it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -92,7 +93,9 @@ struct Line {
 /// See the module.
 pub struct Link {
     pub weather: Weather,
-    random: Mutex<Random>,
+    seed: u64,
+    /// How often something was asked for under a name: requests, and their answers.
+    asked: Mutex<BTreeMap<String, u64>>,
     is_calm: AtomicBool,
     is_cut: AtomicBool,
     /// By receiver.
@@ -104,10 +107,11 @@ pub struct Link {
 
 impl Link {
     /// One on which nothing goes wrong until [`Link::set_calm`] says so.
-    pub fn new(weather: Weather, random: Random) -> Self {
+    pub fn new(weather: Weather, seed: u64) -> Self {
         Self {
             weather,
-            random: Mutex::new(random),
+            seed,
+            asked: Mutex::default(),
             is_calm: AtomicBool::new(true),
             is_cut: AtomicBool::new(false),
             lines: Default::default(),
@@ -149,8 +153,19 @@ impl Link {
         }
     }
 
-    fn fate(&self) -> Fate {
-        let mut random = self.random.lock();
+    /// Numbers that follow from the seed and what they are for, whatever else happens in the same moment.
+    fn random_for(&self, what: String) -> Random {
+        let mut asked = self.asked.lock();
+        let count = asked.entry(what.clone()).or_default();
+        *count += 1;
+        let key = (self.seed, what, *count);
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Random::new(hasher.finish())
+    }
+
+    fn fate(&self, request: &Request) -> Fate {
+        let mut random = self.random_for(request.request_identifier.to_string());
         let weather = &self.weather;
         if self.is_calm.load(Ordering::Relaxed) {
             let delay = random.millis(1, 20);
@@ -167,8 +182,8 @@ impl Link {
     }
 
     /// How long an answer takes; `None` if it is lost.
-    fn fate_of_answer(&self) -> Option<Duration> {
-        let mut random = self.random.lock();
+    fn fate_of_answer(&self, identifier: &str) -> Option<Duration> {
+        let mut random = self.random_for(format!("{identifier}, answered"));
         if self.is_calm.load(Ordering::Relaxed) {
             return Some(random.millis(1, 20));
         }
@@ -232,7 +247,7 @@ fn unconfirmed(why: &str) -> SendError {
 }
 
 async fn exchange(world: &Arc<World>, from: End, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
-    let fate = world.link.fate();
+    let fate = world.link.fate(&outgoing.request);
     let what = {
         let request = &outgoing.request;
         format!("{} {} {} {}", from.name(), request.operation, request.to, request.request_identifier)
@@ -284,7 +299,7 @@ async fn carry_over(world: &Arc<World>, to: End, request: Request, delay: Durati
     }
     let context = Context { binding: Binding::Http, ..Context::default() };
     let Some(response) = world.carry_out(to, &request, context).await else { return };
-    let Some(delay) = world.link.fate_of_answer() else { return };
+    let Some(delay) = world.link.fate_of_answer(&request.request_identifier) else { return };
     sleep(delay).await;
     if !world.link.is_cut() {
         // Who asked may wait no more.
@@ -412,7 +427,7 @@ async fn answer(world: &Arc<World>, to: End, number: u64, message: Message) {
     drop((alone, together));
     let Some(response) = response else { return };
     world.link.lines[to as usize].lock().unacknowledged.remove(&number);
-    let Some(delay) = world.link.fate_of_answer() else { return };
+    let Some(delay) = world.link.fate_of_answer(&message.request.request_identifier) else { return };
     sleep(delay).await;
     world.wait_until(Duration::from_secs(600), || !world.link.is_cut()).await;
     if let Some(answer) = message.answer.lock().take() {

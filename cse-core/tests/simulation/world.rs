@@ -120,7 +120,7 @@ impl World {
         let mut random = Random::new(seed.wrapping_mul(2));
         let weather = Weather::of(&mut random);
         Arc::new(Self {
-            link: Link::new(weather, random),
+            link: Link::new(weather, seed),
             devices: Devices::default(),
             changed: Notify::new(),
             began: Mutex::default(),

@@ -19,6 +19,7 @@ fn outgoing(destination: &str, request: Request) -> OutgoingRequest {
         serialization: Serialization::Json,
         timeout: Duration::from_secs(1),
         patience: cse_core::ports::Patience::default(),
+        in_order: false,
     }
 }
 

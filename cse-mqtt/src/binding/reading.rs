@@ -56,7 +56,7 @@ impl Common {
                     return Err(Some((self.refuse(topic.originator, request, &error), reply(form))));
                 }
                 request.from.as_deref().inspect(|from| drafts.heard_otherwise(from));
-                request.context.sender = Some(hop::sender(identity, hop.level, &request));
+                request.context.sender = Some(hop::sender(identity, hop, &request));
                 return Ok(Accepted { request, reply: reply(form), registrant: registrant(topic) });
             }
             Ok(Err(failure)) => {

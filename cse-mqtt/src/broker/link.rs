@@ -20,7 +20,7 @@ use super::connection::ConnectionShared;
 use super::delivery::{DeliveryGuard, DeliveryHandle};
 use super::filter::{InvalidFilter, TopicFilter, is_topic_name};
 use super::policy::Client;
-use super::router::Published;
+use super::router::{Published, Target};
 use super::session::{Message, Session};
 
 /// A message for a link.
@@ -324,6 +324,16 @@ impl Link {
 
     fn publish_to(&self, message: &Message, qos: QoS, handle: Option<&DeliveryHandle>) -> PublishOutcome {
         self.core.publish_from_link(&self.shared, message, Published { qos, handle })
+    }
+
+    /// Whether somebody is subscribed to a topic whose client identifier is one of those.
+    pub fn is_heard_by(&self, topic: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.core.router.with_matching(topic, self.shared.id, |subscribers| {
+            subscribers.iter().any(|(_, subscriber)| match &subscriber.target {
+                Target::Session(session) => is_wanted(&session.client_id),
+                Target::Link(_) => false,
+            })
+        })
     }
 
     /// Adds a subscription; the link gets matching messages with the QoS of their publisher, but not its own.

@@ -77,7 +77,7 @@ fn is_cse(text: &str, who: &Who<'_>, rights: &Rights, registered: &dyn Registere
     if who.identifier().is_none() {
         let address = if text.starts_with('/') { text } else { &format!("/{text}") };
         let own = rights.identity();
-        let cse = own.cse_id_of(address).filter(|cse| *cse == own.canonical_originator(address).as_str());
+        let cse = own.canonical_cse_id(address);
         return cse.is_some_and(|cse| {
             let may_register = || cse != own.cse_id && rules.allow(who.credential, &cse);
             who.proven && (registered.is_under(&cse, who.credential) || (!registered.has(&cse) && may_register()))
@@ -90,6 +90,20 @@ fn is_cse(text: &str, who: &Who<'_>, rights: &Rights, registered: &dyn Registere
         };
         spells_cse(rights.identity(), &level, cse)
     })
+}
+
+/// Whether a client identifier is made of the identifier of an entity, given as a topic level (`id-mn`, `Cx`).
+pub(crate) fn names_entity(client_id: &str, entity: &str) -> bool {
+    let name = match client_id.rsplit_once('@') {
+        Some((name, suffix)) if suffix.len() <= SUFFIX_BYTES_MAX => name,
+        _ => client_id,
+    };
+    let identifier = ["A::", "A:", "C::", "C:"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    let identifier = identifier.unwrap_or(name);
+    match identifier.strip_prefix("//") {
+        Some(absolute) => entity.strip_prefix(':').is_some_and(|entity| absolute.replace('/', ":") == entity),
+        None => identifier.strip_prefix('/').unwrap_or(identifier).replace('/', ":") == entity,
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +230,24 @@ mod tests {
         ] {
             let rules = CredentialRules { rules: Vec::new(), any_without_rules };
             assert_eq!(fits(client_id, &LAMP, &rights(""), &tree, &rules), expected, "{client_id}");
+        }
+    }
+
+    #[test]
+    fn a_client_identifier_is_made_of_an_identifier() {
+        for (client_id, entity, expected) in [
+            ("C::id-mn", "id-mn", true),
+            ("C:id-mn", "id-mn", true),
+            ("C::/id-mn@uplink", "id-mn", true),
+            ("id-mn", "id-mn", true),
+            ("A::id-mn/Cx", "id-mn:Cx", true),
+            ("C:://other.example/id-up", ":other.example:id-up", true),
+            ("C::id-mn2", "id-mn", false),
+            ("C::id-up", ":other.example:id-up", false),
+            ("observer", "id-mn", false),
+            ("", "id-mn", false),
+        ] {
+            assert_eq!(names_entity(client_id, entity), expected, "{client_id} {entity}");
         }
     }
 }

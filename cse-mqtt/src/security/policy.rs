@@ -2,14 +2,16 @@
 //! is known of whoever sent a message.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use cse_core::id::{CseIdentity, Originator};
+use cse_core::id::{CseIdentity, Originator, Peer};
 use cse_core::registrations::{Ended, Registrations};
 use cse_core::settings::CredentialRules;
 use cse_core::value::Text;
 
 use super::client_id;
 use super::identity::{self, Entity, Who};
+use super::leaving::{Deletion, Leaving};
 use super::logins::{Login, LoginLimits, Logins};
 use super::naming::{self, CertificateIdentity};
 use super::quiet::Quiet;
@@ -19,6 +21,9 @@ use crate::broker::{
     Admission, Broker, Client, ConnectInfo, ConnectRefusal, Counter, Identity, Policy, PolicyFuture, Proof, Standing,
 };
 use crate::link::Vouched;
+
+/// How long the end of a registration may leave its subscriptions as they are, for the answer to its deletion.
+const ANSWERED_MAX: Duration = Duration::from_secs(2);
 
 /// Whether topics are restricted by identity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,6 +83,7 @@ pub struct Security {
     stats: SecurityStats,
     denials: Quiet,
     refusals: Quiet,
+    leaving: Arc<Leaving>,
 }
 
 impl std::fmt::Debug for Security {
@@ -115,6 +121,7 @@ impl Security {
             stats,
             denials: Quiet::default(),
             refusals: Quiet::default(),
+            leaving: Arc::default(),
         }
     }
 
@@ -150,17 +157,29 @@ impl Security {
         // Sessions that were kept over a restart may be from other times.
         broker.review(|_| true);
         loop {
-            let ended = registrations.ended().await;
-            broker.review(|client| match &ended {
-                Ended::Many => true,
-                Ended::These(ended) => {
-                    let who = Who::of(&client.identity);
-                    ended.iter().any(|(identifier, credential)| {
-                        who.identifier() == Some(identifier) || credential.as_deref() == Some(who.credential)
-                    })
-                }
-            });
+            let Ended::These(ended) = registrations.ended().await else {
+                broker.review(|_| true);
+                continue;
+            };
+            let is_leaving = |credential: &Option<Text>| {
+                credential.as_deref().is_some_and(|credential| self.leaving.has(credential))
+            };
+            let (leaving, gone): (Vec<_>, Vec<_>) =
+                ended.into_iter().partition(|(_, credential)| is_leaving(credential));
+            withdraw_from(broker, &gone);
+            if !leaving.is_empty() {
+                let credentials: Vec<Text> = leaving.iter().filter_map(|(_, credential)| credential.clone()).collect();
+                // What takes longer is no deletion of a registration.
+                let _ = tokio::time::timeout(ANSWERED_MAX, self.leaving.answered(&credentials)).await;
+                withdraw_from(broker, &leaving);
+            }
         }
+    }
+
+    /// A deletion that has come from that sender, so that it hears the answer whatever it deletes; to be dropped then.
+    pub(crate) fn begin_deletion(&self, peer: &Peer) -> Option<Deletion> {
+        let credential = peer.credential.clone().filter(|_| peer.authenticated && self.options.mode == Mode::Strict);
+        credential.map(|credential| self.leaving.begin(credential))
     }
 
     /// What is known of the sender of a message on that topic.
@@ -264,6 +283,19 @@ impl Security {
             tracing::warn!(client_id, identity, topic, suppressed, "{what} denied: the topic is not the client's");
         }
     }
+}
+
+/// Has the broker look again at what those are subscribed to whose registrations these were.
+fn withdraw_from(broker: &Broker, ended: &[(Text, Option<Text>)]) {
+    if ended.is_empty() {
+        return;
+    }
+    broker.review(|client| {
+        let who = Who::of(&client.identity);
+        ended.iter().any(|(identifier, credential)| {
+            who.identifier() == Some(identifier) || credential.as_deref() == Some(who.credential)
+        })
+    });
 }
 
 impl Policy for Security {

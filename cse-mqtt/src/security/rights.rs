@@ -152,7 +152,7 @@ impl Rights {
             None if !who.proven => false,
             None => {
                 let address = format!("/{}", level.replace(':', "/"));
-                let cse = self.identity.cse_id_of(&address).filter(|cse| spells_cse(&self.identity, level, cse));
+                let cse = self.identity.canonical_cse_id(&address).filter(|cse| spells_cse(&self.identity, level, cse));
                 cse.is_some_and(|cse| registered.is_under(&cse, who.credential))
             }
         }

@@ -84,7 +84,7 @@ impl ClientTls {
     /// # Errors
     /// [`CertificateProblem`], as a connection would have it.
     pub fn check(&self) -> Result<(), CertificateProblem> {
-        self.load().map(|_| ())
+        self.client_config().map(|_| ())
     }
 
     /// Makes a TLS connection of a connection to `host`.
@@ -93,13 +93,17 @@ impl ClientTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let tls = Arc::clone(self);
-        let loaded = spawn_blocking(move || tls.load()).await.map_err(io::Error::other)?;
+        let loaded = spawn_blocking(move || tls.client_config()).await.map_err(io::Error::other)?;
         let config = loaded.map_err(io::Error::other)?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    fn load(&self) -> Result<ClientConfig, CertificateProblem> {
+    /// What the files say now, for whoever does TLS with it. Blocks while it reads them.
+    ///
+    /// # Errors
+    /// [`CertificateProblem`] if one of them cannot be used.
+    pub fn client_config(&self) -> Result<ClientConfig, CertificateProblem> {
         let roots = Arc::new(self.roots()?);
         let provider = pem::provider();
         let builder =

@@ -272,6 +272,30 @@ async fn notifications_are_answered_taken_over_or_impossible() {
 }
 
 #[tokio::test]
+async fn an_entity_that_is_at_our_broker_is_found_there_by_whatever_name() {
+    let node = Node::with(BindingOptions::default(), Limits::default()).await;
+    let outbound = Arc::clone(&node.running.outbound);
+    // Port 9 of this machine serves nobody.
+    let place = || point_of_access("mqtts://127.0.0.1:9", "/id-mn");
+    // Others who listen there do not count.
+    let _observer = Client::connect(node.port, "observer", &["/oneM2M/#"]).await;
+    let sent = outbound.send(notification(place(), "/id-mn", "n0", Duration::from_millis(500))).await;
+    assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
+
+    let mut client = Client::connect(node.port, "C::id-mn@uplink", &["/oneM2M/req/id-in/id-mn/#"]).await;
+    let sending = tokio::spawn(outbound.send(notification(place(), "/id-mn", "n1", DEADLINE)));
+    assert_eq!(client.next().await.0, "/oneM2M/req/id-in/id-mn/json");
+    client.publish("/oneM2M/resp/id-in/id-mn/json", r#"{"rsc":2000,"rqi":"n1"}"#).await;
+    let sent = sending.await.unwrap();
+    assert!(matches!(&sent, Ok(Sent::Answered(response)) if response.is_success()), "{sent:?}");
+    // Away, it has it in its session.
+    client.leave().await;
+    let sent = outbound.send(notification(place(), "/id-mn", "n2", Duration::from_millis(100))).await;
+    assert!(matches!(sent, Ok(Sent::Unanswered)), "{sent:?}");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn prefixes_to_listen_under_are_bounded() {
     let options =
         BindingOptions { own_points_of_access: vec!["mqtt://in.example".to_owned()], ..BindingOptions::default() };

@@ -88,7 +88,7 @@ pub(crate) fn notification(destination: Destination, to: &str, rqi: &str, timeou
     let mut request = Request::new(Operation::Notify, to, "/id-in", rqi);
     request.content = Some(Map::single("m2m:sgn", Value::Map(Map::single("sur", "/id-in/sub1"))));
     let serialization = cse_core::codec::Serialization::Json;
-    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default() }
+    OutgoingRequest { destination, request, serialization, timeout, patience: Patience::default(), in_order: false }
 }
 
 /// A running binding.

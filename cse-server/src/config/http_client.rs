@@ -52,6 +52,7 @@ impl HttpClientConfig {
             idle_timeout: self.idle_timeout,
             connect_timeout: self.connect_timeout,
             reply_bytes_max: self.reply_bytes_max.0,
+            authorization: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::text::Size;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NonBlockingConfig {
     /// How long a result is kept, and how long it is tried to reach a target that cannot be reached, unless the request
-    /// says otherwise. Default: 1 h.
+    /// says otherwise or it is at another CSE (`outage.lifetime`). Default: 1 h.
     pub(crate) persistence: Duration,
     /// Longest life of a `<request>`, whatever the request says. Default: 7 days.
     pub(crate) lifetime_max: Duration,

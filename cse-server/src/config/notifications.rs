@@ -15,11 +15,12 @@ pub(crate) struct NotificationsConfig {
     pub(crate) retry_first: Duration,
     /// Longest pause between attempts. Default: 1 min.
     pub(crate) retry_max: Duration,
-    /// Undeliverable notifications are given up after this time. Default: 1 h.
+    /// Undeliverable notifications are given up after this time, those for other CSEs after `outage.lifetime`.
+    /// Default: 1 h.
     pub(crate) lifetime: Duration,
-    /// Most notifications that wait for one target; the oldest is given up. Default: 10,000.
+    /// Most notifications that wait for one target; the oldest is given up. Default: 100,000.
     pub(crate) per_target_max: usize,
-    /// Most notifications that wait in all; further ones are dropped and counted. Default: 100,000.
+    /// Most notifications that wait in all; the target for which most wait loses its oldest. Default: 250,000.
     pub(crate) total_max: usize,
     /// Notifications under way to one target at the same time. Default: 32.
     pub(crate) window: usize,
@@ -41,8 +42,8 @@ impl NotificationsConfig {
                 Duration::from_secs(3_600),
                 Duration::from_secs(1)..=Duration::from_secs(365 * 86_400),
             ),
-            per_target_max: section.within("per-target-max", 10_000, 1..=10_000_000),
-            total_max: section.within("total-max", 100_000, 1..=100_000_000),
+            per_target_max: section.within("per-target-max", 100_000, 1..=10_000_000),
+            total_max: section.within("total-max", 250_000, 1..=100_000_000),
             window: section.within("window", 32, 1..=10_000),
             hold_max: section.within("hold-max", Duration::from_secs(2), Duration::ZERO..=Duration::from_secs(60)),
         };

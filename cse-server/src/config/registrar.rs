@@ -33,18 +33,19 @@ pub(crate) struct RegistrarConfig {
     pub(crate) check_interval: Duration,
     /// Whether a stop deregisters. Default: no.
     pub(crate) deregister_on_shutdown: bool,
-    /// How to be a client of its broker.
+    /// How to be known to it, and a client of its broker.
     pub(crate) broker: RegistrarBroker,
 }
 
-/// How to be a client of the registrar's broker.
+/// How to be known to the registrar over HTTP and to its broker, and a client of the latter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RegistrarBroker {
     /// User name there. Default: none.
     pub(crate) username: Option<Text>,
     /// Password there. Default: none.
     pub(crate) password: Secret,
-    /// Whom to believe and who we are. Default: the authorities of the system, and no certificate.
+    /// Whom to believe and who we are. Default: no certificate, and the authorities of the system; over HTTP those of
+    /// `[http-client]`.
     pub(crate) tls: ClientTlsConfig,
     /// Version of MQTT: 3 (3.1.1) or 5. Default: 3.
     pub(crate) version: MqttVersion,
@@ -82,6 +83,10 @@ impl RegistrarConfig {
                 section.problem("poa", problem);
             }
         }
+        let name = config.broker.username.as_deref().unwrap_or_default();
+        if name.contains(':') && config.poa.iter().any(|poa| poa.starts_with("http")) {
+            section.problem("username", "has a colon, which names over HTTP cannot have");
+        }
         if config.poa.len() > POINTS_MAX {
             section.problem("poa", format!("has more than {POINTS_MAX} points of access"));
         }
@@ -109,10 +114,10 @@ impl RegistrarConfig {
         }
         let Ok(identity) = cse.identity() else { return };
         let own = identity.originator();
-        let registrar = identity.canonical_originator(&self.cse_id);
+        let Some(registrar) = identity.canonical_cse_id(&self.cse_id) else { return };
         let is_foreign = registrar.as_str().starts_with("//");
         let problem = match identity.cse_type {
-            _ if registrar == own => "is this CSE itself",
+            _ if registrar == own.as_str() => "is this CSE itself",
             CseType::In if !is_foreign => "is of this service provider, and there an IN-CSE is above all others",
             CseType::Mn | CseType::Asn if is_foreign => {
                 "is of another service provider; only an IN-CSE registers there"
@@ -124,10 +129,8 @@ impl RegistrarConfig {
 
     /// The part that is the core's; without what only the listeners know, where this CSE is reached.
     pub(super) fn settings(&self, identity: &CseIdentity) -> Option<Registrar> {
-        if self.cse_id.is_empty() {
-            return None;
-        }
-        let cse_id = identity.canonical_originator(&self.cse_id).text().clone();
+        // There is none, or it was complained of.
+        let cse_id = identity.canonical_cse_id(&self.cse_id)?;
         Some(Registrar {
             cse_name: (!self.cse_name.is_empty()).then(|| self.cse_name.clone()),
             serialization: self.serialization,
@@ -232,9 +235,13 @@ mod tests {
 
     #[test]
     fn problems_with_credentials_name_this_section() {
-        let of = |text: &str| of(MN, &format!("cse-id = \"/id-in\"\npoa = [\"mqtt://in\"]\n{text}"));
+        let of = |text: &str| {
+            let poa = if text.contains("poa") { "" } else { "poa = [\"mqtt://in\"]\n" };
+            of(MN, &format!("cse-id = \"/id-in\"\n{poa}{text}"))
+        };
         for (text, hint) in [
             ("password = \"x\"", "registrar.username: is missing"),
+            ("username = \"a:b\"\npoa = [\"https://in\"]", "registrar.username: has a colon"),
             ("client-key = \"x\"", "needs registrar.client-certificate"),
             ("username = \"u\"\npassword = \"x\"\npassword-file = \"deploy\"", "together with registrar.password"),
         ] {

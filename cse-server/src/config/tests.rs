@@ -7,7 +7,7 @@ use super::*;
 
 const SAMPLE: &str = include_str!("../../../deploy/cse.toml");
 
-pub(super) fn parsed(file: &str, overrides: &[(&'static str, Source, &str)]) -> (Config, Vec<String>) {
+pub(crate) fn parsed(file: &str, overrides: &[(&'static str, Source, &str)]) -> (Config, Vec<String>) {
     let mut layers = Layers::default();
     file::parse(file, "cse.toml", &mut layers);
     for (key, source, value) in overrides {

@@ -113,6 +113,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_registrar_is_a_cse_whatever_may_register() {
+        let of = |file: &str| {
+            let (config, problems) = crate::config::tests::parsed(file, &[]);
+            assert_eq!(problems, [""; 0]);
+            restricted(&config).map(|broker| broker.cses)
+        };
+        let file = |policy: &str, registrar: &str| {
+            format!(
+                "[cse]\ntype = \"mn\"\nid = \"/id-mn\"\n[mqtt]\nbroker = \"mqtt://broker\"\n{policy}\n[registration]\n\
+                 cse-originators = [\"/*\", \"/id-*\"]\n[registrar]\n{registrar}"
+            )
+        };
+        let registrar = "cse-id = \"//cse.example/Site-0\"\npoa = [\"mqtt://broker\"]";
+        let strict = "policy = \"strict\"";
+        assert_eq!(of(&file(strict, registrar)), Some(vec!["/id-*".into(), "/Site-0".into()]));
+        assert_eq!(of(&file(strict, "")), Some(vec!["/id-*".into()]));
+        assert_eq!(of(&file("", registrar)), None, "nobody says that the broker has rules");
+    }
+
+    #[test]
     fn a_pattern_that_every_name_fits_tells_no_cses() {
         for (pattern, expected) in [
             ("/id-*", true),

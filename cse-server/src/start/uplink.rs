@@ -1,5 +1,5 @@
-//! The way to the registrar: a link to its broker for each of its MQTT points of access, and the task that keeps this CSE
-//! registered.
+//! The way to the registrar: a link to its broker for each of its MQTT points of access, a sender of its own for those over
+//! HTTP where it has to know us, and the task that keeps this CSE registered.
 //!
 //! The registrar's requests come over these links as well, so that a CSE behind a NAT needs outgoing connections only
 //! (TS-0010 §6.2.3). A point of access that leads to our own broker needs no link.
@@ -12,17 +12,20 @@ use cse_core::ports::{Outbound, Store};
 use cse_core::settings::{Registrar, Settings};
 use cse_core::uplink::UplinkState;
 use cse_core::value::Text;
+use cse_http::{HttpOutbound, HttpOutboundOptions, InvalidTrust};
 use cse_mqtt::{BindingOptions, ExternalOptions, LinkStatus, Login, MqttBinding, MqttOutbound, Password};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::watch;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Notify, watch};
 use url::{Host, Url};
 
 use super::mqtt::transport;
-use crate::config::{Config, MqttVia, RegistrarBroker};
+use crate::config::{ClientTlsConfig, Config, MqttVia, RegistrarBroker};
 use crate::health::{Health, Probe, Role};
 use crate::lifecycle::{Lifecycle, Stage, stopped};
-use crate::outbound::RegistrarLinks;
+use crate::metrics::{self, RegistrarLink};
+use crate::outbound::{RegistrarHttp, RegistrarLinks};
 
 /// Behind the client identifier where our own broker is an external one: should that be the registrar's, too, by
 /// another name, the same identifier twice would end one connection after the other.
@@ -32,19 +35,32 @@ const SUFFIX: &str = "@uplink";
 pub(super) struct Uplink {
     registrar: Text,
     links: Vec<(Text, MqttBinding)>,
+    over_http: Vec<(Text, Arc<dyn Outbound>)>,
+    own_points: OwnPoints,
 }
 
 impl Uplink {
-    /// The links that are needed, if there is a registrar; tells the settings where it reaches this CSE.
-    pub(super) fn new(config: &Config, settings: &mut Settings, own: Option<&MqttOutbound>) -> Option<Self> {
+    /// The ways that are needed, if there is a registrar; tells the settings where it reaches this CSE.
+    ///
+    /// # Errors
+    /// If the authorities that HTTP trusts cannot be used.
+    pub(super) fn new(
+        config: &Config,
+        settings: &mut Settings,
+        own: Option<&MqttOutbound>,
+    ) -> Result<Option<Self>, InvalidTrust> {
         let Settings { identity, registrar, points_of_access, .. } = settings;
-        let registrar = registrar.as_mut()?;
+        let Some(registrar) = registrar.as_mut() else { return Ok(None) };
         let is_elsewhere = |url: &Text| url.starts_with("mqtt") && !own.is_some_and(|own| own.is_at_own_broker(url));
         let mut brokers: Vec<Text> =
             registrar.points_of_access.iter().filter(|url| is_elsewhere(url)).cloned().collect();
         let mut seen = std::collections::HashSet::new();
         brokers.retain(|url| seen.insert(url.clone()));
-        registrar.own_points_of_access = own_points_of_access(config, registrar, &brokers, points_of_access);
+        let own_points = OwnPoints::new(config, registrar, brokers.clone());
+        registrar.own_points_of_access = own_points.with(points_of_access);
+        let http_sender = http_sender(config)?;
+        let over_http = registrar.points_of_access.iter().filter(|url| url.starts_with("http"));
+        let over_http = over_http.filter_map(|url| Some((url.clone(), Arc::clone(http_sender.as_ref()?)))).collect();
         let options = options(config, &registrar.cse_id);
         let link = |point: Text| {
             let url = Url::parse(&point).ok()?;
@@ -53,18 +69,39 @@ impl Uplink {
             Some((point, binding))
         };
         let links = brokers.into_iter().filter_map(link).collect();
-        Some(Self { registrar: registrar.cse_id.clone(), links })
+        Ok(Some(Self { registrar: registrar.cse_id.clone(), links, over_http, own_points }))
     }
 
-    /// Sends requests to the registrar over the links.
+    /// Sends requests to the registrar on these ways.
     pub(super) fn outbound(&self) -> RegistrarLinks {
         let links = self.links.iter().map(|(url, link)| (url.clone(), link.outbound() as Arc<dyn Outbound>));
-        RegistrarLinks { registrar: self.registrar.clone(), links: links.collect() }
+        let links = links.chain(self.over_http.iter().cloned()).collect();
+        RegistrarLinks { registrar: self.registrar.clone(), links }
     }
 
-    /// Takes requests of the registrar and keeps this CSE registered.
-    pub(super) fn start<S: Store>(self, cse: &Cse<S>, lifecycle: &mut Lifecycle, health: &mut Health) {
+    /// Where the registrar reaches this CSE.
+    pub(super) fn own_points(&self) -> &OwnPoints {
+        &self.own_points
+    }
+
+    /// Takes requests of the registrar and keeps this CSE registered. When a connection has come back the machine may
+    /// have another address, so that is looked at, too.
+    pub(super) fn start<S: Store>(
+        self,
+        cse: &Cse<S>,
+        look_at_addresses: Option<Arc<Notify>>,
+        lifecycle: &mut Lifecycle,
+        health: &mut Health,
+        registry: &mut Registry,
+    ) {
         health.part("uplink", Role::Told, probe(cse, &self.links));
+        let counted = self.links.iter().map(|(point, link)| RegistrarLink {
+            point: point.clone(),
+            status: link.status(),
+            stats: link.stats(),
+        });
+        let counted: Vec<_> = counted.collect();
+        metrics::register(registry, move || metrics::registrar_samples(&counted));
         let states: Vec<_> = self.links.iter().map(|(_, link)| link.status()).collect();
         for (_, link) in self.links {
             let stop = lifecycle.stop_of(Stage::Bindings);
@@ -74,16 +111,21 @@ impl Uplink {
         lifecycle.spawn(Stage::Farewell, "uplink", async move {
             tokio::select! {
                 () = cse.run_uplink(stopped(stop)) => {}
-                () = look_after_reconnections(&cse, states) => {}
+                () = look_after_reconnections(&cse, states, look_at_addresses.as_deref()) => {}
             }
         });
     }
 }
 
 /// Has the registration looked after whenever a connection to the registrar's broker is back. Never ends.
-async fn look_after_reconnections<S: Store>(cse: &Cse<S>, states: Vec<watch::Receiver<LinkStatus>>) {
+async fn look_after_reconnections<S: Store>(
+    cse: &Cse<S>,
+    states: Vec<watch::Receiver<LinkStatus>>,
+    look_at_addresses: Option<&Notify>,
+) {
     let followed = states.into_iter().map(|mut state| async move {
         while state.wait_for(|status| *status == LinkStatus::Up).await.is_ok() {
+            look_at_addresses.inspect(|look| look.notify_one());
             cse.check_uplink();
             if state.wait_for(|status| *status == LinkStatus::Down).await.is_err() {
                 break;
@@ -96,7 +138,7 @@ async fn look_after_reconnections<S: Store>(cse: &Cse<S>, states: Vec<watch::Rec
 }
 
 fn probe<S: Store>(cse: &Cse<S>, links: &[(Text, MqttBinding)]) -> Probe {
-    let state = cse.uplink();
+    let (state, cse) = (cse.uplink(), cse.clone());
     let problems: Vec<_> = links.iter().map(|(url, link)| (url.clone(), link.problem())).collect();
     Box::new(move || {
         let state = match &*state.borrow() {
@@ -104,11 +146,23 @@ fn probe<S: Store>(cse: &Cse<S>, links: &[(Text, MqttBinding)]) -> Probe {
             UplinkState::Registering { problem } => {
                 let problem = problem.as_deref().unwrap_or("not registered yet");
                 let links = problems.iter().filter_map(|(url, problem)| Some(format!("; {url}: {}", problem()?)));
-                Err(format!("{problem}{}", links.collect::<String>()))
+                Err(format!("{problem}{}; {}", links.collect::<String>(), backlog(&cse)))
             }
         };
         Box::pin(async move { state })
     })
+}
+
+/// What waits, part of it for the registrar.
+fn backlog<S: Store>(cse: &Cse<S>) -> String {
+    let (bytes, oldest) = cse.notifications_backlog();
+    format!(
+        "waiting: {} notifications ({bytes} bytes, the oldest for {} s), {} non-blocking requests, {} announcements",
+        cse.notifications_waiting(),
+        oldest.as_secs(),
+        cse.non_blocking_waiting(),
+        cse.announcements_waiting(),
+    )
 }
 
 /// As the binding to our own broker, but for one peer.
@@ -155,18 +209,55 @@ fn topic_prefix(url: &Url) -> String {
     path.decode_utf8_lossy().into_owned()
 }
 
+/// Sends to the registrar over HTTP with what makes us known there; `None` if that is nothing, so that the sender for
+/// everybody will do.
+fn http_sender(config: &Config) -> Result<Option<Arc<dyn Outbound>>, InvalidTrust> {
+    let RegistrarBroker { username, password, tls, .. } = &config.registrar.broker;
+    let authorization = username.as_ref().map(|username| cse_http::basic(username, password.reveal()));
+    let has_own_tls = *tls != ClientTlsConfig::default();
+    if authorization.is_none() && !has_own_tls {
+        return Ok(None);
+    }
+    let options = HttpOutboundOptions { authorization, ..config.http_client.options() };
+    Ok(Some(match has_own_tls {
+        true => Arc::new(RegistrarHttp::new(tls.own_broker(), options)),
+        false => Arc::new(HttpOutbound::new(&options)?),
+    }))
+}
+
 /// Where the registrar reaches this CSE: over the links, and where we listen. What is preferred for the way there is
 /// preferred for the way back.
-fn own_points_of_access(config: &Config, registrar: &Registrar, brokers: &[Text], shown: &[Text]) -> Vec<Text> {
-    // An address of this machine leads a registrar elsewhere to itself.
-    let is_near = registrar.points_of_access.iter().any(|url| is_loopback(url));
-    let is_of_use = |url: &&Text| !config.cse.poa.is_empty() || is_near || !is_loopback(url);
-    let listening = shown.iter().filter(is_of_use).cloned();
-    let prefers_mqtt = registrar.points_of_access.first().is_some_and(|url| url.starts_with("mqtt"));
-    if prefers_mqtt {
-        brokers.iter().cloned().chain(listening).collect()
-    } else {
-        listening.chain(brokers.iter().cloned()).collect()
+#[derive(Clone)]
+pub(super) struct OwnPoints {
+    brokers: Vec<Text>,
+    prefers_mqtt: bool,
+    /// Whether an address of this machine only is of use to it.
+    takes_loopback: bool,
+}
+
+impl OwnPoints {
+    fn new(config: &Config, registrar: &Registrar, brokers: Vec<Text>) -> Self {
+        // An address of this machine leads a registrar elsewhere to itself.
+        let is_near = registrar.points_of_access.iter().any(|url| is_loopback(url));
+        Self {
+            brokers,
+            prefers_mqtt: registrar.points_of_access.first().is_some_and(|url| url.starts_with("mqtt")),
+            takes_loopback: is_near || !config.cse.poa.is_empty(),
+        }
+    }
+
+    /// Together with what the CSEBase shows.
+    pub(super) fn with(&self, shown: &[Text]) -> Vec<Text> {
+        let is_of_use = |url: &&Text| self.takes_loopback || !is_loopback(url);
+        let mut listening: Vec<Text> = shown.iter().filter(is_of_use).cloned().collect();
+        // Its broker may be our own, so that there is no link to it.
+        listening.sort_by_key(|url| url.starts_with("mqtt") != self.prefers_mqtt);
+        let brokers = self.brokers.iter().cloned();
+        if self.prefers_mqtt {
+            brokers.chain(listening).collect()
+        } else {
+            listening.into_iter().chain(brokers).collect()
+        }
     }
 }
 

@@ -30,6 +30,26 @@ pub(super) async fn reply(connection: &mut SqliteConnection, number: i64, key: R
         .transpose()
 }
 
+/// Answers up to that number that are marked to last, with their numbers.
+pub(super) async fn lasting_replies(connection: &mut SqliteConnection, through: i64) -> Result<Vec<(i64, Reply)>> {
+    let rows = sqlx::query(
+        "SELECT number, at, response, key FROM reply WHERE number <= ?1 AND response LIKE '%\"@once\"%' ORDER BY number",
+    )
+    .bind(through)
+    .fetch_all(connection)
+    .await
+    .map_err(database)?;
+    let read = |row: &SqliteRow| {
+        let key: Vec<u8> = column(row, 3)?;
+        let key =
+            <[u8; 16]>::try_from(key).map_err(|_| StoreError::Database("a reply has a key of another size".into()))?;
+        let at = Timestamp::from_micros(column(row, 1)?);
+        let reply = Reply { key: ReplyKey(u128::from_be_bytes(key)), at, response: map(row, 2, "reply")? };
+        Ok((column(row, 0)?, reply))
+    };
+    rows.iter().map(read).collect()
+}
+
 pub(super) async fn outbox(
     connection: &mut SqliteConnection,
     after: Seq,

@@ -16,6 +16,9 @@ const LOADED_AT_ONCE: i64 = 5_000;
 /// Rows for which there is room from the beginning, at most.
 const RESERVED_MAX: usize = 1_000_000;
 
+/// Rows that count as going soon when there is no room: more than come between two looks at them.
+const FADING: usize = 4_096;
+
 /// There are a hundred thousand of these for good, so they are kept small: a row knows its number by its place, and
 /// the table knows a key by the row that it is in.
 pub(super) struct ReplyIndex {
@@ -136,6 +139,14 @@ impl ReplyIndex {
         let offset = |low: &u32| low.wrapping_sub(first as u32);
         let is_of_key = |low: &u32| self.rows.get(offset(low) as usize).is_some_and(|row| row.key() == key);
         self.latest.find(hash(key), is_of_key).map(|low| first + i64::from(offset(low)))
+    }
+
+    /// The last row that is older than `before`, or goes soon because there is no room; rows before it do, too.
+    pub(super) fn fading_through(&self, before: Timestamp) -> i64 {
+        let spare = FADING.min(self.replies_max / 2);
+        let excess = self.rows.len().saturating_sub(self.replies_max - spare);
+        let old = self.rows.iter().take_while(|row| row.at < before).count();
+        self.first() - 1 + excess.max(old) as i64
     }
 
     pub(super) fn len(&self) -> usize {

@@ -172,6 +172,16 @@ macro_rules! read_on_connection {
                 }
             }
 
+            async fn fading_replies(&mut self, before: Timestamp) -> Result<Vec<Reply>, StoreError> {
+                let through = self.shared.replies.lock().fading_through(before);
+                let found = lists::lasting_replies(self.connection().await?, through).await?;
+                let index = self.shared.replies.lock();
+                let is_latest = |(number, reply): &(i64, Reply)| {
+                    index.number(reply.key) == Some(*number) && reply.response.contains("@once")
+                };
+                Ok(found.into_iter().filter(is_latest).map(|(_, reply)| reply).collect())
+            }
+
             async fn reply_count(&mut self) -> Result<u64, StoreError> {
                 Ok(self.replies() as u64)
             }

@@ -48,6 +48,7 @@ told_to_every_store! {
     searches_come_in_pages
     what_expires_first_comes_first
     replies_are_found_counted_and_forgotten
+    replies_that_last_are_found_before_they_are_forgotten
     the_outbox_keeps_the_order_of_events
     held_events_belong_to_their_subscription
     there_is_one_deadline_per_kind_and_resource
@@ -398,6 +399,20 @@ async fn replies_are_found_counted_and_forgotten(store: impl Store) -> Told {
     assert_eq!(view.reply_count().await?, 3);
     assert_eq!(view.reply(ReplyKey(1)).await?, Some(reply(1, 40)));
     assert_eq!(view.reply(ReplyKey(u128::MAX)).await?, None);
+    Ok(())
+}
+
+async fn replies_that_last_are_found_before_they_are_forgotten(store: impl Store) -> Told {
+    let lasting =
+        |key: u128, time: i64| Reply { response: Map::single("@once", Map::single("by", "id-mn")), ..reply(key, time) };
+    let mut content = reply(4, 12);
+    content.response.push("con", "what looks like \"@once\" is none");
+    let replies = vec![lasting(1, 10), reply(2, 11), content, lasting(3, 20), lasting(1, 25), lasting(5, 30)];
+    commit(&store, &ChangeSet { replies, ..ChangeSet::default() }).await?;
+    let mut view = store.snapshot().await?;
+    assert_eq!(view.fading_replies(at(10)).await?, []);
+    assert_eq!(view.fading_replies(at(25)).await?, [lasting(3, 20)], "there is a later one of the first");
+    assert_eq!(view.fading_replies(at(30)).await?, [lasting(3, 20), lasting(1, 25)]);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::{Notified, OUTSTANDING, Report, Variant, What, mebibytes};
+use super::report::{Forwarded, Notified, OUTSTANDING, Over, Report, Variant, What, mebibytes};
 
 /// Creates per second of the fastest other CSE known (C, SQLite) on this kind of machine.
 const OTHER_CREATES_MQTT: f64 = 600.0;
@@ -12,6 +12,10 @@ const GROWTH_BYTES_MAX: u64 = 2 << 20;
 /// Instances for which the bars of growth are meant.
 const GROWN: u64 = 1_000_000;
 const IDLE_BYTES_MAX: u64 = 40_000_000;
+/// A gateway with 100 AEs, 1,000 containers and 100,000 instances, at any time.
+const GATEWAY_BYTES_MAX: u64 = 80_000_000;
+/// The release binary without symbols.
+const PROGRAM_BYTES_MAX: u64 = 25_000_000;
 const START_UP_MAX: Duration = Duration::from_secs(1);
 
 /// What 1,000 clients that do nothing may add.
@@ -20,6 +24,11 @@ const NOTIFIED_MIN: f64 = 5_000.0;
 /// Part of the throughput with JSON over TCP. That of CBOR is to be no less; this much is noise.
 const CBOR_MIN: f64 = 0.97;
 const XML_MIN: f64 = 0.5;
+
+/// How much longer a create may take that goes one hop over MQTT, one at a time, by the median.
+const FORWARDED_LATENCY_MAX: f64 = 3.0;
+/// Part of the throughput of local creates that is left when each goes one hop.
+const FORWARDED_MIN: f64 = 0.4;
 
 /// Requests outstanding that the bars are about.
 const AT: usize = OUTSTANDING[OUTSTANDING.len() - 1];
@@ -66,6 +75,9 @@ pub(crate) fn print(report: &Report) -> bool {
             Variant::Tls | Variant::Kept => println!("  --  {name:<52} {ratio:.2}"),
         }
     }
+    for forwarded in &report.forwarded {
+        judge.forwarded(forwarded);
+    }
     for notified in &report.notified {
         let found = notified.rate;
         let passed = found >= NOTIFIED_MIN && notified.lost == 0 && notified.out_of_order == 0;
@@ -97,6 +109,13 @@ pub(crate) fn print(report: &Report) -> bool {
         let found = format!("{:.0} ms, after a kill {:.0} ms (< 1 s)", millis(polite), millis(killed));
         judge.say(&format!("start-up with {} instances", growth.instances), polite.max(killed) < START_UP_MAX, &found);
     }
+    if let Some(populated) = report.populated {
+        let resident = populated.resident_bytes;
+        let found = format!("{} MiB (< 80 MB)", mebibytes(resident));
+        judge.say("gateway, 100 AEs, 1000 containers, 100000 instances", resident < GATEWAY_BYTES_MAX, &found);
+        let program = populated.program_bytes;
+        judge.say("program, stripped", program < PROGRAM_BYTES_MAX, &format!("{} MiB (< 25 MB)", mebibytes(program)));
+    }
     if judge.failed > 0 {
         println!("{} missed", judge.failed);
     }
@@ -111,6 +130,31 @@ impl Judge {
     fn at_least(&mut self, what: &str, found: f64, bar: f64) {
         let digits = if bar < 1.0 { 2 } else { usize::from(bar < 100.0) };
         self.say(what, found >= bar, &format!("{found:.digits$} (>= {bar:.digits$})"));
+    }
+
+    /// One at a time, the latency counts; else the throughput.
+    fn forwarded(&mut self, forwarded: &Forwarded) {
+        let Forwarded { what, outstanding, latency, added, throughput } = *forwarded;
+        let (operation, hop, by) = match what {
+            What::Create(hop, by, _) => ("creates", hop, by),
+            What::Latest(hop, by, _) => ("latest", hop, by),
+            _ => return,
+        };
+        let ways = format!("{operation} over {}, hop over {}", by.name(), hop.name());
+        let is_create = operation == "creates";
+        let (name, passed, found) = if outstanding == 1 {
+            let found = format!("{latency:.2} (<= {FORWARDED_LATENCY_MAX:.2}), {:.2} ms more", millis(added));
+            let passed = (is_create && hop == Over::Mqtt).then_some(latency <= FORWARDED_LATENCY_MAX);
+            (format!("{ways}: latency / local"), passed, found)
+        } else {
+            let found = format!("{throughput:.2} (>= {FORWARDED_MIN:.2})");
+            let passed = is_create.then_some(throughput >= FORWARDED_MIN);
+            (format!("{ways}, {outstanding} at a time / local"), passed, found)
+        };
+        match passed {
+            Some(passed) => self.say(&name, passed, &found),
+            None => println!("  --  {name:<52} {}", found.split(" (").next().unwrap_or_default()),
+        }
     }
 
     fn say(&mut self, what: &str, passed: bool, found: &str) {

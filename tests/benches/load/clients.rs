@@ -44,7 +44,7 @@ impl Bench<'_> {
         let mut tally = Tally::default();
         let mut created = 0;
         for (time, counts) in [(self.options.warm_up, false), (self.options.time, true)] {
-            let stopwatch = Stopwatch::start(cse.id())?;
+            let stopwatch = Stopwatch::start(&[cse.id()])?;
             // A moment to give all of them their times.
             let begin = Instant::now() + Duration::from_millis(50);
             let running = clients.iter_mut().zip(&mut requests).enumerate().map(|(index, (client, request))| {

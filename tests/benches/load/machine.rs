@@ -24,8 +24,18 @@ pub(crate) fn cpu_time(process: u32) -> Result<Duration> {
 
 /// Resident memory of a process.
 pub(crate) fn resident_bytes(process: u32) -> Result<u64> {
+    status_bytes(process, "VmRSS:")
+}
+
+/// The most that was resident since a process began.
+pub(crate) fn peak_bytes(process: u32) -> Result<u64> {
+    status_bytes(process, "VmHWM:")
+}
+
+fn status_bytes(process: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc/PID/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.ok_or_else(|| format!("no {name} in /proc/PID/status"))?;
     let kib = line.trim().trim_end_matches("kB").trim().parse::<u64>()?;
     Ok(kib * 1024)
 }

@@ -22,6 +22,8 @@ use crate::Result;
 /// Digits of the request identifier, which are written over for each request.
 const IDENTIFIER: &str = "0000000000";
 const RQI: &[u8] = b"\"rqi\":\"";
+/// The CSE that is asked where nothing else is said: its CSE-ID without slash.
+const CSE: &str = "id-in";
 
 /// A request, ready to be sent again and again.
 pub(crate) struct MqttRequest {
@@ -41,12 +43,17 @@ impl MqttRequest {
     /// A request primitive, made of the members that are not the same for all; `expected` is the response status code
     /// as it stands in the answer.
     pub(crate) fn new(originator: &str, members: &str, expected: &'static [u8]) -> Result<Self> {
-        let payload = format!(r#"{{"fr":"{originator}","rqi":"{IDENTIFIER}","rvi":"3",{members}}}"#);
-        Self::of(Form::Json, originator, payload.as_bytes(), expected)
+        Self::at(CSE, originator, members, expected)
     }
 
-    fn of(form: Form, originator: &str, payload: &[u8], expected: &'static [u8]) -> Result<Self> {
-        let topic = format!("/oneM2M/req/{originator}/id-in/{}", form.name());
+    /// The same, given to the CSE with that CSE-ID (without slash).
+    pub(crate) fn at(cse: &str, originator: &str, members: &str, expected: &'static [u8]) -> Result<Self> {
+        let payload = format!(r#"{{"fr":"{originator}","rqi":"{IDENTIFIER}","rvi":"3",{members}}}"#);
+        Self::of(Form::Json, cse, originator, payload.as_bytes(), expected)
+    }
+
+    fn of(form: Form, cse: &str, originator: &str, payload: &[u8], expected: &'static [u8]) -> Result<Self> {
+        let topic = format!("/oneM2M/req/{originator}/{cse}/{}", form.name());
         let mut publish = Publish::new(&topic, QoS::AtLeastOnce, payload);
         publish.pkid = 1;
         let mut bytes = BytesMut::new();
@@ -69,7 +76,7 @@ impl MqttRequest {
         if let (Value::Object(primitive), Value::Object(more)) = (&mut primitive, more) {
             primitive.extend(more);
         }
-        Self::of(form, originator, &form.write_primitive("m2m:rqp", &primitive), expected)
+        Self::of(form, CSE, originator, &form.write_primitive("m2m:rqp", &primitive), expected)
     }
 
     /// A create of a resource type below `to`, in any serialization.
@@ -95,12 +102,22 @@ impl MqttRequest {
 
     /// A create of a resource type below `to`.
     pub(crate) fn create(to: &str, originator: &str, ty: u32, body: &str) -> Result<Self> {
-        Self::new(originator, &format!(r#""op":1,"to":"{to}","ty":{ty},"pc":{body}"#), b"\"rsc\":2001")
+        Self::create_at(CSE, to, originator, ty, body)
+    }
+
+    /// The same, given to the CSE with that CSE-ID (without slash).
+    pub(crate) fn create_at(cse: &str, to: &str, originator: &str, ty: u32, body: &str) -> Result<Self> {
+        Self::at(cse, originator, &format!(r#""op":1,"to":"{to}","ty":{ty},"pc":{body}"#), b"\"rsc\":2001")
     }
 
     /// A retrieve; `more` is what follows, with a comma, if anything does.
     pub(crate) fn retrieve(to: &str, originator: &str, more: &str) -> Result<Self> {
         Self::new(originator, &format!(r#""op":2,"to":"{to}"{more}"#), b"\"rsc\":2000")
+    }
+
+    /// A retrieve, given to the CSE with that CSE-ID (without slash).
+    pub(crate) fn retrieve_at(cse: &str, to: &str, originator: &str) -> Result<Self> {
+        Self::at(cse, originator, &format!(r#""op":2,"to":"{to}""#), b"\"rsc\":2000")
     }
 
     /// The same, where it comes back as it is.
@@ -135,7 +152,19 @@ impl MqttClient {
         form: Form,
         kept: bool,
     ) -> Result<Self> {
-        let filter = format!("/oneM2M/resp/{originator}/id-in/{}", form.name());
+        Self::connect_to(CSE, door, client_id, originator, form, kept).await
+    }
+
+    /// The same, for answers of the CSE with that CSE-ID (without slash).
+    pub(crate) async fn connect_to(
+        cse: &str,
+        door: &Door,
+        client_id: &str,
+        originator: &str,
+        form: Form,
+        kept: bool,
+    ) -> Result<Self> {
+        let filter = format!("/oneM2M/resp/{originator}/{cse}/{}", form.name());
         let wire = Wire::connect(door, client_id, &[filter], kept).await?;
         Ok(Self { wire, packet_id: 0, number: 0, sent: VecDeque::new(), unacknowledged: 0 })
     }

@@ -44,7 +44,7 @@ impl Bench<'_> {
         let mut client = MqttClient::connect(&door, OWNER, OWNER, form, false).await?;
         let mut request = MqttRequest::create("cse-in/owner/data", OWNER, 4, stamp::INSTANCE)?;
 
-        let stopwatch = Stopwatch::start(cse.id())?;
+        let stopwatch = Stopwatch::start(&[cse.id()])?;
         let began = Instant::now();
         let (total, _) = watch::channel(u64::MAX);
         let listening: Vec<_> = subscribers.iter_mut().map(|each| each.run(total.subscribe())).collect();

@@ -12,7 +12,8 @@ Measures the server and the ceilings of this machine.
 usage: cargo bench -p cse-tests --bench load -- [options]
 
   --quick            half a second per line, 100,000 instances instead of 1,000,000
-  --only SECTION     mqtt, variants, http, discovery, clients, notify, memory or startup; may be given several times
+  --only SECTION     mqtt, variants, http, forwarding, discovery, clients, notify, gateway, memory or
+                     startup; may be given several times
   --seconds N        seconds per line (default 4)
   --connections N    MQTT connections that the outstanding requests are spread over (default 16)
   --kept-sessions    MQTT clients have sessions that the broker keeps, and stores if it must
@@ -28,9 +29,11 @@ pub(crate) enum Section {
     Mqtt,
     Variants,
     Http,
+    Forwarding,
     Discovery,
     Clients,
     Notify,
+    Gateway,
     Memory,
     Startup,
 }
@@ -90,9 +93,11 @@ impl Options {
                     "mqtt" => Section::Mqtt,
                     "variants" => Section::Variants,
                     "http" => Section::Http,
+                    "forwarding" => Section::Forwarding,
                     "discovery" => Section::Discovery,
                     "clients" => Section::Clients,
                     "notify" => Section::Notify,
+                    "gateway" => Section::Gateway,
                     "memory" => Section::Memory,
                     "startup" => Section::Startup,
                     other => return Err(format!("there is no section {other}").into()),

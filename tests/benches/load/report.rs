@@ -27,10 +27,47 @@ pub(crate) enum What {
     SqliteOfHttp,
     VariantCreate(Variant),
     VariantLatest(Variant),
+    /// At a gateway that is registered over the first binding, asked over the second: here, or at the CSE above it.
+    Create(Over, Over, Hosted),
+    Latest(Over, Over, Hosted),
     /// Creates of many AEs, each at its own slow pace.
     Steady,
     /// Notifications that arrived at so many subscribers.
     Notified(Manner, usize),
+}
+
+/// A binding.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Over {
+    Mqtt,
+    Http,
+}
+
+impl Over {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "MQTT",
+            Self::Http => "HTTP",
+        }
+    }
+}
+
+/// Where the target of a request is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hosted {
+    /// At the CSE that is asked.
+    Here,
+    /// At the one above it: the request is passed on.
+    Above,
+}
+
+impl Hosted {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Here => "local",
+            Self::Above => "forwarded",
+        }
+    }
 }
 
 /// How a client speaks to the server.
@@ -66,6 +103,8 @@ impl What {
             Self::VariantLatest(variant) => return format!("latest, {}", variant.name()).into(),
             Self::Notified(manner, 1) => return format!("1 {}", manner.name()).into(),
             Self::Notified(manner, count) => return format!("{count} {}", manner.name()).into(),
+            Self::Create(_, by, hosted) => return format!("create, AE over {}, {}", by.name(), hosted.name()).into(),
+            Self::Latest(_, by, hosted) => return format!("latest, AE over {}, {}", by.name(), hosted.name()).into(),
             Self::Steady => "create, steadily",
             Self::MqttCreate => "create, MQTT QoS 1",
             Self::MqttLatest => "latest, MQTT QoS 1",
@@ -115,6 +154,28 @@ pub(crate) struct Notified {
     pub(crate) out_of_order: u64,
 }
 
+/// What a request costs that is passed on, beside the same one that is not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forwarded {
+    /// The forwarded line.
+    pub(crate) what: What,
+    pub(crate) outstanding: usize,
+    /// The median latency divided by that of local ones, and what is between them.
+    pub(crate) latency: f64,
+    pub(crate) added: Duration,
+    /// Throughput as a part of the local one's, the median of rounds.
+    pub(crate) throughput: f64,
+}
+
+/// A gateway with many resources.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Populated {
+    /// The most that was resident at any time.
+    pub(crate) resident_bytes: u64,
+    /// The program without symbols.
+    pub(crate) program_bytes: u64,
+}
+
 /// All that was measured.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -123,8 +184,10 @@ pub(crate) struct Report {
     pub(crate) growth: Growth,
     /// Of creates and of retrieves: throughput of a variant as a part of the plain one's, the median of rounds.
     pub(crate) ratios: Vec<(What, f64)>,
+    pub(crate) forwarded: Vec<Forwarded>,
     pub(crate) crowd: Option<Crowd>,
     pub(crate) notified: Vec<Notified>,
+    pub(crate) populated: Option<Populated>,
 }
 
 impl Report {
@@ -132,7 +195,7 @@ impl Report {
     pub(crate) fn section(&self, title: &str) {
         println!("\n{title}");
         println!(
-            "{:<30} {:>11} {:>10} {:>9} {:>9} {:>12} {:>9}",
+            "{:<32} {:>11} {:>10} {:>9} {:>9} {:>12} {:>9}",
             "", "outstanding", "per s", "p50 ms", "p99 ms", "CPU µs each", "RSS MiB"
         );
     }
@@ -143,7 +206,7 @@ impl Report {
         let cpu = sample.cpu_per_request.map_or("-".into(), |cpu| format!("{:.1}", cpu.as_secs_f64() * 1e6));
         let resident = sample.resident_bytes.map_or("-".into(), mebibytes);
         println!(
-            "{:<30} {outstanding:>11} {:>10.0} {:>9} {:>9} {cpu:>12} {resident:>9}",
+            "{:<32} {outstanding:>11} {:>10.0} {:>9} {:>9} {cpu:>12} {resident:>9}",
             what.name(),
             sample.per_second,
             millis(sample.p50),

@@ -39,9 +39,9 @@ pub(crate) struct Sample {
     pub(crate) p99: Duration,
     pub(crate) p999: Duration,
     pub(crate) longest: Duration,
-    /// CPU time of the process that serves for one request, user and system.
+    /// CPU time of the processes that serve for one request, user and system.
     pub(crate) cpu_per_request: Option<Duration>,
-    /// Its resident memory at the end.
+    /// Their resident memory at the end.
     pub(crate) resident_bytes: Option<u64>,
 }
 
@@ -79,23 +79,28 @@ impl Tally {
 
 /// The beginning of a slice.
 pub(crate) struct Stopwatch {
-    process: u32,
+    processes: Vec<u32>,
     cpu: Duration,
     began: Instant,
 }
 
 impl Stopwatch {
-    /// Begins, on a process that serves.
-    pub(crate) fn start(process: u32) -> Result<Self> {
-        Ok(Self { process, cpu: cpu_time(process)?, began: Instant::now() })
+    /// Begins, on the processes that serve.
+    pub(crate) fn start(processes: &[u32]) -> Result<Self> {
+        Ok(Self { cpu: cpu_times(processes)?, processes: processes.to_vec(), began: Instant::now() })
     }
 
     /// Ends: these are the requests that were answered in between.
     pub(crate) fn stop(self, latencies: Latencies, tally: &mut Tally) -> Result<()> {
         tally.add(latencies, 1, self.began.elapsed());
-        let cpu = cpu_time(self.process)?.saturating_sub(self.cpu);
+        let cpu = cpu_times(&self.processes)?.saturating_sub(self.cpu);
         tally.cpu = Some(tally.cpu.unwrap_or_default() + cpu);
-        tally.resident_bytes = Some(resident_bytes(self.process)?);
+        let resident = self.processes.iter().map(|process| resident_bytes(*process)).sum::<Result<u64>>()?;
+        tally.resident_bytes = Some(resident);
         Ok(())
     }
+}
+
+fn cpu_times(processes: &[u32]) -> Result<Duration> {
+    processes.iter().map(|process| cpu_time(*process)).sum()
 }

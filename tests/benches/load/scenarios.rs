@@ -264,7 +264,7 @@ impl Bench<'_> {
         let connections = outstanding.min(self.options.connections).min(ENTITIES);
         let clients = mqtt_clients(door, 0..connections, Form::Json, self.options.kept_sessions).await?;
         let requests = (0..connections).map(request).collect::<Result<Vec<_>>>()?;
-        Ok(MqttLoad::new(clients, requests, outstanding, serving.id()))
+        Ok(MqttLoad::new(clients, requests, outstanding, vec![serving.id()]))
     }
 
     async fn http_load(
@@ -273,11 +273,7 @@ impl Bench<'_> {
         outstanding: usize,
         request: impl Fn(usize) -> HttpRequest,
     ) -> Result<HttpLoad> {
-        let mut lanes = Vec::with_capacity(outstanding);
-        for index in 0..outstanding {
-            lanes.push((HttpClient::connect(cse.http).await?, request(index % ENTITIES)));
-        }
-        Ok(HttpLoad { lanes, process: cse.id(), tally: Tally::default() })
+        HttpLoad::new(cse, outstanding, request, vec![cse.id()]).await
     }
 
     /// The rows that a server has written so far, to be written once more and by themselves, `group` in a commit.
@@ -291,14 +287,19 @@ impl Bench<'_> {
 pub(super) struct MqttLoad {
     lanes: Vec<(MqttClient, MqttRequest)>,
     outstanding: usize,
-    process: u32,
+    processes: Vec<u32>,
     pub(super) tally: Tally,
 }
 
 impl MqttLoad {
-    pub(super) fn new(clients: Vec<MqttClient>, requests: Vec<MqttRequest>, outstanding: usize, process: u32) -> Self {
+    pub(super) fn new(
+        clients: Vec<MqttClient>,
+        requests: Vec<MqttRequest>,
+        outstanding: usize,
+        processes: Vec<u32>,
+    ) -> Self {
         let lanes = clients.into_iter().zip(requests).collect();
-        Self { lanes, outstanding, process, tally: Tally::default() }
+        Self { lanes, outstanding, processes, tally: Tally::default() }
     }
 
     pub(super) fn into_clients(self) -> Vec<MqttClient> {
@@ -307,7 +308,7 @@ impl MqttLoad {
 
     /// Runs for a time; gives the number of requests that were answered.
     pub(super) async fn run(&mut self, time: Duration) -> Result<usize> {
-        let stopwatch = Stopwatch::start(self.process)?;
+        let stopwatch = Stopwatch::start(&self.processes)?;
         let until = Until::Time(Instant::now() + time);
         let (outstanding, connections) = (self.outstanding, self.lanes.len());
         let running = self.lanes.iter_mut().enumerate().map(|(index, (client, request))| {
@@ -322,16 +323,29 @@ impl MqttLoad {
 }
 
 /// Requests outstanding over HTTP, one on each connection.
-struct HttpLoad {
+pub(super) struct HttpLoad {
     lanes: Vec<(HttpClient, HttpRequest)>,
-    process: u32,
-    tally: Tally,
+    processes: Vec<u32>,
+    pub(super) tally: Tally,
 }
 
 impl HttpLoad {
+    pub(super) async fn new(
+        cse: &Cse,
+        outstanding: usize,
+        request: impl Fn(usize) -> HttpRequest,
+        processes: Vec<u32>,
+    ) -> Result<Self> {
+        let mut lanes = Vec::with_capacity(outstanding);
+        for index in 0..outstanding {
+            lanes.push((HttpClient::connect(cse.http).await?, request(index % ENTITIES)));
+        }
+        Ok(Self { lanes, processes, tally: Tally::default() })
+    }
+
     /// Runs for a time; gives the number of requests that were answered.
-    async fn run(&mut self, time: Duration) -> Result<usize> {
-        let stopwatch = Stopwatch::start(self.process)?;
+    pub(super) async fn run(&mut self, time: Duration) -> Result<usize> {
+        let stopwatch = Stopwatch::start(&self.processes)?;
         let until = Instant::now() + time;
         let running = self.lanes.iter_mut().map(|(client, request)| client.run(request, until));
         let latencies = merged(try_join_all(running).await?);

@@ -58,7 +58,7 @@ impl Bench<'_> {
                 |entity| MqttRequest::retrieve_in(form, &format!("cse-in/load{entity}/data/la"), &originator(entity));
             let clients = mqtt_clients(&door, entities.clone(), form, variant == Variant::Kept).await?;
             let requests = entities.clone().map(create).collect::<Result<Vec<_>>>()?;
-            creates.push(MqttLoad::new(clients, requests, outstanding, cse.id()));
+            creates.push(MqttLoad::new(clients, requests, outstanding, vec![cse.id()]));
             retrieves.push((entities.map(retrieve).collect::<Result<Vec<_>>>()?, outstanding));
         }
         let created = self.take_turns(What::VariantCreate, &mut creates).await?;
@@ -66,7 +66,9 @@ impl Bench<'_> {
         let mut loads: Vec<MqttLoad> = creates
             .into_iter()
             .zip(retrieves)
-            .map(|(load, (requests, outstanding))| MqttLoad::new(load.into_clients(), requests, outstanding, cse.id()))
+            .map(|(load, (requests, outstanding))| {
+                MqttLoad::new(load.into_clients(), requests, outstanding, vec![cse.id()])
+            })
             .collect();
         self.take_turns(What::VariantLatest, &mut loads).await?;
         cse.serving.stop("TERM")?;

@@ -8,18 +8,17 @@
 //! | 6.2.3.3, 6.2.3.7 | MN and IN | in the IN, independent |
 //! | 6.2.3.4, 6.2.3.8 | AE, MN and IN | in both nodes, independent |
 //!
-//! Embedded brokers are those that are co-located, a mosquitto is the independent one. The IN and the MN of the AEs are
-//! servers of ours; what goes from the MN to the IN is sent by a client in its place.
+//! Embedded brokers are those that are co-located, a mosquitto is the independent one. IN and MN are servers of ours, the MN
+//! is registered with the IN, and AEs at both ends work with each other through them.
 
+use cse_tests::gateways::{Over, resource};
 use cse_tests::mqtt::Entity;
-use serde_json::json;
+use cse_tests::party::{Party, work_with_each_other};
 
 mod mca;
 mod mcc;
 mod nodes;
 
-use mca::{content_of, notified, store, subscribe};
-use mcc::{HttpUplink, SHARED, Uplink};
 use nodes::{Node, Place, Site, Transport};
 
 async fn ae_to_in(place: Place, transport: Transport) {
@@ -31,80 +30,72 @@ async fn ae_to_in(place: Place, transport: Transport) {
 async fn ae_to_mn(place: Place, transport: Transport) {
     let site = Site::new(place, transport);
     let infrastructure = site.infrastructure_node(false).await;
-    let middle = site.middle_node().await;
-    let mut sensor = mca::works(&site, &middle).await;
-
-    mcc::prepare(&infrastructure).await;
-    let mut uplink = HttpUplink::subscribed(&infrastructure).await;
-    let mut gateway = gateway(&site, &middle, &mut sensor).await;
-    store(&mut sensor, "cse-mn/sensor/log", "up").await;
-    uplink.store(&content_of(&notified(&mut gateway).await.primitive)).await;
-    assert_eq!(uplink.notified().await, "up");
-    let admin = infrastructure.http("CAdmin");
-    admin.create(&format!("/{SHARED}"), 4, &json!({"m2m:cin": {"con": "down"}})).await.expect(2001);
-    store(&mut gateway, "cse-mn/gateway/commands", &uplink.notified().await).await;
-    assert_eq!(content_of(&notified(&mut sensor).await.primitive), "down");
+    let middle = site.middle_node(&infrastructure, Over::Http, true).await;
+    mca::works(&site, &middle).await;
+    work_with_each_other(&mut over_mqtt(&site, &middle, "Cbelow").await, &mut over_http(&infrastructure, "Capp").await)
+        .await;
 }
 
 async fn mn_to_in(place: Place, transport: Transport) {
     let site = Site::new(place, transport);
     let infrastructure = site.infrastructure_node(true).await;
-    mcc::prepare(&infrastructure).await;
-    let mut uplink = Uplink::connect(&site, &infrastructure, "").await;
-    mcc::works(&infrastructure, &mut uplink).await;
+    let middle = site.middle_node(&infrastructure, Over::Mqtt, false).await;
+    work_with_each_other(&mut over_http(&middle, "Cbelow").await, &mut over_mqtt(&site, &infrastructure, "Capp").await)
+        .await;
 }
 
 async fn ae_to_mn_to_in(place: Place, transport: Transport) {
     let site = Site::new(place, transport);
     let infrastructure = site.infrastructure_node(true).await;
-    let middle = site.middle_node().await;
+    let middle = site.middle_node(&infrastructure, Over::Mqtt, true).await;
     // Whoever has shown a certificate may not listen to others.
     let mut observer = match transport {
         Transport::Plain | Transport::Tls => Some(observer(&site, &infrastructure).await),
         Transport::Mutual => None,
     };
-    let mut sensor = mca::works(&site, &middle).await;
-    mcc::prepare(&infrastructure).await;
-    let prefix = if place == Place::Independent { "uplink" } else { "" };
-    let mut uplink = Uplink::connect(&site, &infrastructure, prefix).await;
-    mcc::works(&infrastructure, &mut uplink).await;
+    mca::works(&site, &middle).await;
     // Towards brokers of others, a server shows no certificate.
     if place == Place::CoLocated && transport != Transport::Mutual {
         mcc::reaches_the_broker_of_the_mn(&site, &infrastructure, &middle).await;
     }
-
-    let mut app = Entity::registered_over(&site.way(&infrastructure, "Capp"), "id-in", "Capp", "app").await;
-    let subscription =
-        json!({"m2m:sub": {"rn": "app", "nu": ["/id-in/Capp"], "enc": {"net": [3], "chty": [4]}, "nct": 1}});
-    app.create(SHARED, 23, subscription).await.expect(2001);
-    uplink.subscribe().await;
-    let mut gateway = gateway(&site, &middle, &mut sensor).await;
-    store(&mut sensor, "cse-mn/sensor/log", "up").await;
-    uplink.store("/id-mn/Csensor", &content_of(&notified(&mut gateway).await.primitive)).await;
-    assert_eq!(content_of(&notified(&mut app).await.primitive), "up");
-    assert_eq!(uplink.notified().await, "up");
-    store(&mut app, SHARED, "down").await;
-    assert_eq!(content_of(&notified(&mut app).await.primitive), "down");
-    store(&mut gateway, "cse-mn/gateway/commands", &uplink.notified().await).await;
-    assert_eq!(content_of(&notified(&mut sensor).await.primitive), "down");
+    let mut below = over_mqtt(&site, &middle, "Cbelow").await;
+    work_with_each_other(&mut below, &mut over_mqtt(&site, &infrastructure, "Capp").await).await;
 
     // Two co-located brokers share no topics: of what AE and MN have said, the one of the IN has seen nothing.
     if let Some(observer) = &mut observer {
         let seen = seen_by(observer).await;
         assert!(seen.iter().any(|topic| topic == "/oneM2M/req/id-mn/id-in/json"), "{seen:?}");
-        let of_the_ae = seen.iter().filter(|topic| topic.split('/').any(|level| level == "Csensor")).count();
-        assert_eq!(of_the_ae > 0, place == Place::Independent, "{seen:?}");
+        assert!(seen.iter().any(|topic| topic == "/oneM2M/req/id-in/id-mn/json"), "{seen:?}");
+        let is_of = |topic: &String, stem: &str| topic.split('/').any(|level| level == stem);
+        assert!(seen.iter().any(|topic| is_of(topic, "Capp")), "{seen:?}");
+        let of_the_ae = seen.iter().any(|topic| is_of(topic, "Csensor") || is_of(topic, "Cbelow"));
+        assert_eq!(of_the_ae, place == Place::Independent, "{seen:?}");
     }
 }
 
-/// The part of the MN that is an AE of it: it is told what the sensor stores, and tells the sensor of commands.
-async fn gateway(site: &Site, middle: &Node, sensor: &mut Entity) -> Entity {
-    let way = site.way(middle, "Cgateway");
-    let mut gateway = Entity::registered_over(&way, "id-mn", "Cgateway", "gateway").await;
-    gateway.create("cse-mn/gateway", 3, json!({"m2m:cnt": {"rn": "commands"}})).await.expect(2001);
-    subscribe(sensor, "cse-mn/sensor/log", &mut gateway, "/id-mn/Cgateway").await;
-    subscribe(&mut gateway, "cse-mn/gateway/commands", sensor, "/id-mn/Csensor").await;
-    gateway
+/// MQTT at the IN, which has no way but HTTP to its MN and back; and at the MN that, or HTTP alone.
+async fn http_between(place: Place, at_the_middle: Over) {
+    let site = Site::new(place, Transport::Plain);
+    let infrastructure = site.infrastructure_node(true).await;
+    // At one independent broker the two would meet over MQTT, too, whatever the MN prefers.
+    let nowhere = Site::new(Place::CoLocated, Transport::Plain);
+    let middle = nowhere.middle_node(&infrastructure, Over::Http, at_the_middle == Over::Mqtt).await;
+    let mut below = match at_the_middle {
+        Over::Mqtt => over_mqtt(&nowhere, &middle, "Cbelow").await,
+        Over::Http => over_http(&middle, "Cbelow").await,
+    };
+    let registered = resource(&infrastructure.server, "/cse-in/id-mn").await;
+    let preferred = registered["poa"][0].as_str();
+    assert!(preferred.is_some_and(|url| url.starts_with("http:")), "{registered}");
+    work_with_each_other(&mut below, &mut over_mqtt(&site, &infrastructure, "Capp").await).await;
+}
+
+async fn over_mqtt(site: &Site, node: &Node, stem: &str) -> Party {
+    Party::over_mqtt(&site.way(node, stem), node.cse, node.base, stem).await
+}
+
+async fn over_http(node: &Node, stem: &str) -> Party {
+    Party::over_http(node.server.http(), node.cse, node.base, stem).await
 }
 
 /// Somebody who sees every topic of TS-0010 on the broker of a node.
@@ -167,4 +158,23 @@ configurations! {
     clause_6_2_3_6_ae_to_mn_independent: ae_to_mn, Independent;
     clause_6_2_3_7_mn_to_in_independent: mn_to_in, Independent;
     clause_6_2_3_8_ae_to_mn_to_in_independent: ae_to_mn_to_in, Independent;
+}
+
+mod mixed {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_mn_that_has_http_alone_and_an_in_with_its_own_broker() {
+        http_between(Place::CoLocated, Over::Http).await;
+    }
+
+    #[tokio::test]
+    async fn an_mn_that_has_http_alone_and_an_in_with_an_independent_broker() {
+        http_between(Place::Independent, Over::Http).await;
+    }
+
+    #[tokio::test]
+    async fn mqtt_below_and_above_and_http_between() {
+        http_between(Place::CoLocated, Over::Mqtt).await;
+    }
 }

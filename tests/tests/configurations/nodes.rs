@@ -1,8 +1,10 @@
 //! The nodes of a configuration: an IN and perhaps an MN, each a process, with brokers of their own or one for both.
 
 use cse_tests::certificates::Certificates;
+use cse_tests::gateways::Over;
 use cse_tests::http::Http;
 use cse_tests::mosquitto::Mosquitto;
+use cse_tests::sample::all_up;
 use cse_tests::server::{Launch, Server};
 use cse_tests::wait::{until, until_some};
 use cse_tests::way::Way;
@@ -30,7 +32,7 @@ pub(crate) enum Place {
 
 /// A client certificate for each client there is; the MN is named as TS-0003 §10.1.1.7 has it.
 const CLIENTS: [&str; 7] =
-    ["Csensor", "Clistener", "Cgateway", "Capp", "m2m://cse.example/id-mn", "broker-client-in", "broker-client-mn"];
+    ["Csensor", "Clistener", "Cbelow", "Capp", "m2m://cse.example/id-mn", "broker-client-in", "broker-client-mn"];
 
 /// A CSE: its process and what others call it.
 pub(crate) struct Node {
@@ -91,18 +93,31 @@ impl Site {
 
     /// The IN, with MQTT or with HTTP alone.
     pub(crate) async fn infrastructure_node(&self, with_mqtt: bool) -> Node {
-        self.node("id-in", "cse-in", "in", with_mqtt).await
+        self.node("id-in", "cse-in", "in", with_mqtt, "").await
     }
 
-    /// The MN.
-    pub(crate) async fn middle_node(&self) -> Node {
-        self.node("id-mn", "cse-mn", "mn", true).await
+    /// The MN, registered with the IN. Its AEs have MQTT or HTTP alone.
+    pub(crate) async fn middle_node(&self, infrastructure: &Node, uplink: Over, with_mqtt: bool) -> Node {
+        let port = (uplink == Over::Mqtt).then(|| infrastructure.port.expect("the IN has MQTT"));
+        let (point, credentials) = match (port, self.transport) {
+            (None, _) => (format!("http://{}", infrastructure.server.http()), String::new()),
+            (Some(port), Transport::Plain) => (format!("mqtt://localhost:{port}"), String::new()),
+            (Some(port), Transport::Tls) => (format!("mqtts://localhost:{port}"), self.authority()),
+            (Some(port), Transport::Mutual) => {
+                (format!("mqtts://localhost:{port}"), self.authority() + &self.certificate("m2m-cse-example-id-mn"))
+            }
+        };
+        let registrar =
+            format!("[registrar]\ncse-id = \"/id-in\"\ncse-name = \"cse-in\"\npoa = [\"{point}\"]\n{credentials}");
+        let node = self.node("id-mn", "cse-mn", "mn", with_mqtt, &registrar).await;
+        all_up(node.server.http()).await;
+        node
     }
 
-    async fn node(&self, cse: &'static str, base: &'static str, kind: &str, with_mqtt: bool) -> Node {
+    async fn node(&self, cse: &'static str, base: &'static str, kind: &str, with_mqtt: bool, registrar: &str) -> Node {
         let identity = format!("[cse]\nid = \"/{cse}\"\nname = \"{base}\"\ntype = \"{kind}\"\n");
         let registration = "[registration]\ncse-originators = [\"/id-*\"]\n";
-        let file = format!("{identity}{registration}[mqtt]\n{}", self.as_client_of_brokers(kind));
+        let file = format!("{identity}{registration}{registrar}[mqtt]\n{}", self.as_client_of_brokers(kind));
         let launch = Launch::default().with_file(&file);
         if !with_mqtt {
             return Node { server: launch.mqtt("off").start(), cse, base, port: None };
@@ -116,15 +131,24 @@ impl Site {
 
     /// What a server is told about TLS to other brokers.
     fn as_client_of_brokers(&self, kind: &str) -> String {
-        let authority = format!("trusted-certificates = '{}'\n", self.certificates.text("ca.pem"));
         match (self.transport, self.place) {
             (Transport::Plain, _) => String::new(),
-            (Transport::Tls, _) | (Transport::Mutual, Place::CoLocated) => authority,
+            (Transport::Tls, _) | (Transport::Mutual, Place::CoLocated) => self.authority(),
             (Transport::Mutual, Place::Independent) => {
-                let file = |ending: &str| self.certificates.text(&format!("broker-client-{kind}.{ending}"));
-                format!("{authority}client-certificate = '{}'\nclient-key = '{}'\n", file("pem"), file("key"))
+                self.authority() + &self.certificate(&format!("broker-client-{kind}"))
             }
         }
+    }
+
+    /// Whom a server believes.
+    fn authority(&self) -> String {
+        format!("trusted-certificates = '{}'\n", self.certificates.text("ca.pem"))
+    }
+
+    /// What it shows.
+    fn certificate(&self, stem: &str) -> String {
+        let file = |ending: &str| self.certificates.text(&format!("{stem}.{ending}"));
+        format!("client-certificate = '{}'\nclient-key = '{}'\n", file("pem"), file("key"))
     }
 
     fn with_embedded_broker(&self, launch: Launch) -> (Server, u16) {

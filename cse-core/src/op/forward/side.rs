@@ -40,11 +40,33 @@ impl<S: Store> Cse<S> {
     /// # Errors
     /// [`Error::OriginatorNotRegistered`] if it comes from nobody who is registered here, or with whom this CSE is.
     pub(super) fn side_of(&self, request: &Request, originator: &Originator, privileged: bool) -> Result<Side, Error> {
-        if privileged || (originator.is_ae_stem() && self.0.registrations.has_ae(originator.as_str())) {
+        if privileged || self.is_of_here(originator) {
             return Ok(Side::Here);
         }
         let neighbour = self.neighbour(request, originator).map(Side::Cse);
         neighbour.ok_or_else(|| Error::OriginatorNotRegistered(originator.to_string()))
+    }
+
+    /// Whether an originator is an AE that is registered here.
+    fn is_of_here(&self, originator: &Originator) -> bool {
+        originator.is_ae_stem() && self.0.registrations.has_ae(originator.as_str())
+    }
+
+    /// Refuses a request that a CSE passes on in the name of an AE that is registered here under an S-type AE-ID, or of
+    /// the administrator of such a name: bindings cannot tell them from those of elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::OriginatorMismatch`].
+    pub(crate) fn check_comes_from(&self, request: &Request, originator: &Originator) -> Result<(), Error> {
+        let Some(sender) = request.context.sender.as_deref().filter(|sender| sender.starts_with('/')) else {
+            return Ok(());
+        };
+        let is_of_here = || self.is_of_here(originator) || *originator == self.0.settings.admin;
+        if originator.is_service_level() && is_of_here() {
+            let text = format!("'{sender}' may not speak for '{originator}', which belongs to this CSE");
+            return Err(Error::OriginatorMismatch(text));
+        }
+        Ok(())
     }
 
     /// The CSE next to this one from which a request comes; `None` if it comes from none.
@@ -54,7 +76,13 @@ impl<S: Store> Cse<S> {
             let sender = identity.canonical_originator(sender).text().clone();
             return self.is_neighbour(&sender).then_some(sender);
         }
-        // The binding does not know, so what it has to be: the tree has one way to each originator.
+        // The binding does not know, so what it has to be: the tree has one way to each originator. An S-type AE-ID does
+        // not say where its AE is; then the identifier does, if the CSE that passes it on is one like this.
+        if originator.is_service_level() {
+            let made = identifier::read(&request.request_identifier)?;
+            let by = smol_str::format_smolstr!("/{}", made.by);
+            return self.is_neighbour(&by).then_some(by);
+        }
         let cse_id = identity.cse_id_of(originator.as_str()).filter(|cse_id| *cse_id != identity.cse_id)?;
         self.next_hop(&cse_id).map(|hop| hop.cse_id)
     }
@@ -81,13 +109,12 @@ impl<S: Store> Cse<S> {
     /// meanwhile does so all the same.
     pub(crate) fn redelivery_of(&self, request: &Request, originator: &Originator) -> Redelivery {
         let given = request.context.redelivery;
-        if given != Redelivery::Possible
-            && !originator.is_ae_stem()
+        if !self.is_of_here(originator)
             && let Some(made) = identifier::read(&request.request_identifier)
             && (self.neighbour(request, originator).is_some_and(|neighbour| made.by == base_of(&neighbour))
                 || self.claimed(request, originator).is_some_and(|cse_id| made.by == base_of(&cse_id)))
         {
-            return Redelivery::PossibleWithin(self.0.settings.reply_lifetime);
+            return Redelivery::UsedOnce;
         }
         given
     }

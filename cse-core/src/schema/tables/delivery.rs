@@ -147,7 +147,7 @@ pub(in crate::schema) static SCHEDULE: TypeDef = TypeDef {
     announced: Some(AnnouncedDef { name: "scheduleAnnc", root: "m2m:schA", children: &[Ty::TRANSACTION] }),
     child_limits: &[],
     specialization: None,
-    implemented: false,
+    implemented: true,
 };
 
 /// `<locationPolicy>`

@@ -60,7 +60,7 @@ pub(in crate::schema) static NODE: TypeDef = TypeDef {
     }),
     child_limits: &[],
     specialization: None,
-    implemented: false,
+    implemented: true,
 };
 
 /// `<mgmtObj>`

@@ -1,0 +1,320 @@
+//! Access control policies that other CSEs host (`acpi` may name them, TS-0001 §9.6.1.3.2): read by this CSE when a
+//! decision needs them, compiled, and kept for a while.
+//!
+//! A decision never waits for another CSE: it takes what is known, and notes what it lacks ([`View::take_lacking`]).
+//! Whoever asked for it has that read ([`Cse::read_policies`]) and asks again. What cannot be read allows nothing; a policy
+//! that could be read before holds for some time longer while its CSE cannot be reached.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::policy::Policy;
+use crate::cse::Cse;
+use crate::error::Rsc;
+use crate::id::CseIdentity;
+use crate::node::Policies;
+use crate::op::fan_out::Through;
+use crate::ports::{BoxFuture, Store};
+use crate::primitive::{Binding, Operation, ReleaseVersion, Request};
+use crate::resource::approximate_bytes;
+use crate::schema::keys;
+use crate::time::{AbsRelTimestamp, Timestamp};
+use crate::value::{Map, Name, Text, Value};
+use crate::view::{ReadSource, Source, View};
+
+/// How often one request may have policies read: what one policy lets it see may have another one.
+pub(crate) const ROUNDS_MAX: u8 = 3;
+/// Policies that are known; beyond, the one that was not used longest is forgotten.
+const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Bytes of one policy, roughly; a larger one allows nothing.
+const BYTES_MAX: usize = 64 * 1024;
+/// Policies that one decision notes that it lacks.
+const LACKING_MAX: usize = 32;
+/// Policies that are read at the same time for one request.
+const READ_AT_ONCE: usize = 8;
+/// A policy that could not be read is tried again after this time.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// What is known of policies at other CSEs, by their addresses as `acpi` has them.
+pub(crate) struct PoliciesElsewhere(Mutex<LruCache<Text, Entry>>);
+
+struct Entry {
+    policies: Option<Arc<Policies>>,
+    /// When they were read.
+    read: Timestamp,
+    /// Until then they are used as they are.
+    fresh_until: Timestamp,
+    /// Held while they are read.
+    reading: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What is known of a policy now.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// Its rules.
+    Rules(Arc<Policies>),
+    /// That it allows nothing: it does not exist, or could not be read just now.
+    Nothing,
+    /// Too little: it has to be read.
+    Unknown,
+}
+
+/// What came of reading a policy.
+enum Reading {
+    Rules(Policies),
+    /// Its host says that there is none, or none for this CSE.
+    None,
+    /// Its host cannot be reached.
+    Unreachable,
+}
+
+impl Default for PoliciesElsewhere {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KNOWN_MAX)))
+    }
+}
+
+impl PoliciesElsewhere {
+    pub(crate) fn known(&self, address: &str, now: Timestamp) -> Known {
+        let mut known = self.0.lock();
+        match known.get(address).filter(|entry| now < entry.fresh_until) {
+            Some(Entry { policies: Some(policies), .. }) => Known::Rules(Arc::clone(policies)),
+            Some(_) => Known::Nothing,
+            None => Known::Unknown,
+        }
+    }
+
+    fn reading(&self, address: &Text, now: Timestamp) -> Arc<tokio::sync::Mutex<()>> {
+        let unread = || Entry { policies: None, read: now, fresh_until: now, reading: Arc::default() };
+        Arc::clone(&self.0.lock().get_or_insert_mut(address.clone(), unread).reading)
+    }
+
+    fn note(&self, address: &Text, reading: Reading, now: Timestamp, lifetime: Duration, grace: Duration) {
+        let mut known = self.0.lock();
+        let Some(entry) = known.get_mut(address) else { return };
+        match reading {
+            Reading::Rules(policies) => {
+                entry.policies = Some(Arc::new(policies));
+                entry.read = now;
+                entry.fresh_until = now.plus(lifetime);
+            }
+            Reading::None => {
+                entry.policies = None;
+                entry.fresh_until = now.plus(RETRY.min(lifetime));
+            }
+            Reading::Unreachable => {
+                if now >= entry.read.plus(lifetime).plus(grace) {
+                    entry.policies = None;
+                }
+                entry.fresh_until = now.plus(RETRY.min(lifetime));
+            }
+        }
+    }
+}
+
+impl<Q: Source> View<'_, Q> {
+    /// The rules of a policy at another CSE, as far as they are known; that they are not is noted.
+    pub(super) fn policies_elsewhere(&mut self, address: &str) -> Option<Arc<Policies>> {
+        match self.elsewhere.known(address, self.now) {
+            Known::Rules(policies) => Some(policies),
+            Known::Nothing => None,
+            Known::Unknown => {
+                if self.lacking.len() < LACKING_MAX && !self.lacking.iter().any(|lacking| lacking == address) {
+                    self.lacking.push(address.into());
+                }
+                None
+            }
+        }
+    }
+
+    /// The policies that decisions over this view lacked.
+    pub(crate) fn take_lacking(&mut self) -> Vec<Text> {
+        std::mem::take(&mut self.lacking)
+    }
+}
+
+impl<S: Store> Cse<S> {
+    /// Reads policies that decisions lacked, each once for all who wait for it, before a deadline.
+    pub(crate) fn read_policies<'a>(&'a self, lacking: Vec<Text>, deadline: Timestamp) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let reading = |address| Box::pin(self.read_policy(address, deadline)) as BoxFuture<'a, ()>;
+            stream::iter(lacking).map(reading).buffer_unordered(READ_AT_ONCE).collect::<()>().await;
+        })
+    }
+
+    /// Reads what a decision over a view lacked. Whether it is to be made anew; no more than so many times.
+    pub(crate) async fn learn(
+        &self,
+        mut view: View<'_, ReadSource<'_, S>>,
+        read: &mut u8,
+        deadline: Timestamp,
+    ) -> bool {
+        let lacking = view.take_lacking();
+        if lacking.is_empty() || *read == ROUNDS_MAX {
+            return false;
+        }
+        // No snapshot stays open while another CSE is asked.
+        drop(view);
+        self.read_policies(lacking, deadline).await;
+        *read += 1;
+        true
+    }
+
+    async fn read_policy(&self, address: Text, deadline: Timestamp) {
+        let shared = &self.0;
+        let reading = shared.elsewhere.reading(&address, shared.clock.now());
+        let _turn = reading.lock().await;
+        let begun = shared.clock.now();
+        if !matches!(shared.elsewhere.known(&address, begun), Known::Unknown) {
+            return;
+        }
+        let identity = &shared.settings.identity;
+        let from = identity.cse_id.clone();
+        let mut request = Request::new(Operation::Retrieve, address.clone(), from, shared.new_request_identifier());
+        request.release_version = Some(ReleaseVersion::R3);
+        request.context.binding = Binding::Internal;
+        let until = begun.plus(shared.settings.verification_timeout).min(deadline);
+        // The next CSE has no longer than that, either.
+        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
+        let response = self.attempt(request, Through::fulfilling(None, until)).await;
+        let found = match response {
+            Ok(response) if response.is_success() => {
+                match response.content.as_ref().and_then(|found| compile(found, &address, identity)) {
+                    Some(policies) => Reading::Rules(policies),
+                    None => {
+                        tracing::warn!(%address, "what 'acpi' names there is no access control policy, or too large");
+                        Reading::None
+                    }
+                }
+            }
+            Ok(response)
+                if matches!(
+                    response.status,
+                    Rsc::TargetNotReachable | Rsc::RequestTimeout | Rsc::InternalServerError
+                ) =>
+            {
+                tracing::debug!(%address, status = %response.status, "an access control policy cannot be read now");
+                Reading::Unreachable
+            }
+            Ok(response) => {
+                tracing::warn!(%address, status = %response.status, "an access control policy cannot be read");
+                Reading::None
+            }
+            Err(error) => {
+                tracing::debug!(%address, %error, "an access control policy cannot be read now");
+                Reading::Unreachable
+            }
+        };
+        match found {
+            Reading::Rules(_) => shared.metrics.policies_read.increment(),
+            Reading::None | Reading::Unreachable => shared.metrics.policies_unreadable.increment(),
+        }
+        let (lifetime, grace) = (shared.settings.policy_lifetime, shared.settings.policy_grace);
+        shared.elsewhere.note(&address, found, shared.clock.now(), lifetime, grace);
+    }
+}
+
+/// The rules of a representation of a policy. What these name relative to the policy's CSE is that CSE's.
+fn compile(representation: &Map, address: &str, identity: &CseIdentity) -> Option<Policies> {
+    let host = identity.cse_id_of(address)?;
+    let (root, policy) = representation.only()?;
+    let policy = policy.as_map().filter(|_| root == "m2m:acp")?;
+    if approximate_bytes(policy) > BYTES_MAX {
+        return None;
+    }
+    let rules = |key| match policy.get(key) {
+        Some(Value::Map(rules)) => Policy::compile(&as_of(&host, rules), identity),
+        _ => Policy::compile(&Map::new(), identity),
+    };
+    Some(Policies { privileges: rules(keys::PRIVILEGES), self_privileges: rules(keys::SELF_PRIVILEGES) })
+}
+
+/// The same rules with originators that mean here what they mean at their CSE.
+fn as_of(host: &str, rules: &Map) -> Map {
+    let mut here = rules.clone();
+    let rules: &mut [Value] = match here.get_mut("acr") {
+        Some(Value::List(rules)) => rules,
+        Some(rule) => std::slice::from_mut(rule),
+        None => return here,
+    };
+    for rule in rules {
+        let Value::Map(rule) = rule else { continue };
+        let Some(Value::List(originators)) = rule.get("acor") else { continue };
+        let originators = originators.iter().map(|entry| match entry {
+            Value::Text(entry) if is_relative(entry) => Value::from(format!("{host}/{entry}")),
+            other => other.clone(),
+        });
+        let originators = Value::List(originators.collect());
+        rule.insert(Name::new_static("acor"), originators);
+    }
+    here
+}
+
+/// Whether an entry of `acor` means something of the CSE that hosts the policy.
+fn is_relative(entry: &str) -> bool {
+    let is_of_provider = entry.starts_with('S') && !entry.contains('/');
+    !matches!(entry, "all" | "*") && !entry.starts_with('/') && !is_of_provider
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::policy::{Access, Decision, Question};
+    use crate::id::{CseType, Originator};
+    use crate::schema::Ty;
+
+    fn allows(policies: &Policies, originator: &str) -> bool {
+        let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-mn", CseType::Mn).expect("valid");
+        let originator: Originator = identity.canonical_originator(originator);
+        let decision = policies.privileges.decide(&Question {
+            originator: &originator,
+            operation: Access::RETRIEVE,
+            peer_address: None,
+            authenticated: false,
+            now: Timestamp::parse("20260101T000000").expect("valid"),
+            location: None,
+            creates: None,
+            target_type: Ty::CONTAINER,
+        });
+        decision == Decision::Allow
+    }
+
+    fn policy_at(address: &str, representation: &str) -> Option<Policies> {
+        let identity = CseIdentity::new("//cse.example", "/id-mn", "cse-mn", CseType::Mn).expect("valid");
+        compile(&serde_json::from_str(representation).expect("JSON"), address, &identity)
+    }
+
+    #[test]
+    fn originators_mean_what_they_mean_at_the_host() {
+        let rules =
+            r#"{"m2m:acp":{"pv":{"acr":[{"acor":["Cthere","/id-mn/Chere","Ssp","Cx*"],"acop":2}]},"pvs":{"acr":[]}}}"#;
+        let policies = policy_at("/id-in/acp1", rules).expect("a policy");
+        for (originator, allowed) in [
+            ("/id-in/Cthere", true),
+            ("Cthere", false),
+            ("Chere", true),
+            ("/id-mn/Chere", true),
+            ("/id-in/Chere", false),
+            ("Ssp", true),
+            ("/id-in/Cx1", true),
+            ("Cx1", false),
+        ] {
+            assert_eq!(allows(&policies, originator), allowed, "{originator}");
+        }
+        let elsewhere = policy_at("//other.example/id-up/acp1", rules).expect("a policy");
+        assert!(allows(&elsewhere, "//other.example/id-up/Cthere") && !allows(&elsewhere, "/id-up/Cthere"));
+    }
+
+    #[test]
+    fn only_policies_of_some_size_are_taken() {
+        assert!(policy_at("/id-in/cnt1", r#"{"m2m:cnt":{"pv":{"acr":[{"acor":["all"],"acop":2}]}}}"#).is_none());
+        let long = "C".repeat(BYTES_MAX);
+        let large = format!(r#"{{"m2m:acp":{{"pv":{{"acr":[{{"acor":["{long}"],"acop":2}}]}}}}}}"#);
+        assert!(policy_at("/id-in/acp1", &large).is_none());
+    }
+}

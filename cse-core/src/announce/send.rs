@@ -227,6 +227,8 @@ impl<'a, S: Store> Attempt<'a, S> {
             return Ok(Outcome::Done);
         };
         let mut request = self.request(Operation::Retrieve, &under);
+        // As they are known here.
+        request.unstructured_addresses = true;
         request.filter_criteria = Some(Box::new(FilterCriteria {
             usage: FilterUsage::Discovery,
             resource_type: vec![ty],
@@ -235,8 +237,13 @@ impl<'a, S: Store> Attempt<'a, S> {
         }));
         if let Verdict::Done(response) = self.send(request).await? {
             let found = response.content.as_ref().and_then(|content| content.get("m2m:uril"));
-            for address in found.into_iter().flat_map(Value::texts) {
-                self.remove(&self.sp_relative(address)).await?;
+            // One that is announced again may have got its copy by an attempt that ended late.
+            let original = self.cse.0.view().node(self.entry.subscription).await?;
+            let known = original.and_then(|node| state::of(&node).remove(&self.host)).and_then(|state| state.address);
+            for address in found.into_iter().flat_map(Value::texts).map(|address| self.sp_relative(address)) {
+                if known.as_ref() != Some(&address) {
+                    self.remove(&address).await?;
+                }
             }
         }
         Ok(Outcome::Done)

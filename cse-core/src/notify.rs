@@ -3,11 +3,13 @@
 //! What their policies make of it is decided in [`policies`], what their schedules make of it in [`scheduled`]; groups
 //! that collect for their members are in [`collect`].
 
+mod abroad;
 mod collect;
 mod pacing;
 mod policies;
 mod scheduled;
 
+pub(crate) use abroad::as_seen_by;
 pub(crate) use pacing::Pacing;
 
 use std::collections::VecDeque;

@@ -325,11 +325,8 @@ impl<S: Store> Outbox<S> {
             }
             Err(problem) => {
                 tracing::info!(%target, %problem, "a notification is given up");
-                let loss = if matches!(problem, SendError::Unreachable(_) | SendError::Unconfirmed(_)) {
-                    Loss::Age
-                } else {
-                    Loss::Useless
-                };
+                let is_late = matches!(problem, SendError::Unreachable(_) | SendError::Unconfirmed(_));
+                let loss = if is_late { Loss::Age } else { Loss::Useless };
                 loss.count(metrics, 1);
                 self.count -= 1;
                 self.bytes -= waiting.bytes;

@@ -130,8 +130,8 @@ pub enum SendError {
     /// Nobody there now; a later try may succeed.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// It has left, and there is no word of it; it may have arrived, and even be carried out.
-    #[error("may not have arrived: {0}")]
+    /// Nobody said in time whether it arrived: it may have, or may still. A later try may succeed.
+    #[error("gave no sign in time: {0}")]
     Unconfirmed(String),
     /// No binding can reach such a destination; no later try will.
     #[error("no binding reaches it: {0}")]

@@ -86,16 +86,13 @@ pub(crate) async fn earlier<Q: Source>(
     known.map(|reply| Ok((reply.at, Record::from_map(reply.response)?))).transpose()
 }
 
-/// Under which identifier the request was passed on last, and when it came first, if that is what is remembered of it.
+/// Under which identifier the request was passed on last, if that is what is remembered of it.
 ///
 /// # Errors
 /// [`Error::Internal`] when the store fails.
-pub(crate) async fn passed_on<Q: Source>(
-    view: &mut View<'_, Q>,
-    key: ReplyKey,
-) -> Result<Option<(Text, Timestamp)>, Error> {
+pub(crate) async fn passed_on<Q: Source>(view: &mut View<'_, Q>, key: ReplyKey) -> Result<Option<Text>, Error> {
     let known = latest(view, key).await?;
-    Ok(known.and_then(|reply| Some((reply.response.text(PASSED_ON)?.into(), reply.at))))
+    Ok(known.and_then(|reply| reply.response.text(PASSED_ON).map(Text::from)))
 }
 
 async fn latest<Q: Source>(view: &mut View<'_, Q>, key: ReplyKey) -> Result<Option<Reply>, Error> {

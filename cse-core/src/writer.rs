@@ -1,5 +1,6 @@
 //! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
 
+mod answered;
 mod due;
 mod passage;
 
@@ -11,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument, Span};
 
+use self::answered::Answered;
 pub(crate) use self::passage::{PassOn, Passage, PassedOn, Under};
 use crate::access::authorize::{Permit, Requester};
 use crate::access::elsewhere;
@@ -157,6 +159,7 @@ struct Writer<S: Store> {
     windows: Windows,
     pacing: Pacing,
     numbers: Numbers,
+    answered: Answered,
     /// Answers known to be stored, so that forgetting them is asked for now and then only.
     replies_since_pruning: u32,
     /// Which of them are kept for longer.
@@ -179,6 +182,7 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
         windows: Windows::new(),
         pacing: Pacing::new(),
         numbers,
+        answered: Answered::new(),
         replies_since_pruning: 0,
         recent: Recent::default(),
     };
@@ -192,17 +196,28 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
         } else if stopping {
             jobs.recv_many(&mut group, size_max).await
         } else {
-            tokio::select! {
+            let received = tokio::select! {
                 biased;
-                received = jobs.recv_many(&mut group, size_max) => received,
+                received = jobs.recv_many(&mut group, size_max) => Some(received),
                 _ = stop.wait_for(|stop| *stop) => {
                     stopping = true;
                     jobs.close();
                     continue;
                 }
+                () = writer.answered.due() => None,
+            };
+            match received {
+                Some(received) => received,
+                None => {
+                    writer.run_group(&mut group).await;
+                    continue;
+                }
             }
         };
         if received == 0 {
+            if !writer.answered.is_empty() {
+                writer.run_group(&mut group).await;
+            }
             return;
         }
         // Requests come in bursts, and this task wakes with the first. The rest of the burst gets the chance to be
@@ -213,17 +228,33 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
         {
             group.push(job);
         }
-        writer.run_group(&mut group).await;
+        writer.put_off_answers(&mut group);
+        if !group.is_empty() || writer.answered.is_full() {
+            writer.run_group(&mut group).await;
+        }
     }
 }
 
 impl<S: Store> Writer<S> {
-    /// Carries out a group in one commit; leaves those jobs in it that must wait for the next.
+    /// Takes the answers to passed-on requests out of a group: alone they are no reason for a commit.
+    fn put_off_answers(&mut self, group: &mut Vec<Job>) {
+        if group.iter().any(|job| matches!(job, Job::PassedOn(_))) {
+            for job in std::mem::take(group) {
+                match job {
+                    Job::PassedOn(answer) => self.answered.add(answer, &*self.shared.clock),
+                    other => group.push(other),
+                }
+            }
+        }
+    }
+
+    /// Carries out a group in one commit, with the answers that wait for one; leaves those jobs in it that must wait for the next.
     async fn run_group(&mut self, group: &mut Vec<Job>) {
         let shared = Arc::clone(&self.shared);
         if let Err(error) = self.reserve_numbers().await {
             tracing::error!(%error, "the store failed; {} changes are refused", group.len());
             refuse_all(group.drain(..));
+            drop(self.answered.take());
             return;
         }
         let mut overlay = Overlay::default();
@@ -235,7 +266,8 @@ impl<S: Store> Writer<S> {
         let mut noted = Vec::new();
         // Notifications that the outbox needs no more, and their bytes.
         let mut settled = (0, 0);
-        let mut jobs = std::mem::take(group).into_iter();
+        let answers = self.answered.take().into_iter().map(Job::PassedOn);
+        let mut jobs = answers.chain(std::mem::take(group));
         for job in jobs.by_ref() {
             let now = shared.clock.now();
             let source = WriteSource {
@@ -260,8 +292,11 @@ impl<S: Store> Writer<S> {
                         let (metrics, book) = (&shared.metrics, &shared.non_blocking);
                         change.run(&mut view, metrics, book, &mut waiting).instrument(span).await;
                     }
-                    Job::PassOn(request) => report(request.run(&mut view, &shared.metrics, &mut passages).await),
-                    Job::PassedOn(passed_on) => report(passed_on.run(&mut view).await),
+                    Job::PassOn(request) => {
+                        let answered = &mut self.answered;
+                        report(request.run(&mut view, &shared.metrics, answered, &mut passages).await);
+                    }
+                    Job::PassedOn(passed_on) => report(passed_on.run(&mut view, &mut self.answered).await),
                     Job::Due(done) => {
                         dues.push(done);
                         report(due::serve(&mut view, &shared).await);
@@ -306,6 +341,7 @@ impl<S: Store> Writer<S> {
         if broken {
             self.windows.clear();
             self.pacing.clear();
+            self.answered.forget_given();
             for Waiting { reply, response, .. } in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
                 drop(reply.send(Outcome::Done(failed, None)));
@@ -376,7 +412,7 @@ impl<S: Store> Writer<S> {
         let lifetime = self.shared.settings.reply_lifetime;
         let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
         let before = Timestamp::from_micros(now.micros().saturating_sub(micros));
-        match self.fading_replies(before).await {
+        match fading_replies(&self.shared.store, before).await {
             Ok(fading) => {
                 for reply in fading {
                     if self.recent.keeps(&reply, now) && overlay.reply(reply.key).is_none() {
@@ -392,10 +428,10 @@ impl<S: Store> Writer<S> {
         effects.forget_replies_before = Some(before);
         overlay.apply(effects, &mut self.windows);
     }
+}
 
-    async fn fading_replies(&self, before: Timestamp) -> Result<Vec<Reply>, crate::ports::StoreError> {
-        self.shared.store.snapshot().await?.fading_replies(before).await
-    }
+async fn fading_replies<S: Store>(store: &S, before: Timestamp) -> Result<Vec<Reply>, crate::ports::StoreError> {
+    store.snapshot().await?.fading_replies(before).await
 }
 
 async fn commit<S: Store>(
@@ -403,11 +439,10 @@ async fn commit<S: Store>(
     transaction: Option<S::Write>,
     overlay: &mut Overlay,
 ) -> Result<(), crate::ports::StoreError> {
-    let mut transaction = match transaction {
-        Some(transaction) => transaction,
-        None => store.begin().await?,
-    };
     let changes = overlay.take_changes();
+    let Some(mut transaction) = transaction else {
+        return store.commit(&changes).await;
+    };
     if !changes.is_empty() {
         transaction.write(&changes).await?;
     }

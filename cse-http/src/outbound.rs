@@ -8,7 +8,6 @@ mod request;
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +23,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use self::lines::Lines;
 pub use request::target_url;
@@ -39,7 +39,8 @@ pub struct HttpOutboundOptions {
     /// Most requests on their way at the same time, hence most connections in use; further ones wait within
     /// their own timeout. Default 256.
     pub requests_max: usize,
-    /// Most unused connections kept to one host and port. Default 8.
+    /// Most unused connections kept to one host and port. Default 64: a gateway may have that many requests under way to its registrar, and making
+    /// a connection costs more than a request.
     pub idle_connections_per_host_max: usize,
     /// How long an unused connection is kept. Default 30 s.
     pub idle_timeout: Duration,
@@ -56,7 +57,7 @@ impl Default for HttpOutboundOptions {
         Self {
             trust: Trust::Public,
             requests_max: 256,
-            idle_connections_per_host_max: 8,
+            idle_connections_per_host_max: 64,
             idle_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             reply_bytes_max: 1 << 20,
@@ -138,18 +139,14 @@ impl HttpOutbound {
         Self { client, places, lines: Arc::default(), reply_bytes_max, authorization }
     }
 
-    /// `has_left` is set before anything is sent.
-    async fn exchange(self, outgoing: OutgoingRequest, has_left: &AtomicBool) -> Result<Sent, SendError> {
+    async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
         let mut message = request::encode(&outgoing)?;
         if let Some(authorization) = &self.authorization {
             message.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
         }
-        let _first = self.lines.first(&outgoing).await;
-        let _place = self.places.acquire().await.map_err(|_| unreachable("the sender is closed"))?;
-        has_left.store(true, Ordering::Relaxed);
         let answer = self.client.request(message).await.map_err(|error| match error.is_connect() {
             true => unreachable(reason(&error)),
-            false => unconfirmed(reason(&error)),
+            false => SendError::Unconfirmed(reason(&error)),
         })?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
@@ -171,13 +168,18 @@ impl Outbound for HttpOutbound {
         let sender = self.clone();
         Box::pin(async move {
             let timeout = request.timeout;
-            let has_left = AtomicBool::new(false);
-            match tokio::time::timeout(timeout, sender.exchange(request, &has_left)).await {
+            let deadline = Instant::now() + timeout;
+            let (lines, places) = (Arc::clone(&sender.lines), Arc::clone(&sender.places));
+            let its_turn = async { (lines.first(&request).await, places.acquire().await) };
+            // What waits for its turn has not left.
+            let (_first, _place) = match timeout_at(deadline, its_turn).await {
+                Ok((first, Ok(place))) => (first, place),
+                Ok((_, Err(_))) => return Err(unreachable("the sender is closed")),
+                Err(_) => return Err(unreachable(format!("no turn within {} ms", timeout.as_millis()))),
+            };
+            match timeout_at(deadline, sender.exchange(request)).await {
                 Ok(result) => result,
-                Err(_) => {
-                    let why = format!("no answer within {} ms", timeout.as_millis());
-                    Err(if has_left.into_inner() { unconfirmed(why) } else { unreachable(why) })
-                }
+                Err(_) => Err(SendError::Unconfirmed(format!("no answer within {} ms", timeout.as_millis()))),
             }
         })
     }
@@ -209,10 +211,6 @@ fn tls(trust: &Trust) -> Result<ClientConfig, InvalidTrust> {
 
 fn unreachable(why: impl Into<String>) -> SendError {
     SendError::Unreachable(why.into())
-}
-
-fn unconfirmed(why: impl Into<String>) -> SendError {
-    SendError::Unconfirmed(why.into())
 }
 
 /// The client's error with its causes, the last of which says what happened.

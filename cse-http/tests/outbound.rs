@@ -54,13 +54,6 @@ async fn why_unreachable(sender: &HttpOutbound, request: OutgoingRequest) -> Str
     }
 }
 
-async fn why_unconfirmed(sender: &HttpOutbound, request: OutgoingRequest) -> String {
-    match soon("a failure", sender.send(request)).await {
-        Err(SendError::Unconfirmed(why)) => why,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Reads a request with its body, as text; `None` at the end of the stream.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut text = Vec::new();
@@ -185,8 +178,8 @@ async fn a_receiver_that_does_not_answer_may_have_the_request() {
     let address = listener.local_addr().expect("an address");
     let mut request = notification(format!("http://{address}/"));
     request.timeout = SHORT;
-    let why = why_unconfirmed(&sender(HttpOutboundOptions::default()), request).await;
-    assert!(why.contains("100 ms"), "{why}");
+    let sent = soon("a failure", sender(HttpOutboundOptions::default()).send(request)).await;
+    assert!(matches!(&sent, Err(SendError::Unconfirmed(why)) if why.contains("100 ms")), "{sent:?}");
 }
 
 #[tokio::test]
@@ -203,8 +196,9 @@ async fn a_receiver_that_breaks_off_may_have_the_request() {
             }
         });
         let retrieve = Request::new(Operation::Retrieve, "cse/x", "/id-in", "own");
-        let why = why_unconfirmed(&sender(HttpOutboundOptions::default()), outgoing(url, retrieve, LONG)).await;
-        assert!(!why.contains("ms"), "{answer}: {why}");
+        let sent = soon("a failure", sender(HttpOutboundOptions::default()).send(outgoing(url, retrieve, LONG))).await;
+        let is_unconfirmed = matches!(&sent, Err(SendError::Unconfirmed(why)) if !why.contains("ms"));
+        assert!(is_unconfirmed, "{answer}: {sent:?}");
     }
 }
 

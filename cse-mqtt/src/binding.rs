@@ -25,7 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::correlation::Correlation;
 use crate::expiry::time_left;
 use crate::hop::{self, Hop};
-use crate::lanes::{Class, Lanes, is_poll};
+use crate::lanes::{Class, Lanes, Place, is_poll};
 use crate::legacy::Drafts;
 use crate::link::{Acknowledgement, Inbound, Link, Publisher, Receipt, Refused, Subscription, Vouched};
 use crate::options::BindingOptions;
@@ -99,8 +99,8 @@ struct Running {
     /// When the answer is of no use any more (`rset`).
     answer_expires: Option<Instant>,
     acknowledgement: Option<Box<dyn Acknowledgement>>,
-    /// The originator whose other requests wait for this one.
-    lane: Option<Text>,
+    /// Where others wait for this one.
+    lane: Option<Place>,
     is_poll: bool,
     /// Holds what the sender is subscribed to until it has the answer.
     _deletion: Option<Deletion>,
@@ -252,7 +252,7 @@ impl<D: Dispatch> Receiver<D> {
     fn admit(&mut self, accepted: Accepted, claimed: Option<Text>, inbound: Inbound) {
         let Accepted { mut request, reply, registrant } = accepted;
         let class = Class::of(&request);
-        let originator = self.originator(&reply, &request);
+        let place = self.lanes.place_of(self.originator(&reply, &request), &request, &self.common.identity);
         let wants_answer = request.response_type != ResponseType::NoResponse;
         let is_poll = is_poll(&request);
         if is_poll && self.polls >= self.common.options.concurrent_requests_max.div_ceil(POLLS_SHARE) {
@@ -261,9 +261,9 @@ impl<D: Dispatch> Receiver<D> {
             let response = Response::error(request.request_identifier, &error).in_release(request.release_version);
             return self.refuse(wants_answer.then_some((response, reply)), inbound.acknowledgement);
         }
-        if class.is_some_and(|class| !self.lanes.has_room(&originator, class)) {
+        if class.is_some_and(|class| !self.lanes.has_room(&place, class)) {
             self.common.stats.refused_as_too_many.increment();
-            tracing::debug!(originator = originator.as_str(), "too many requests of one originator wait");
+            tracing::debug!(?place, "too many requests of one originator wait");
             let error =
                 Error::Busy("too many requests of this originator are waiting; try again when some are answered");
             let response = Response::error(request.request_identifier, &error).in_release(request.release_version);
@@ -290,7 +290,7 @@ impl<D: Dispatch> Receiver<D> {
             wants_answer,
             answer_expires: request.result_expiration.and_then(|until| Instant::now().checked_add(time_left(until))),
             acknowledgement: inbound.acknowledgement,
-            lane: class.map(|_| originator.clone()),
+            lane: class.map(|_| place.clone()),
             is_poll,
             _deletion: deletion,
         };
@@ -306,7 +306,7 @@ impl<D: Dispatch> Receiver<D> {
         let ready = Ready { number, request, bytes: inbound.payload.len() };
         self.waiting_bytes += ready.bytes;
         let now = match class {
-            Some(class) => self.lanes.enter(&originator, class, ready),
+            Some(class) => self.lanes.enter(&place, class, ready),
             None => Some(ready),
         };
         self.released.extend(now);
@@ -358,8 +358,8 @@ impl<D: Dispatch> Receiver<D> {
 
     fn finish_one(&mut self, (number, response): Finished) {
         let Some(running) = self.running.remove(&number) else { return };
-        if let Some(originator) = &running.lane {
-            self.lanes.leave(originator, &mut self.released);
+        if let Some(place) = &running.lane {
+            self.lanes.leave(place, &mut self.released);
         }
         self.polls -= usize::from(running.is_poll);
         let response = response.unwrap_or_else(|| {

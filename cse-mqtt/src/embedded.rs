@@ -138,10 +138,6 @@ impl Receipt for EmbeddedReceipt {
         })
     }
 
-    fn may_arrive(&mut self) -> bool {
-        self.heard && self.handle.status() == DeliveryStatus::Pending
-    }
-
     fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {
         self.handle.when_safe(move || request.acknowledge());
     }

@@ -36,7 +36,7 @@ use connection::Client;
 pub(crate) use driver::Driver;
 use driver::Pauses;
 pub use leave::{LeaveError, leave};
-use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX};
+use outbox::{Message, Outbox, PUBLISH_HEADER_BYTES_MAX, Waiter};
 use subscriptions::Subscriptions;
 
 /// Messages received and not yet taken by the binding, answers to requests of this CSE not among them; with MQTT 5 the
@@ -154,8 +154,7 @@ impl Publisher for ExternalPublisher {
         expiry: Option<Duration>,
     ) -> Result<Option<Box<dyn Receipt>>, Refused> {
         let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
-        let has_left = Arc::default();
-        self.push(Message { topic, payload, expires, receipt: None, has_left }).map(|()| None)
+        self.push(Message { topic, payload, expires, receipt: None }).map(|()| None)
     }
 
     fn publish_request(
@@ -170,18 +169,19 @@ impl Publisher for ExternalPublisher {
         if !self.0.has_room() {
             return Err(Refused::Full);
         }
-        let (sender, receiver) = oneshot::channel();
+        let (progress, receiver) = oneshot::channel();
+        let left = Arc::new(AtomicBool::new(false));
         let expires = expiry.and_then(|expiry| Instant::now().checked_add(expiry));
-        let has_left = Arc::<AtomicBool>::default();
-        self.push(Message { topic, payload, expires, receipt: Some(sender), has_left: Arc::clone(&has_left) })?;
-        Ok(Box::new(ExternalReceipt { receiver, progress: Progress::Waiting, has_left }))
+        let receipt = Some(Waiter { progress, left: Arc::clone(&left) });
+        self.push(Message { topic, payload, expires, receipt })?;
+        Ok(Box::new(ExternalReceipt { receiver, left, progress: Progress::Waiting }))
     }
 }
 
 struct ExternalReceipt {
     receiver: oneshot::Receiver<Progress>,
+    left: Arc<AtomicBool>,
     progress: Progress,
-    has_left: Arc<AtomicBool>,
 }
 
 impl Receipt for ExternalReceipt {
@@ -196,6 +196,10 @@ impl Receipt for ExternalReceipt {
         self.progress
     }
 
+    fn may_arrive(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
     fn settled(&mut self) -> BoxFuture<'_, Progress> {
         Box::pin(async move {
             if self.progress == Progress::Waiting {
@@ -203,12 +207,6 @@ impl Receipt for ExternalReceipt {
             }
             self.progress
         })
-    }
-
-    fn may_arrive(&mut self) -> bool {
-        // In this order: the outbox says that it sends it before it looks whether anybody still wants it.
-        self.receiver.close();
-        self.has_left.load(Ordering::SeqCst)
     }
 }
 

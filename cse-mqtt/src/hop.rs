@@ -270,7 +270,8 @@ mod tests {
             (Cse, Ask, "S1", "/S1/Cx", None, true),
             (Cse, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), true),
             (Cse, Ask, "S1", "S1", None, false),
-            (Cse, Ask, "S1", "/S2", None, false),
+            // An AE of elsewhere, for all that can be told here.
+            (Cse, Ask, "S1", "/S2", None, true),
             (Ae, Ask, "S1", "/S1", Some(Ty::REMOTE_CSE), false),
             (Cse, Ask, "Server", "Server", None, false),
             (Cse, Ask, "id-mn", "Cx", None, false),

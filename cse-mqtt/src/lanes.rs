@@ -4,9 +4,15 @@
 //! before, and nothing that it changes later. So each originator has a lane. Requests that keep their order by themselves
 //! go together; any other waits until those before it are done, and those behind it wait for it. Lanes do not
 //! wait for one another. How many of a lane run and wait is bounded, so that no originator takes the places of all.
+//!
+//! What a CSE notifies others of is no order to be kept beyond each of them: one that does not answer would hold up what
+//! all the others are told. So these requests have lanes of their own, by target.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
+use cse_core::id::CseIdentity;
 use cse_core::primitive::{Operation, Request};
 use cse_core::schema::Ty;
 use cse_core::value::Text;
@@ -45,6 +51,17 @@ pub(crate) fn is_poll(request: &Request) -> bool {
     request.operation == Operation::Retrieve && request.to.ends_with("/pcu")
 }
 
+/// Lanes for the notifications of one CSE. Each target has always the same, which it shares with a few others.
+const NOTIFYING: u64 = 64;
+
+/// Which lane a request is in.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Place {
+    originator: Text,
+    /// Of the lanes for notifications.
+    notifying: Option<u64>,
+}
+
 struct Lane<T> {
     /// Class of those that run.
     class: Class,
@@ -62,16 +79,28 @@ impl<T> Lane<T> {
 /// See the module. `T` is what waits.
 pub(crate) struct Lanes<T> {
     /// Keys come from clients, hence the keyed default hasher.
-    lanes: HashMap<Text, Lane<T>>,
+    lanes: HashMap<Place, Lane<T>>,
+    /// How many wait in all lanes of an originator; not listed without any.
+    waiting_of: HashMap<Text, usize>,
     waiting: usize,
     running_max: usize,
     waiting_max: usize,
 }
 
 impl<T> Lanes<T> {
-    /// Lanes in each of which at most `running_max` (at least 1) run and `waiting_max` wait.
+    /// Lanes in each of which at most `running_max` (at least 1) run; of one originator at most `waiting_max` wait.
     pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
-        Self { lanes: HashMap::new(), waiting: 0, running_max: running_max.max(1), waiting_max }
+        let (lanes, waiting_of) = (HashMap::new(), HashMap::new());
+        Self { lanes, waiting_of, waiting: 0, running_max: running_max.max(1), waiting_max }
+    }
+
+    /// The place of a request of that originator, which is canonical.
+    pub(crate) fn place_of(&self, originator: Text, request: &Request, identity: &CseIdentity) -> Place {
+        let is_cse = || identity.cse_id_of(&originator).is_some_and(|cse_id| cse_id == originator);
+        let hasher: &RandomState = self.lanes.hasher();
+        let notifying =
+            (request.operation == Operation::Notify && is_cse()).then(|| hasher.hash_one(&request.to) % NOTIFYING);
+        Place { originator, notifying }
     }
 
     /// How many wait in all lanes.
@@ -80,16 +109,17 @@ impl<T> Lanes<T> {
     }
 
     /// Whether one more may enter.
-    pub(crate) fn has_room(&self, originator: &Text, class: Class) -> bool {
-        let Some(lane) = self.lanes.get(originator) else { return true };
-        lane.waiting.len() < self.waiting_max || (lane.waiting.is_empty() && lane.takes(class, self.running_max))
+    pub(crate) fn has_room(&self, place: &Place, class: Class) -> bool {
+        let Some(lane) = self.lanes.get(place) else { return true };
+        let waiting = self.waiting_of.get(&place.originator).copied().unwrap_or_default();
+        waiting < self.waiting_max || (lane.waiting.is_empty() && lane.takes(class, self.running_max))
     }
 
     /// Gives the item back if it may run now; else it waits. Each that runs is followed by [`Lanes::leave`]. Asked
     /// before: [`Lanes::has_room`].
-    pub(crate) fn enter(&mut self, originator: &Text, class: Class, item: T) -> Option<T> {
-        let Some(lane) = self.lanes.get_mut(originator) else {
-            self.lanes.insert(originator.clone(), Lane { class, running: 1, waiting: VecDeque::new() });
+    pub(crate) fn enter(&mut self, place: &Place, class: Class, item: T) -> Option<T> {
+        let Some(lane) = self.lanes.get_mut(place) else {
+            self.lanes.insert(place.clone(), Lane { class, running: 1, waiting: VecDeque::new() });
             return Some(item);
         };
         if lane.waiting.is_empty() && lane.takes(class, self.running_max) {
@@ -97,31 +127,49 @@ impl<T> Lanes<T> {
             return Some(item);
         }
         lane.waiting.push_back((class, item));
+        *self.waiting_of.entry(place.originator.clone()).or_default() += 1;
         self.waiting += 1;
         None
     }
 
-    /// One of that originator is done; gives those that may run now, in order.
-    pub(crate) fn leave(&mut self, originator: &Text, released: &mut VecDeque<T>) {
-        let Some(lane) = self.lanes.get_mut(originator) else { return };
+    /// One of that place is done; gives those that may run now, in order.
+    pub(crate) fn leave(&mut self, place: &Place, released: &mut VecDeque<T>) {
+        let Some(lane) = self.lanes.get_mut(place) else { return };
         lane.running = lane.running.saturating_sub(1);
-        while let Some((class, _)) = lane.waiting.front() {
-            if !lane.takes(*class, self.running_max) {
-                return;
+        let mut count = 0;
+        while let Some((class, item)) = lane.waiting.pop_front() {
+            if !lane.takes(class, self.running_max) {
+                lane.waiting.push_front((class, item));
+                break;
             }
-            lane.class = *class;
+            lane.class = class;
             lane.running += 1;
-            self.waiting -= 1;
-            released.extend(lane.waiting.pop_front().map(|(_, item)| item));
+            count += 1;
+            released.push_back(item);
         }
         if lane.running == 0 {
-            self.lanes.remove(originator);
+            self.lanes.remove(place);
+        }
+        if count > 0 {
+            self.waiting -= count;
+            self.no_longer_waiting(&place.originator, count);
+        }
+    }
+
+    fn no_longer_waiting(&mut self, originator: &Text, count: usize) {
+        if let Some(waiting) = self.waiting_of.get_mut(originator) {
+            *waiting -= count;
+            if *waiting == 0 {
+                self.waiting_of.remove(originator);
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cse_core::id::CseType;
+
     use super::*;
 
     fn class(operation: Operation, to: &str, ty: Option<Ty>) -> Option<Class> {
@@ -149,6 +197,10 @@ mod tests {
         assert_eq!(class(Operation::Notify, "cse-in/a/pch/pcu", None), Some(Class::Alone));
     }
 
+    fn lane(originator: &str) -> Place {
+        Place { originator: originator.into(), notifying: None }
+    }
+
     /// Plays requests named by a letter of their class and a digit; what runs at once, and what with each end.
     fn play(arriving: &[&'static str], ends: usize) -> Vec<String> {
         play_in(Lanes::new(usize::MAX, usize::MAX), arriving, ends)
@@ -156,7 +208,7 @@ mod tests {
 
     fn play_in(mut lanes: Lanes<&'static str>, arriving: &[&'static str], ends: usize) -> Vec<String> {
         let mut seen = Vec::new();
-        let originator = Text::new("Cx");
+        let originator = lane("Cx");
         let mut now = Vec::new();
         for name in arriving {
             let class = match name.as_bytes()[0] {
@@ -173,7 +225,7 @@ mod tests {
             lanes.leave(&originator, &mut released);
             seen.push(released.into_iter().collect::<Vec<_>>().join(" "));
         }
-        assert_eq!((lanes.waiting(), lanes.lanes.len()), (0, 0), "all have run");
+        assert_eq!((lanes.waiting(), lanes.lanes.len(), lanes.waiting_of.len()), (0, 0, 0), "all have run");
         seen
     }
 
@@ -197,7 +249,7 @@ mod tests {
 
     #[test]
     fn only_so_many_of_one_lane_wait() {
-        let (cx, cy) = (Text::new("Cx"), Text::new("Cy"));
+        let (cx, cy) = (lane("Cx"), lane("Cy"));
         let mut lanes = Lanes::new(2, 2);
         assert_eq!(lanes.enter(&cx, Class::Alone, 1), Some(1));
         for item in [2, 3] {
@@ -219,9 +271,44 @@ mod tests {
     #[test]
     fn originators_do_not_wait_for_one_another() {
         let mut lanes = Lanes::new(10, 10);
-        assert_eq!(lanes.enter(&Text::new("Cx"), Class::Alone, 1), Some(1));
-        assert_eq!(lanes.enter(&Text::new("Cx"), Class::Read, 2), None);
-        assert_eq!(lanes.enter(&Text::new("Cy"), Class::Read, 3), Some(3));
+        assert_eq!(lanes.enter(&lane("Cx"), Class::Alone, 1), Some(1));
+        assert_eq!(lanes.enter(&lane("Cx"), Class::Read, 2), None);
+        assert_eq!(lanes.enter(&lane("Cy"), Class::Read, 3), Some(3));
         assert_eq!(lanes.waiting(), 1);
+    }
+
+    #[test]
+    fn what_a_cse_notifies_is_in_order_for_each_target() {
+        let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
+        let mut lanes: Lanes<u32> = Lanes::new(10, 2);
+        let place = |lanes: &Lanes<u32>, originator: &str, operation, to: &str| {
+            lanes.place_of(originator.into(), &Request::new(operation, to, originator, "1"), &identity)
+        };
+        for originator in ["/id-mn", "//other.example/id-in"] {
+            let one = place(&lanes, originator, Operation::Notify, "/id-in/C0");
+            assert_eq!(one, place(&lanes, originator, Operation::Notify, "/id-in/C0"));
+            let targets = (0..100).map(|number| format!("/id-in/C{number}"));
+            assert!(targets.into_iter().any(|to| place(&lanes, originator, Operation::Notify, &to) != one));
+            assert_ne!(one, place(&lanes, originator, Operation::Update, "/id-in/C0"));
+        }
+        // AEs may well mean an order between what they tell and what they change.
+        for originator in ["/id-mn/Cx", "Cx"] {
+            let notify = place(&lanes, originator, Operation::Notify, "/id-in/C0");
+            assert_eq!(notify, place(&lanes, originator, Operation::Update, "/id-in/C1"));
+        }
+        // The bound is for all lanes of an originator.
+        let one = place(&lanes, "/id-mn", Operation::Notify, "/id-in/C0");
+        let other = place(&lanes, "/id-mn", Operation::Update, "x");
+        assert_eq!(lanes.enter(&one, Class::Alone, 1), Some(1));
+        assert_eq!(lanes.enter(&one, Class::Alone, 2), None);
+        assert_eq!(lanes.enter(&other, Class::Alone, 3), Some(3));
+        assert!(lanes.has_room(&other, Class::Alone));
+        assert_eq!(lanes.enter(&other, Class::Alone, 4), None);
+        assert!(!lanes.has_room(&one, Class::Alone) && !lanes.has_room(&other, Class::Alone));
+        let mut released = VecDeque::new();
+        lanes.leave(&one, &mut released);
+        assert!(lanes.has_room(&other, Class::Alone));
+        lanes.leave(&other, &mut released);
+        assert_eq!((released, lanes.waiting(), lanes.waiting_of.len()), (VecDeque::from([2, 4]), 0, 0));
     }
 }

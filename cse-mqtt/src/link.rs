@@ -102,12 +102,14 @@ pub(crate) trait Receipt: Send {
     fn progress(&mut self) -> Progress;
     /// Waits for something else than [`Progress::Waiting`]. Cancel safe.
     fn settled(&mut self) -> BoxFuture<'_, Progress>;
+    /// Whether the message may arrive although nobody waits any more: it has left, or cannot be withdrawn.
+    fn may_arrive(&self) -> bool {
+        true
+    }
     /// Waits until as much is known as ever will be: with an external broker, that it has the message. Cancel safe.
     fn received(&mut self) -> BoxFuture<'_, Progress> {
         self.settled()
     }
-    /// Gives up: whether the message may arrive nevertheless, or have arrived. If not, it never will.
-    fn may_arrive(&mut self) -> bool;
     /// Acknowledges the request that the message answers, when the answer can be lost no more. Without more to be
     /// known than the order of both on the way to the broker, that is now.
     fn acknowledge_when_safe(&mut self, request: Box<dyn Acknowledgement>) {

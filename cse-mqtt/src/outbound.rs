@@ -107,11 +107,11 @@ impl Inner {
             progress = timeout_at(deadline, receipt.settled()) => progress.unwrap_or(Progress::Waiting),
         };
         match taken_over {
-            Progress::Waiting if receipt.may_arrive() => {
-                return Err(SendError::Unconfirmed("no acknowledgement from the broker in time".into()));
+            Progress::Waiting if !receipt.may_arrive() => {
+                return Err(SendError::Unreachable("the broker is away".into()));
             }
             Progress::Waiting => {
-                return Err(SendError::Unreachable("no connection to the broker in time".into()));
+                return Err(SendError::Unconfirmed("no acknowledgement from the broker in time".into()));
             }
             Progress::NoReceiver => return Err(SendError::Unreachable("nobody is subscribed to the topic".into())),
             Progress::Lost => return Err(SendError::Unreachable("the broker could not take the message".into())),

@@ -139,9 +139,6 @@ mod tests {
             let progress = self.progress();
             Box::pin(std::future::ready(progress))
         }
-        fn may_arrive(&mut self) -> bool {
-            self.progress() == Progress::Waiting
-        }
     }
 
     fn followed(max: usize) -> Recall {

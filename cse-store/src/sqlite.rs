@@ -9,6 +9,7 @@ mod lists;
 mod migrate;
 mod open;
 mod queries;
+mod remember;
 mod replies;
 mod row;
 mod search;
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cse_core::id::{CseIdentity, Seq};
-use cse_core::ports::{Store, StoreError};
+use cse_core::ports::{ChangeSet, Store, StoreError, WriteTransaction};
 use parking_lot::Mutex;
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Semaphore;
@@ -159,6 +160,15 @@ impl Store for SqliteStore {
 
     async fn begin(&self) -> Result<SqliteWrite, StoreError> {
         SqliteWrite::begin(Arc::clone(&self.shared)).await
+    }
+
+    async fn commit(&self, changes: &ChangeSet) -> Result<(), StoreError> {
+        if remember::commit(&self.shared, changes).await? {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        transaction.write(changes).await?;
+        transaction.commit().await
     }
 
     async fn reserve_numbers(&self, count: u32) -> Result<Seq, StoreError> {

@@ -9,19 +9,26 @@ use serde_json::{Value, json};
 
 use crate::mqtt::CSE;
 use crate::packets::Packets;
-use crate::wait::{in_time, until_some};
+use crate::wait::in_time;
 
 /// Pause before the next try to connect.
 const RECONNECT: Duration = Duration::from_millis(50);
+
+/// Pause before a request is sent again that had no final answer.
+const REPEAT: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub struct Device {
     port: u16,
     originator: String,
+    /// Whom it asks, as a topic level.
+    cse: String,
     packets: Option<Packets>,
     /// Sent and not acknowledged, by packet identifier.
     unacknowledged: BTreeMap<u16, Vec<u8>>,
     sent: u16,
+    /// Everything sent, with its packet identifier, by request identifier.
+    requests: BTreeMap<String, (u16, Vec<u8>)>,
     /// Every answer, in the order in which they came.
     pub answers: Vec<Value>,
 }
@@ -32,9 +39,19 @@ impl Device {
     /// # Panics
     /// If the broker does not let it.
     pub async fn connect(port: u16, originator: &str) -> Self {
+        Self::connect_to(port, CSE, originator).await
+    }
+
+    /// Connects as that AE of the CSE with that CSE-ID, without slash.
+    ///
+    /// # Panics
+    /// If the broker does not let it.
+    pub async fn connect_to(port: u16, cse: &str, originator: &str) -> Self {
         let mut device = Self {
             port,
             originator: originator.into(),
+            cse: cse.into(),
+            requests: BTreeMap::new(),
             packets: None,
             unacknowledged: BTreeMap::new(),
             sent: 0,
@@ -50,19 +67,18 @@ impl Device {
     }
 
     async fn reconnect(&mut self) {
-        let filters = [format!("/oneM2M/resp/{}/{CSE}/#", self.originator)];
+        let filters = [format!("/oneM2M/resp/{}/{}/#", self.originator, self.cse)];
         let (port, client_id) = (self.port, format!("A::{}", self.originator));
-        let mut packets = until_some("the device connects", async || {
-            let connected = tokio::time::timeout(Duration::from_secs(5), Packets::connect(port, &client_id, &filters));
-            match connected.await {
-                Ok(Ok(packets)) => Some(packets),
-                _ => {
-                    tokio::time::sleep(RECONNECT).await;
-                    None
+        let connecting = async {
+            loop {
+                let connected = Packets::connect(port, &client_id, &filters);
+                if let Ok(Ok(packets)) = tokio::time::timeout(Duration::from_secs(5), connected).await {
+                    return packets;
                 }
+                tokio::time::sleep(RECONNECT).await;
             }
-        })
-        .await;
+        };
+        let mut packets = in_time("the device connects", connecting).await;
         for (packet_id, payload) in &self.unacknowledged {
             // If it fails, the next read does, too.
             let _ = packets.publish(&self.topic(), *packet_id, true, payload).await;
@@ -71,7 +87,7 @@ impl Device {
     }
 
     fn topic(&self) -> String {
-        format!("/oneM2M/req/{}/{CSE}/json", self.originator)
+        format!("/oneM2M/req/{}/{}/json", self.originator, self.cse)
     }
 
     /// Sends a request; its request identifier.
@@ -84,13 +100,54 @@ impl Device {
             }
         }
         let (topic, payload) = (self.topic(), primitive.to_string().into_bytes());
+        let identifier = primitive["rqi"].as_str().unwrap_or_default().to_owned();
+        self.requests.insert(identifier.clone(), (self.sent, payload.clone()));
         if let Some(packets) = &mut self.packets
             && packets.publish(&topic, self.sent, false, &payload).await.is_err()
         {
             self.packets = None;
         }
         self.unacknowledged.insert(self.sent, payload);
-        primitive["rqi"].as_str().unwrap_or_default().to_owned()
+        identifier
+    }
+
+    /// Sends a request again, marked as duplicate, although it may have been acknowledged.
+    async fn send_again(&mut self, identifier: &str) {
+        let Some((packet_id, payload)) = self.requests.get(identifier).cloned() else { return };
+        let topic = self.topic();
+        if let Some(packets) = &mut self.packets
+            && packets.publish(&topic, packet_id, true, &payload).await.is_err()
+        {
+            self.packets = None;
+        }
+        self.unacknowledged.insert(packet_id, payload);
+    }
+
+    /// Goes on until there is an answer that says what became of that request: one that could not be passed on, or was
+    /// not answered there, is sent again and again.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn final_answer_to(&mut self, identifier: &str) -> Value {
+        in_time("a final answer to the device", async {
+            let mut looked_at = 0;
+            loop {
+                let Some(answer) = self.answers.get(looked_at) else {
+                    self.step().await;
+                    continue;
+                };
+                looked_at += 1;
+                if answer["rqi"] != identifier {
+                    continue;
+                }
+                if !matches!(answer["rsc"].as_u64(), Some(4008 | 5000 | 5103)) {
+                    return answer.clone();
+                }
+                tokio::time::sleep(REPEAT).await;
+                self.send_again(identifier).await;
+            }
+        })
+        .await
     }
 
     /// Sends CREATE of an instance.

@@ -18,7 +18,7 @@ pub enum Over {
     Http,
 }
 
-/// Where an IN-CSE is, whether it runs or not.
+/// Where a CSE is, whether it runs or not.
 #[derive(Debug)]
 pub struct Place {
     http: ReservedPort,
@@ -33,8 +33,14 @@ impl Place {
 
     /// How an IN-CSE is started there, with a directory of its own.
     pub fn infrastructure(&self) -> Launch {
+        self.launch(Launch::default())
+    }
+
+    /// How another server is started there.
+    #[must_use]
+    pub fn launch(&self, launch: Launch) -> Launch {
         let at = |port: &ReservedPort| format!("127.0.0.1:{}", port.number());
-        Launch::default().http(&at(&self.http)).mqtt(&at(&self.mqtt))
+        launch.http(&at(&self.http)).mqtt(&at(&self.mqtt))
     }
 
     /// The point of access.

@@ -87,6 +87,11 @@ impl Http {
         Self { client, address, originator: originator.into(), requests: AtomicU64::new(0) }
     }
 
+    /// For whom it speaks.
+    pub fn originator(&self) -> &str {
+        &self.originator
+    }
+
     /// Sends a request as it is.
     ///
     /// # Panics

@@ -6,10 +6,11 @@
 //! `CSE_TEST_SEED` repeats the moments of an earlier run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cse_tests::http::Http;
 use cse_tests::packets::Packets;
+use cse_tests::random::Random;
 use cse_tests::receiver::Receiver;
 use cse_tests::server::Launch;
 use cse_tests::wait::in_time;
@@ -32,27 +33,6 @@ const BYTES_MAX: usize = 100;
 
 /// Containers of a round, by their last letter: two that keep everything, and two that do not.
 const CONTAINERS: [&str; 4] = ["a", "b", "n", "s"];
-
-/// SplitMix64: good enough for moments.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let given = std::env::var("CSE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let seed = given.unwrap_or(u64::from(time.subsec_nanos()));
-        println!("CSE_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
 
 /// One CREATE of a client.
 struct Create {
@@ -231,7 +211,7 @@ fn sent<'a>(clients: &'a [Client], container: &str, which: impl Fn(&Create) -> b
 
 #[tokio::test]
 async fn every_acknowledged_create_survives_a_kill_exactly_once() {
-    let mut random = Random::new();
+    let mut random = Random::from_environment();
     let launch = Launch::default();
     let mut server = launch.start();
     // What the containers of earlier rounds held.
@@ -323,7 +303,7 @@ async fn create_until_the_end(http: &Http, round: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn subscribers_are_told_of_every_acknowledged_create() {
-    let mut random = Random::new();
+    let mut random = Random::from_environment();
     let mut receiver = Receiver::start().await;
     // So that a target that was refused for a moment is soon tried again.
     let launch = Launch::default().with_file("[notifications]\nretry-max = \"500ms\"\n");

@@ -74,8 +74,10 @@ async fn points_of_access_on_other_brokers_have_prefixes_of_their_own() {
         sensor.create("cse-in/sensor", 3, json!({"m2m:cnt": {"rn": "log"}})).await.expect(2001);
         for (number, prefix) in ["", "plant/7", "plant/8"].into_iter().enumerate() {
             let name = format!("Clistener{number}");
-            let points = json!({"poa": [format!("mqtt://127.0.0.1:{}/{prefix}", other.port())]});
-            Entity::registered(world.port(), &name, &name, points).await;
+            // Over HTTP: who is a client of the CSE's own broker is looked for there.
+            let point = format!("mqtt://127.0.0.1:{}/{prefix}", other.port());
+            let ae = json!({"m2m:ae": {"rn": name, "api": "N.test", "rr": true, "srv": ["3"], "poa": [point]}});
+            world.http(&name).create("/cse-in", 2, &ae).await.expect(2001);
             let filters = [format!("{prefix}/oneM2M/req/+/{name}/#")];
             let mut listener = Entity::connect_with(other.port(), &name, &filters).await;
             let subscription = json!({"m2m:sub": {"rn": name, "nu": [format!("/id-in/{name}")], "enc": {"net": [3]}}});

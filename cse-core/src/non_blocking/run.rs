@@ -147,7 +147,12 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     let identifier = request.request_identifier.clone();
     let span = span_of(&request);
     let result = cse.attempt(request, through).instrument(span).await;
-    let is_unanswered = is_remote && matches!(result, Err(Error::Expired(_)));
+    // A CSE on the way may say so, too.
+    let is_unanswered = is_remote
+        && match &result {
+            Ok(response) => response.status == Rsc::RequestTimeout,
+            Err(error) => matches!(error, Error::Expired(_)),
+        };
     let is_answered = result.is_ok();
     // An earlier attempt may have had its effect, whatever is said of this one.
     let is_in_doubt = is_remote && was_begun && matches!(result, Err(Error::NoRoute { .. } | Error::NotReachable(_)));

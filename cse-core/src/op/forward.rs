@@ -143,7 +143,7 @@ impl<S: Store> Cse<S> {
             Passage::Answered(response) => return Ok(*response),
             Passage::Under(under) => under,
         };
-        let (identifier, is_repeated) = (under.identifier.clone(), under.is_repeated);
+        let Under { identifier, since, is_repeated } = under.clone();
         let result = send(under).await;
         let response = match &result {
             Ok(response) if is_final(response.status) => Some(Box::new(response.clone())),
@@ -151,7 +151,7 @@ impl<S: Store> Cse<S> {
             _ => return result,
         };
         // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
-        drop(self.0.jobs.try_send(Job::PassedOn(PassedOn { key, made_by, identifier, response })));
+        drop(self.0.jobs.try_send(Job::PassedOn(PassedOn { key, made_by, identifier, since, response })));
         result
     }
 
@@ -234,6 +234,7 @@ impl<S: Store> Cse<S> {
         }
         let timeout = deadline.since(now).min(ANSWER_TIME_MAX);
         let wants_vendor_information = request.release_version.is_some();
+        let is_notification = request.operation == Operation::Notify;
         rewrite(&mut request, identifier, &requester.originator, next.is_release_1, &shared.settings.identity);
         shared.metrics.forwarded.increment();
         let sending = self.send_along(&next.route, request, timeout, Patience::UntilTimeout);
@@ -250,10 +251,8 @@ impl<S: Store> Cse<S> {
                 return Ok(*response);
             }
             Ok(Sent::Unanswered) => Error::Expired("the next CSE did not answer in time"),
-            Err(SendError::Unconfirmed(problem)) => {
-                tracing::debug!(cse = %hop.cse_id, problem, "there is no word of a request that was passed on");
-                Error::Expired("there is no word of whether the next CSE has got the request")
-            }
+            // A notification is repeated under its identifier by whoever hears that it may not have arrived.
+            Err(SendError::Unconfirmed(_)) if !is_notification => Error::Expired("the next CSE did not answer in time"),
             Ok(Sent::Unanswerable) => Error::NotReachable(hop.cse_id.to_string()),
             Err(error) => {
                 tracing::debug!(cse = %hop.cse_id, %error, "a request cannot be passed on");

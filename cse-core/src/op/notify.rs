@@ -13,7 +13,7 @@ use crate::digest;
 use crate::error::{Error, Rsc};
 use crate::id::Originator;
 use crate::node::Node;
-use crate::notify::single;
+use crate::notify::{as_seen_by, single};
 use crate::ports::{BoxFuture, Patience, Sent, Store};
 use crate::primitive::{Operation, ReleaseVersion, Request, Response};
 use crate::schema::{Ty, keys};
@@ -54,8 +54,9 @@ impl<S: Store> Cse<S> {
         self.pass_on(key, redelivery, shared.new_request_identifier(), cx.deadline, send).await
     }
 
-    /// A NOTIFY of this CSE.
-    pub(crate) fn notify_request(&self, content: Map, event_category: Option<u32>) -> Request {
+    /// A NOTIFY of this CSE to a target.
+    pub(crate) fn notify_request(&self, target: &str, mut content: Map, event_category: Option<u32>) -> Request {
+        as_seen_by(target, &mut content, &self.0.settings.identity);
         let from = self.0.settings.identity.cse_id.clone();
         let mut request = Request::new(Operation::Notify, "", from, self.0.new_request_identifier());
         request.release_version = Some(ReleaseVersion::R3);
@@ -118,7 +119,7 @@ impl<S: Store> Cse<S> {
             creator.text().clone()
         };
         sgn.push(Name::new_static(keys::CREATOR), creator);
-        let request = self.notify_request(single(sgn), None);
+        let request = self.notify_request(target, single(sgn), None);
         let timeout = self.0.settings.verification_timeout;
         match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) => match response.status {
@@ -140,7 +141,7 @@ impl<S: Store> Cse<S> {
     async fn ask_to_agree(&self, target: &Text, notification: Map) -> Result<(), Error> {
         let unreachable = || Error::RemoteEntityNotReachable(target.to_string());
         let route = self.route(target).await?.ok_or_else(unreachable)?;
-        let request = self.notify_request(single(notification), None);
+        let request = self.notify_request(target, single(notification), None);
         let timeout = self.0.settings.verification_timeout;
         match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
             Ok(Sent::Answered(response)) if response.is_success() => Ok(()),

@@ -38,7 +38,7 @@ pub(super) async fn deliver<S: Store>(
     if is_out_of_date(content, cse.0.clock.now()) {
         return Err(SendError::OutOfDate);
     }
-    let mut request = cse.notify_request(Map::clone(content), waiting.event_category);
+    let mut request = cse.notify_request(&way.to, Map::clone(content), waiting.event_category);
     // The same each time, so that a CSE that has it already knows it again.
     request.request_identifier = cse.0.lasting_identifier(waiting.created, waiting.seq);
     // A CSE takes its own time for reaching what is behind it, and answers in the end.

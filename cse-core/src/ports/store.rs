@@ -222,6 +222,15 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Begins the write transaction. One at a time per process; waits for the one before.
     fn begin(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
 
+    /// Writes changes and commits them, in a transaction in which nothing else happens. Waits for the one before.
+    fn commit(&self, changes: &ChangeSet) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async {
+            let mut transaction = self.begin().await?;
+            transaction.write(changes).await?;
+            transaction.commit().await
+        }
+    }
+
     /// Reserves `count` numbers for resources and events; returns the first. Never returns one again, also
     /// after a crash; durable when it returns.
     fn reserve_numbers(&self, count: u32) -> impl Future<Output = Result<Seq, StoreError>> + Send;

@@ -3,6 +3,7 @@
 
 use tokio::sync::oneshot;
 
+use super::answered::Answered;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::ports::{ReplyKey, Store};
@@ -54,6 +55,8 @@ pub(crate) struct PassedOn {
     pub(crate) made_by: Option<Text>,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
+    /// When the request came first.
+    pub(crate) since: Timestamp,
     /// The answer; `None` if it did not leave.
     pub(crate) response: Option<Box<Response>>,
 }
@@ -64,6 +67,7 @@ impl PassOn {
         self,
         view: &mut View<'_, WriteSource<'_, S>>,
         metrics: &Metrics,
+        answered: &mut Answered,
         waiting: &mut Vec<(oneshot::Sender<Passage>, Passage)>,
     ) -> Result<(), Error> {
         let Self { key, made_by, redelivery, identifier, reply } = self;
@@ -83,6 +87,9 @@ impl PassOn {
                 Passage::Under(leaves(view, (key, made_by.as_deref()), identifier, now))
             }
         };
+        if let Passage::Under(under) = &passage {
+            answered.given(key, &under.identifier);
+        }
         waiting.push((reply, passage));
         Ok(())
     }
@@ -102,12 +109,18 @@ fn leaves<S: Store>(
 
 impl PassedOn {
     /// Remembers the answer in place of the identifier, or that the request is still here.
-    pub(super) async fn run<S: Store>(self, view: &mut View<'_, WriteSource<'_, S>>) -> Result<(), Error> {
-        let Self { key, made_by, identifier, response } = self;
+    pub(super) async fn run<S: Store>(
+        self,
+        view: &mut View<'_, WriteSource<'_, S>>,
+        answered: &mut Answered,
+    ) -> Result<(), Error> {
+        let Self { key, made_by, identifier, since, response } = self;
+        let is_latest = match answered.settle(key, &identifier) {
+            Some(is_latest) => is_latest,
+            None => record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier),
+        };
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
-        if let Some((latest, since)) = record::passed_on(view, key).await?
-            && latest == identifier
-        {
+        if is_latest {
             let (at, record) = match response {
                 Some(response) => (view.now, Record::Answered(*response)),
                 None => (since, Record::KeptBack(identifier)),

@@ -91,6 +91,18 @@ async fn every_type_that_is_hosted_and_has_a_variant() {
     sensor.create("cse-mn/sensor", Ty::GROUP, &group).await.created();
     check(&pair, &sensor, "cse-mn/sensor/grp", Ty::GROUP).await;
 
+    let node = format!(
+        r#"{{"m2m:nod":{{"rn":"node",{},"ni":"urn:dev:7","hcl":"/id-mn","mgca":"coap://m","lbl":["x"]}}}}"#,
+        at(Ty::NODE)
+    );
+    admin.create("cse-mn", Ty::NODE, &node).await.created();
+    check(&pair, &admin, "cse-mn/node", Ty::NODE).await;
+
+    let schedule =
+        format!(r#"{{"m2m:sch":{{"rn":"sch",{},"se":{{"sce":["* * 8-16 * * * *"]}},"lbl":["x"]}}}}"#, at(Ty::SCHEDULE));
+    admin.create("cse-mn/node", Ty::SCHEDULE, &schedule).await.created();
+    check(&pair, &admin, "cse-mn/node/sch", Ty::SCHEDULE).await;
+
     let registration = format!(r#"{{"m2m:csr":{{{}}}}}"#, at(Ty::REMOTE_CSE));
     admin.update("cse-mn/id-in", &registration).await.updated();
     check(&pair, &admin, "cse-mn/id-in", Ty::REMOTE_CSE).await;
@@ -103,6 +115,8 @@ async fn every_type_that_is_hosted_and_has_a_variant() {
             Ty::CONTAINER,
             Ty::CONTENT_INSTANCE,
             Ty::GROUP,
+            Ty::NODE,
+            Ty::SCHEDULE,
             Ty::REMOTE_CSE,
             Ty::CSE_BASE,
         ]

@@ -12,7 +12,7 @@ use cse_core::primitive::{Binding, Operation};
 use cse_core::registrations::EntityKind;
 use cse_core::schema::Ty;
 use cse_core::settings::{Registrar, Settings};
-use cse_core::value::Map;
+use cse_core::value::{Map, Value};
 
 use crate::harness::{Actor, Answer, TestClock, TestCse, json};
 
@@ -538,6 +538,10 @@ async fn another_service_provider_is_notified_under_the_absolute_identifier() {
     assert_eq!(destination, point("http://other.example", "//other.example/id-in"));
     assert_eq!(request.from.as_deref(), Some("//cse.example/id-in"));
     assert_eq!(request.to, "//other.example/id-mn/Cx");
+    let content = request.content.expect("a notification");
+    let verification = content.get("m2m:sgn").and_then(Value::as_map).expect("one");
+    assert!(verification.text("sur").expect("an address").starts_with("//cse.example/id-in/sub"), "{verification:?}");
+    assert!(verification.text("cr").expect("a creator").starts_with("//cse.example/id-in/C"), "{verification:?}");
 }
 
 #[tokio::test]

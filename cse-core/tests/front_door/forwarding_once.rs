@@ -115,6 +115,49 @@ async fn an_answer_is_remembered_and_given_again() {
     assert_eq!(middle.network.count(), 2);
 }
 
+/// What the store of the MN remembers of requests: one record each.
+async fn records(cse: &TestCse) -> u64 {
+    use cse_core::ports::{Snapshot as _, Store as _};
+    cse.store.snapshot().await.unwrap().reply_count().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_is_part_of_the_next_commit() {
+    let Pair { infrastructure, middle, .. } = with_log().await;
+    let before = middle.cse.metrics().commits.get();
+    for value in 0..20 {
+        send(&middle, &store(&value.to_string()), Redelivery::New).await.created();
+    }
+    // The identifier of each request had to be stored before it left.
+    assert_eq!(middle.cse.metrics().commits.get() - before, 20);
+    assert_eq!((records(&middle).await, count(&infrastructure).await), (20, 20));
+    // One for the last answer alone, when nothing else has come.
+    middle.pass(Duration::from_secs(1)).await;
+    middle.until(|| async { middle.cse.metrics().commits.get() - before == 21 }).await;
+    middle.pass(Duration::from_secs(1)).await;
+    assert_eq!(middle.cse.metrics().commits.get() - before, 21);
+}
+
+#[tokio::test]
+async fn an_answer_is_remembered_when_the_cse_is_stopped() {
+    let Pair { infrastructure, middle, clock } = with_log().await;
+    let before = middle.cse.metrics().commits.get();
+    let first = send(&middle, &store("1"), Redelivery::New).await.created();
+    middle.cse.stop();
+    // The clock stands still, so it is not the time that brings it about.
+    let stored = async {
+        while middle.cse.metrics().commits.get() - before < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), stored).await.expect("the answer is stored");
+    let settings = Plan::new("mn").under("/id-in").settings();
+    let restarted = TestCse::on(middle.store.clone(), settings, Arc::clone(&clock)).await;
+    wire(("/id-in", &infrastructure), ("/id-mn", &restarted));
+    assert_eq!(send(&restarted, &store("1"), Redelivery::Possible).await.created(), first);
+    assert_eq!(restarted.network.count(), 0);
+}
+
 #[tokio::test]
 async fn requests_that_come_one_after_another_leave_so() {
     let Pair { infrastructure, middle, .. } = with_log().await;

@@ -74,7 +74,7 @@ async fn what_has_not_left_is_called_unreachable_each_time() {
 async fn what_may_have_arrived_is_not_called_unreachable() {
     let Pair { middle, .. } = with_log().await;
     middle.network.play([Play::Unconfirmed]);
-    send(&middle, &store("1"), Redelivery::New).await.refused(Rsc::RequestTimeout, "no word");
+    send(&middle, &store("1"), Redelivery::New).await.refused(Rsc::RequestTimeout, "did not answer");
 }
 
 #[tokio::test]

@@ -188,7 +188,7 @@ impl Story {
             let time = self.random.millis(500, 40_000);
             request.request_expiration = Some(AbsRelTimestamp::Relative(time));
         }
-        let comes_again = self.random.chance(15).then(|| self.random.millis(0, 15_000));
+        let comes_again = self.random.chance(15).then(|| self.random.millis(1, 15_000));
         let manner = Manner { is_patient: self.random.chance(70), comes_again };
         let response_type = request.response_type;
         self.world.tell(|| format!("{} creates {content} at {}: {response_type:?} {manner:?}", by.ae(), at.name()));

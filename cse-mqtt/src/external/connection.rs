@@ -79,7 +79,26 @@ pub(super) struct Connection {
     silence_max: Duration,
     last_read: Instant,
     last_write: Instant,
-    pinged: Option<Instant>,
+    pinged: Option<Pinged>,
+}
+
+/// A PINGREQ without answer.
+#[derive(Clone, Copy)]
+struct Pinged {
+    at: Instant,
+    /// Bytes until its end that the system has not taken.
+    left: usize,
+    /// When the system had all of it.
+    handed_over: Option<Instant>,
+}
+
+impl Pinged {
+    fn handed_over(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+        if self.left == 0 && self.handed_over.is_none() {
+            self.handed_over = Some(Instant::now());
+        }
+    }
 }
 
 impl Connection {
@@ -184,6 +203,9 @@ impl Connection {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(bytes) => {
                     self.output.advance(bytes);
+                    if let Some(pinged) = &mut self.pinged {
+                        pinged.handed_over(bytes);
+                    }
                     (self.unflushed, moved) = (true, true);
                     self.last_write = Instant::now();
                 }
@@ -211,13 +233,18 @@ impl Connection {
     /// When [`Connection::keep_alive`] wants to look again.
     pub(super) fn look_again(&self) -> Option<Instant> {
         match self.pinged {
-            Some(pinged) => Some(pinged.max(self.last_write) + self.silence_max),
+            Some(pinged) => {
+                let unmoved = pinged.at.max(self.last_write) + self.silence_max;
+                let unanswered = pinged.handed_over.map(|then| then + self.silence_max * 2);
+                Some(unanswered.map_or(unmoved, |then| then.min(unmoved)))
+            }
             None => self.quiet_max.map(|quiet| self.last_read.min(self.last_write) + quiet),
         }
     }
 
-    /// Sends PINGREQ when it is time, and notices when the other side is gone. A broker that takes bytes, however
-    /// slowly, lives; one that is not read from (`listening` is false) cannot show that it does.
+    /// Sends PINGREQ when it is time, and notices when the other side is gone. A broker that takes bytes up to the PINGREQ,
+    /// however slowly, lives. What the system takes behind it says less, since that may only fill its buffers: then the
+    /// answer has twice the time. A broker that is not read from (`listening` is false) cannot show that it lives.
     pub(super) fn keep_alive(&mut self, listening: bool) -> Result<(), Failure> {
         let now = Instant::now();
         if self.look_again().is_none_or(|then| now < then) {
@@ -225,11 +252,12 @@ impl Connection {
         }
         if self.pinged.is_none() {
             self.wire.ping(&mut self.output);
-            self.pinged = Some(now);
+            self.pinged = Some(Pinged { at: now, left: self.output.len(), handed_over: None });
         } else if listening {
             return Err(Failure::Silent);
-        } else {
-            self.pinged = Some(now);
+        } else if let Some(pinged) = &mut self.pinged {
+            pinged.at = now;
+            pinged.handed_over = pinged.handed_over.map(|_| now);
         }
         Ok(())
     }

@@ -35,9 +35,14 @@ pub(super) struct Message {
     /// When it is of no use any more.
     pub(super) expires: Option<Instant>,
     /// Who wants to know when the broker has it; gone if they have given up.
-    pub(super) receipt: Option<oneshot::Sender<Progress>>,
-    /// Set before it is written for the first time.
-    pub(super) has_left: Arc<AtomicBool>,
+    pub(super) receipt: Option<Waiter>,
+}
+
+/// Who wants to know what becomes of a message.
+pub(super) struct Waiter {
+    pub(super) progress: oneshot::Sender<Progress>,
+    /// Set when the message has been given to a connection.
+    pub(super) left: Arc<AtomicBool>,
 }
 
 impl Message {
@@ -50,13 +55,13 @@ impl Message {
     }
 
     fn is_withdrawn(&self) -> bool {
-        self.receipt.as_ref().is_some_and(oneshot::Sender::is_closed)
+        self.receipt.as_ref().is_some_and(|receipt| receipt.progress.is_closed())
     }
 
     fn settle(&mut self, progress: Progress) {
         if let Some(receipt) = self.receipt.take() {
             // Whoever waited may have given up in this very moment.
-            let _ = receipt.send(progress);
+            let _ = receipt.progress.send(progress);
         }
     }
 }
@@ -176,12 +181,10 @@ impl Outbox {
             _ => match self.entries.pop_front()? {
                 Entry::Acknowledgement { packet_id } => Some(Next::Acknowledgement { packet_id }),
                 Entry::Message(message) => {
-                    message.has_left.store(true, Ordering::SeqCst);
-                    if message.is_withdrawn() {
-                        self.forget(message, Progress::Lost);
-                        return self.take_next(now);
-                    }
                     let packet_id = self.packet_id(self.sent.len());
+                    if let Some(receipt) = &message.receipt {
+                        receipt.left.store(true, Ordering::Release);
+                    }
                     self.sent.push_back(Some(Sent { message, again: false, ends: 0 }));
                     self.written = self.sent.len();
                     let sent = self.sent.back().and_then(Option::as_ref)?;

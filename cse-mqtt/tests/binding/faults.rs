@@ -241,6 +241,31 @@ async fn a_connection_that_has_died_without_a_word_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_died_is_noticed_although_the_system_takes_what_is_sent() {
+    let broker = Broker::listen().await;
+    let mut client = broker.client();
+    let mut silent = broker.accept().await;
+    silent.welcome(&CONNACK).await;
+    client.up().await;
+    let mut sent = Vec::new();
+    let sending = async {
+        loop {
+            sent.push(broker.notify(&client, &format!("silence/{}", sent.len())));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut peer = tokio::select! {
+        peer = broker.accept() => peer,
+        () = sending => return,
+    };
+    peer.welcome(&CONNACK).await;
+    client.up().await;
+    let (topic, ..) = peer.message().await;
+    assert!(!topic.is_empty(), "what was sent is sent again");
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_broker_that_is_slow_but_alive_is_not_left() {
     let broker = Broker::listen().await;
     let mut client = broker.client();

@@ -16,7 +16,7 @@ pub(crate) struct HttpClientConfig {
     pub(crate) trust: Trust,
     /// Most requests under way at the same time; further ones wait. Default: 256.
     pub(crate) requests_max: usize,
-    /// Unused connections kept to one host. Default: 8.
+    /// Unused connections kept to one host. Default: 64.
     pub(crate) idle_connections_per_host_max: usize,
     /// How long an unused connection is kept. Default: 30 s.
     pub(crate) idle_timeout: Duration,
@@ -32,7 +32,7 @@ impl HttpClientConfig {
         let config = Self {
             trust: read_trust(&mut section),
             requests_max: section.within("requests-max", 256, 1..=100_000),
-            idle_connections_per_host_max: section.within("idle-connections-per-host-max", 8, 0..=10_000),
+            idle_connections_per_host_max: section.within("idle-connections-per-host-max", 64, 0..=10_000),
             idle_timeout: section.within("idle-timeout", Duration::from_secs(30), timeouts.clone()),
             connect_timeout: section.within("connect-timeout", Duration::from_secs(5), timeouts),
             reply_bytes_max: section.within("reply-bytes-max", Size(1 << 20), Size(1 << 10)..=Size(256 << 20)),

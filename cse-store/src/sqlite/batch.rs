@@ -11,7 +11,9 @@ use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
 use super::database;
 
 /// Rows per statement. The largest stays well below the 32,766 parameters that SQLite takes.
-const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
+const SIZES: [usize; 5] = [1, 4, 16, 64, ROWS_MAX];
+/// Rows that fit into one statement.
+pub(super) const ROWS_MAX: usize = 256;
 
 /// A statement over rows, or several that are carried out in one call, in all sizes.
 pub(super) struct Batch {
@@ -75,7 +77,7 @@ impl Batch {
         rows: &[T],
         mut bind: impl FnMut(&mut Values, &T, usize) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
+        for chunk in rows.chunks(ROWS_MAX) {
             let fitting = SIZES.iter().position(|size| *size >= chunk.len()).unwrap_or(SIZES.len() - 1);
             let mut values = Values(SqliteArguments::default());
             values.0.reserve(SIZES[fitting] * self.columns.iter().sum::<usize>(), 0);

@@ -153,6 +153,11 @@ impl ReplyIndex {
         self.latest.len()
     }
 
+    /// How many rows too many there are with so many more.
+    pub(super) fn excess(&self, more: usize) -> usize {
+        (self.rows.len() + more).saturating_sub(self.replies_max)
+    }
+
     pub(super) fn replies_max(&self) -> usize {
         self.replies_max
     }

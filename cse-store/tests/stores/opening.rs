@@ -118,6 +118,54 @@ async fn answers_beyond_the_bound_are_forgotten_oldest_first() -> Result<(), Sto
 }
 
 #[tokio::test]
+async fn answers_that_are_committed_one_by_one_stay_within_the_bound_and_survive() -> Result<(), StoreError> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || SqliteOptions { replies_max: 640, ..SqliteOptions::new(directory.path().join("cse.db")) };
+    let store = SqliteStore::open(options(), &identity()).await.expect("opens");
+    for key in 0..1_000 {
+        commit(&store, &ChangeSet { replies: vec![reply(key, 1)], ..ChangeSet::default() }).await?;
+        let count = store.snapshot().await?.reply_count().await?;
+        assert!(count <= 650, "{count} after {key}");
+    }
+    store.close().await?;
+    let store = SqliteStore::open(options(), &identity()).await.expect("opens");
+    let mut view = store.snapshot().await?;
+    for key in 400..1_000 {
+        assert_eq!(view.reply(ReplyKey(key)).await?, Some(reply(key, 1)));
+    }
+    assert_eq!(view.reply(ReplyKey(300)).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_that_nobody_waits_for_confuse_nothing() -> Result<(), StoreError> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = crate::support::open(directory.path()).await;
+    for key in 0..50_u32 {
+        let changes = ChangeSet { replies: vec![reply(key.into(), key.into())], ..ChangeSet::default() };
+        // Polled a few times, then dropped: it may have happened or not.
+        let mut commit = std::pin::pin!(store.commit(&changes));
+        for _ in 0..key % 4 {
+            if let std::task::Poll::Ready(result) = futures_poll(commit.as_mut()) {
+                result?;
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    commit(&store, &ChangeSet { replies: vec![reply(1_000, 1_000)], ..ChangeSet::default() }).await?;
+    let mut view = store.snapshot().await?;
+    let counted = view.reply_count().await?;
+    let mut found = 0;
+    for key in (0..50).chain([1_000]) {
+        found += u64::from(view.reply(ReplyKey(key)).await?.is_some());
+    }
+    assert_eq!(counted, found);
+    assert!(view.reply(ReplyKey(1_000)).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_write_that_fails_is_not_committed_by_halves() -> Result<(), StoreError> {
     let directory = tempfile::tempdir().expect("a directory");
     let store = crate::support::open(directory.path()).await;

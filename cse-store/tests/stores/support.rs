@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cse_core::id::{CseIdentity, CseType, Originator, Seq};
-use cse_core::ports::{ChangeSet, Store, StoreError, WriteTransaction};
+use cse_core::ports::{ChangeSet, Store, StoreError};
 use cse_core::resource::Resource;
 use cse_core::schema::Ty;
 use cse_core::time::Timestamp;
@@ -67,7 +67,5 @@ pub(crate) fn inserting(resources: impl IntoIterator<Item = Resource>) -> Change
 }
 
 pub(crate) async fn commit<S: Store>(store: &S, changes: &ChangeSet) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
-    transaction.write(changes).await?;
-    transaction.commit().await
+    store.commit(changes).await
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn message(topic: &str) -> Message {
-    Message { topic: topic.into(), payload: Bytes::new(), expires: None, receipt: None, has_left: Arc::default() }
+    Message { topic: topic.into(), payload: Bytes::new(), expires: None, receipt: None }
 }
 
 /// Takes everything that may be written now, and says what: topic, `+` if it is marked as duplicate, packet identifier.
@@ -115,12 +115,20 @@ fn a_resumed_session_goes_on_with_duplicates() {
 fn what_is_of_no_use_is_not_sent() {
     let mut outbox = Outbox::default();
     let (sender, withdrawn) = oneshot::channel();
-    outbox.push(Message { receipt: Some(sender), ..message("withdrawn") });
+    outbox.push(Message { receipt: Some(Waiter { progress: sender, left: Arc::default() }), ..message("withdrawn") });
     drop(withdrawn);
     let (sender, mut expired) = oneshot::channel();
-    outbox.push(Message { receipt: Some(sender), expires: Some(Instant::now()), ..message("expired") });
+    outbox.push(Message {
+        receipt: Some(Waiter { progress: sender, left: Arc::default() }),
+        expires: Some(Instant::now()),
+        ..message("expired")
+    });
     let (sender, mut large) = oneshot::channel();
-    outbox.push(Message { receipt: Some(sender), payload: vec![0; 100].into(), ..message("large") });
+    outbox.push(Message {
+        receipt: Some(Waiter { progress: sender, left: Arc::default() }),
+        payload: vec![0; 100].into(),
+        ..message("large")
+    });
     outbox.push(message("b"));
     outbox.connected(true, None, Some(100));
     assert_eq!(written(&mut outbox), ["b 1"]);
@@ -129,31 +137,17 @@ fn what_is_of_no_use_is_not_sent() {
 }
 
 #[test]
-fn a_message_says_that_it_leaves_before_it_does() {
-    let mut outbox = connected();
-    let (sender, _receipt) = oneshot::channel();
-    let message = Message { receipt: Some(sender), ..message("a") };
-    let has_left = Arc::clone(&message.has_left);
-    outbox.push(message);
-    outbox.disconnected();
-    assert!(written(&mut outbox).is_empty() && !has_left.load(Ordering::SeqCst));
-    outbox.connected(false, None, None);
-    assert_eq!(written(&mut outbox), ["a 1"]);
-    assert!(has_left.load(Ordering::SeqCst));
-}
-
-#[test]
 fn withdrawn_messages_do_not_keep_a_link_open() {
     let mut outbox = Outbox::default();
     let (sender, receiver) = oneshot::channel();
-    outbox.push(Message { receipt: Some(sender), ..message("a") });
+    outbox.push(Message { receipt: Some(Waiter { progress: sender, left: Arc::default() }), ..message("a") });
     assert!(!outbox.is_drained());
     drop(receiver);
     assert!(outbox.is_drained());
     assert_eq!(outbox.load(), (0, 0));
 
     let (sender, receiver) = oneshot::channel();
-    outbox.push(Message { receipt: Some(sender), ..message("b") });
+    outbox.push(Message { receipt: Some(Waiter { progress: sender, left: Arc::default() }), ..message("b") });
     outbox.connected(true, None, None);
     written(&mut outbox);
     drop(receiver);

@@ -19,7 +19,7 @@ use self::change::Waiting;
 pub(crate) use self::change::{Change, Outcome};
 pub(crate) use self::delivered::{Delivered, DeliveryResult};
 pub(crate) use self::observed::Observed;
-pub(crate) use self::passage::{PassOn, Passage, PassedOn};
+pub(crate) use self::passage::{PassOn, Passage, PassedOn, Under};
 use crate::access::authorize::Permit;
 use crate::announce::{self, Announced};
 use crate::base;
@@ -52,7 +52,7 @@ pub(crate) enum Job {
     Change(Box<Change>),
     /// A request that is about to be passed on.
     PassOn(PassOn),
-    /// The answer to one that was.
+    /// What came of one that was.
     PassedOn(PassedOn),
     /// A read that somebody wants to be told of.
     Observed(Observed),
@@ -227,7 +227,7 @@ impl<S: Store> Writer<S> {
                         let answered = &mut self.answered;
                         report(request.run(&mut view, &shared.metrics, answered, &mut passages).await);
                     }
-                    Job::PassedOn(answered) => report(answered.run(&mut view, &mut self.answered).await),
+                    Job::PassedOn(passed_on) => report(passed_on.run(&mut view, &mut self.answered).await),
                     Job::Due(done) => {
                         dues.push(done);
                         report(due::serve(&mut view, &shared).await);

@@ -8,13 +8,10 @@ use crate::access::policy::Access;
 use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
 use crate::error::Error;
 use crate::node::Node;
-use crate::op::fan_out::Through;
 use crate::op::{self, Cx};
 use crate::ports::Store;
 use crate::primitive::{Operation, Request, Response, ResultContent};
 use crate::schema::{Ty, keys};
-use crate::time::{AbsRelTimestamp, Timestamp};
-use crate::value::Text;
 use crate::writer::{Job, Observed};
 
 impl<S: Store> Cse<S> {
@@ -40,13 +37,6 @@ impl<S: Store> Cse<S> {
             self.observe(&subscriptions, &node, cx, Operation::Retrieve, access, without_instance);
         }
         result
-    }
-
-    /// Reads a resource of any CSE for a decision that waits for it until then; the next CSE has no longer, either.
-    pub(crate) async fn read_anywhere(&self, to: Text, from: Text, until: Timestamp) -> Result<Response, Error> {
-        let mut request = Request::new(Operation::Retrieve, to, from, self.0.new_request_identifier());
-        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
-        self.attempt(request, Through::fulfilling(None, until)).await
     }
 
     /// Tells the writer of an access that a subscription wants to know of.

@@ -76,7 +76,7 @@ impl<S: Store> Cse<S> {
             Some((resource, point)) => (Text::from(resource), Some(point)),
             None => (member.clone(), None),
         };
-        let found = match self.read_anywhere(resource, from, until).await {
+        let found = match self.read_as(from, &resource, None, until).await {
             Ok(response) if response.is_success() => what_it_is(&response, point).unwrap_or(Elsewhere::NotThere),
             Ok(response) => match response.status {
                 Rsc::NotFound => Elsewhere::NotThere,

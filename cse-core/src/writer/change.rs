@@ -178,7 +178,7 @@ async fn earlier_answer<Q: Source>(
     Ok(match record::earlier(view, key, redelivery).await? {
         Some((_, Record::Answered(response))) => Some(response),
         // It went to another CSE when this one had another name; it did nothing here.
-        Some((_, Record::PassedOn(_))) | None => None,
+        Some((_, Record::PassedOn(_) | Record::KeptBack(_))) | None => None,
     })
 }
 

@@ -266,8 +266,7 @@ impl<'a, S: Store> Attempt<'a, S> {
         let identity = &self.cse.0.settings.identity;
         let (base, entry, round) = (identity.base_id(), self.entry.seq, self.round);
         let identifier = smol_str::format_smolstr!("{base}-annc-{entry}-{round}");
-        let request = Request::new(operation, to.clone(), identity.cse_id.clone(), identifier);
-        request
+        Request::new(operation, to.clone(), identity.cse_id.clone(), identifier)
     }
 
     /// Where a copy was made.

@@ -57,7 +57,7 @@ pub struct Metrics {
     pub notifications_given_up: Counter,
     /// Notifications that were never stored, because too many waited already.
     pub notifications_dropped: Counter,
-    /// Notifications that were given up, by reason: see [`Loss`](crate::outbox::Loss).
+    /// Notifications that were given up, by reason.
     pub notifications_lost: [Counter; 4],
     /// Non-blocking requests that were given up because their targets could not be reached in time.
     pub non_blocking_given_up: Counter,

@@ -2,7 +2,7 @@
 //! §7.3.3.11).
 //!
 //! The original knows its copies and what they have ([`state`]). After each change the writer derives what has to be
-//! done where ([`derive()`]) and leaves it in the outbox of the same commit ([`settle`]); one entry stands for
+//! done where ([`mod@derive`]) and leaves it in the outbox of the same commit ([`settle`]); one entry stands for
 //! whatever has to be done for one copy, so an original that changes while its host is away costs no more than one.
 //! The [`task`] does it, for each host in order, and tells the writer what came of it. So the request that changed the
 //! original never waits for another CSE, and a host that was away gets what the original says when it is back.

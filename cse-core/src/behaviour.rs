@@ -5,6 +5,7 @@ pub(crate) mod ae;
 pub(crate) mod announced;
 pub(crate) mod container;
 pub(crate) mod group;
+mod only_child;
 pub(crate) mod polling_channel;
 pub(crate) mod remote_cse;
 pub(crate) mod request;

@@ -1,6 +1,7 @@
 //! The CSE: takes requests, sends each on its way, and owns the tasks behind.
 
 mod changing;
+mod reading;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
@@ -17,41 +18,40 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
-use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
 use crate::availability::Availability;
+use crate::base;
 use crate::behaviour::schedule::Schedule;
 use crate::cache::Cache;
 use crate::codec::Serialization;
 use crate::elsewhere::Elsewhere;
 use crate::error::Error;
-use crate::id::{Originator, Seq};
+use crate::id::Seq;
 use crate::metrics::Metrics;
-use crate::node::{Node, Policies};
+use crate::node::Policies;
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
 use crate::op::members::{self, Unvalidated};
 use crate::op::write_back::CopiesChanged;
-use crate::op::{self, Answers, Cx};
+use crate::op::{Answers, Cx};
 use crate::outbox::{self, OutboxHandle};
 use crate::polling::Polling;
-use crate::ports::{ChangeSet, Clock, Dispatch, Outbound, ReplyKey, Snapshot, Store, StoreError, WriteTransaction};
+use crate::ports::{Clock, Dispatch, Outbound, ReplyKey, Store, StoreError};
 use crate::preference;
 use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResultContent};
 use crate::registrations::Registrations;
-use crate::resource::Resource;
-use crate::schema::{Ty, keys};
+use crate::schema::Ty;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::timers;
 use crate::under_way::UnderWay;
 use crate::uplink::UplinkHandle;
-use crate::value::{Text, Value};
+use crate::value::Text;
 use crate::view::{ReadSource, View};
-use crate::writer::{self, Job, Observed};
+use crate::writer::{self, Job};
 
 /// Requests that wait for their execution time (`oet`).
 const DELAYED_MAX: usize = 256;
@@ -174,7 +174,7 @@ impl<S: Store> Cse<S> {
         let (announce, announcements) = announce::handle(&store).await?;
         let (unvalidated, unvalidated_groups) = members::queue();
         let (stop, stopped) = watch::channel(false);
-        put_base(&settings, &store, clock.now()).await?;
+        base::put(&settings, &store, clock.now()).await?;
         let registrations = Arc::new(Registrations::load(&store, &settings).await?);
         let availability = Availability::load(&store).await?;
         let non_blocking = non_blocking::Book::load(&store, &settings).await?;
@@ -441,74 +441,12 @@ impl<S: Store> Cse<S> {
         Ok(())
     }
 
-    async fn retrieve(&self, request: &Request, cx: &Cx) -> Result<Response, Error> {
-        let mut read = 0;
-        let (mut view, result) = loop {
-            let mut view = self.0.view();
-            let result = op::retrieve::answer_to(&mut view, cx, request).await;
-            let lacking = view.take_lacking();
-            if lacking.is_empty() || read == elsewhere::ROUNDS_MAX {
-                break (view, result);
-            }
-            drop(view);
-            self.read_policies(lacking, cx.deadline).await;
-            read += 1;
-        };
-        // Refused attempts can be monitored, too.
-        let (result, node) = match result {
-            Ok((response, node)) => (Ok(response), Some(node)),
-            Err(error) => (Err(error), view.plain(&cx.target).await?),
-        };
-        if let Some(node) = node {
-            let subscriptions = view.subscriptions(&node).await?;
-            let access = if request.is_discovery() { Access::DISCOVERY } else { Access::RETRIEVE };
-            let without_instance = result.is_ok() && finds_no_instance(request, &node);
-            self.observe(&subscriptions, &node, cx, Operation::Retrieve, access, without_instance);
-        }
-        result
-    }
-
-    /// Tells the writer of an access that a subscription wants to know of.
-    fn observe(
-        &self,
-        subscriptions: &[Arc<Node>],
-        node: &Node,
-        cx: &Cx,
-        operation: Operation,
-        access: Access,
-        without_instance: bool,
-    ) {
-        use crate::behaviour::subscription::EventType::RetrieveOfContainerWithoutInstance;
-        let mut subscriptions = subscriptions.iter().filter_map(|node| node.subscription());
-        let is_wanted = subscriptions.any(|subscription| {
-            subscription.monitors(&cx.requester.originator, access)
-                || (without_instance && subscription.wants(RetrieveOfContainerWithoutInstance))
-        });
-        if !is_wanted {
-            return;
-        }
-        let requester = cx.requester.clone();
-        let observed = Observed { resource: node.seq, requester, operation, access, without_instance };
-        if self.0.jobs.try_send(Job::Observed(observed)).is_err() {
-            self.0.metrics.observations_dropped.increment();
-        }
-    }
-
     /// Notes a group request; `false` when another one with that identifier was seen at this group before. The
     /// same one again is a redelivery: what comes round through nested groups is another one.
     pub(crate) fn note_group_request(&self, identifier: &Text, group: Seq, key: ReplyKey) -> bool {
         let mut seen = self.0.group_requests.lock();
         *seen.get_or_insert((identifier.clone(), group), || key) == key
     }
-}
-
-/// Whether a read lists the children of a container that has no instance.
-fn finds_no_instance(request: &Request, node: &Node) -> bool {
-    let lists_children = matches!(
-        request.result_content,
-        Some(ResultContent::AttributesAndChildResources | ResultContent::ChildResources)
-    );
-    lists_children && node.ty == Ty::CONTAINER && node.attributes.unsigned(keys::CURRENT_NR_OF_INSTANCES) == Some(0)
 }
 
 /// What is known of a request before its target is looked at.
@@ -590,56 +528,4 @@ impl<S: Store> Dispatch for Cse<S> {
         };
         preference::of_entity(&entity)
     }
-}
-
-/// Makes the CSEBase, or brings the one that is there up to date with the settings.
-async fn put_base<S: Store>(settings: &Settings, store: &S, now: Timestamp) -> Result<(), StartError> {
-    let mut transaction = store.begin().await?;
-    let existing = transaction.resource(Seq::CSE_BASE).await?;
-    let identity = &settings.identity;
-    if let Some(base) = &existing
-        && base.name != identity.cse_name
-    {
-        return Err(StartError::Renamed { found: base.name.clone(), wanted: identity.cse_name.clone() });
-    }
-    let mut attributes = existing.as_ref().map(|base| base.attributes.clone()).unwrap_or_default();
-    let supported = crate::schema::types().filter(|def| def.implemented).map(|def| Value::from(def.ty.0));
-    attributes.insert(keys::CSE_TYPE, identity.cse_type as i64);
-    attributes.insert(keys::CSE_ID, identity.cse_id.clone());
-    attributes.insert(keys::SUPPORTED_RESOURCE_TYPE, Value::List(supported.collect()));
-    attributes.insert(keys::POINT_OF_ACCESS, Value::text_list(settings.points_of_access.iter().cloned()));
-    attributes.insert(keys::SUPPORTED_RELEASE_VERSIONS, Value::text_list(ReleaseVersion::SUPPORTED));
-    let serializations = [Serialization::Json, Serialization::Xml, Serialization::Cbor].map(Serialization::name);
-    attributes.insert(keys::CONTENT_SERIALIZATION, Value::text_list(serializations));
-    attributes.insert(keys::SP_ID, identity.sp_id.clone());
-    if existing.as_ref().is_some_and(|base| base.attributes == attributes) {
-        return Ok(());
-    }
-    let follows = existing.as_ref().and_then(|base| announce::renewal::of_base(&mut attributes, base, now));
-    let base = Resource {
-        seq: Seq::CSE_BASE,
-        parent: None,
-        ty: Ty::CSE_BASE,
-        id: identity.base_id().into(),
-        name: identity.cse_name.clone(),
-        parent_id: Text::default(),
-        creation_time: existing.as_ref().map_or(now, |base| base.creation_time),
-        last_modified_time: now,
-        expiration_time: None,
-        state_tag: None,
-        content_size: None,
-        creator: Originator::from_canonical(identity.cse_id.clone()),
-        attributes,
-    };
-    let base = Arc::new(base);
-    let changes = match existing {
-        Some(_) => {
-            let deadlines_set = follows.into_iter().collect();
-            ChangeSet { update: vec![base], deadlines_set, ..ChangeSet::default() }
-        }
-        None => ChangeSet { insert: vec![base], ..ChangeSet::default() },
-    };
-    transaction.write(&changes).await?;
-    transaction.commit().await?;
-    Ok(())
 }

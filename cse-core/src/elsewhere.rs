@@ -12,7 +12,7 @@ use crate::cse::Cse;
 use crate::error::{Error, Rsc};
 use crate::op::fan_out::Through;
 use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResultContent};
+use crate::primitive::{Operation, Request, Response, ResultContent};
 use crate::settings::Settings;
 use crate::time::{AbsRelTimestamp, Timestamp};
 use crate::value::Text;
@@ -141,14 +141,21 @@ impl<S: Store> Cse<S> {
         wanted: Option<ResultContent>,
         deadline: Timestamp,
     ) -> BoxFuture<'a, Result<Response, Error>> {
-        let shared = &self.0;
-        let from = shared.settings.identity.cse_id.clone();
-        let mut request = Request::new(Operation::Retrieve, address.clone(), from, shared.new_request_identifier());
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
+        let settings = &self.0.settings;
+        let until = self.0.clock.now().plus(settings.verification_timeout).min(deadline);
+        self.read_as(settings.identity.cse_id.clone(), address, wanted, until)
+    }
+
+    /// Reads a resource at another CSE for a decision that waits for it until then; the next CSE has no longer, either.
+    pub(crate) fn read_as<'a>(
+        &'a self,
+        from: Text,
+        address: &Text,
+        wanted: Option<ResultContent>,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Response, Error>> {
+        let mut request = Request::new(Operation::Retrieve, address.clone(), from, self.0.new_request_identifier());
         request.result_content = wanted;
-        let until = shared.clock.now().plus(shared.settings.verification_timeout).min(deadline);
-        // The next CSE has no longer than that, either.
         request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
         Box::pin(self.attempt(request, Through::fulfilling(None, until)))
     }

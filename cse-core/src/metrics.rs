@@ -57,7 +57,7 @@ pub struct Metrics {
     pub notifications_given_up: Counter,
     /// Notifications that were never stored, because too many waited already.
     pub notifications_dropped: Counter,
-    /// Notifications that were given up, by reason: see [`Loss`](crate::outbox::Loss).
+    /// Notifications that were given up, by reason.
     pub notifications_lost: [Counter; 4],
     /// Non-blocking requests that were given up because their targets could not be reached in time.
     pub non_blocking_given_up: Counter,
@@ -101,7 +101,11 @@ impl Metrics {
             ("forwarded", "Requests passed on to another CSE", &self.forwarded),
             ("forward_failed", "Requests passed on that met nobody, or no answer in time", &self.forward_failed),
             ("policies_read", "Access control policies read at other CSEs", &self.policies_read),
-            ("policies_unreadable", "Attempts to read one that failed", &self.policies_unreadable),
+            (
+                "policies_unreadable",
+                "Failed attempts to read access control policies at other CSEs",
+                &self.policies_unreadable,
+            ),
             ("resources_expired", "Resources deleted at their expiration", &self.expired),
             ("notifications_delivered", "Notifications that arrived", &self.notifications_delivered),
             ("notification_retries", "Failed attempts to notify", &self.notifications_retried),
@@ -119,7 +123,7 @@ impl Metrics {
             ("announcements_dropped", "Announcements dropped because too many waited", &self.announcements_dropped),
             ("answers_held", "Answers held back until notifications were on their way", &self.answers_held),
             ("uplink_attempts", "Attempts to be, stay and find ourselves registered", &self.uplink_attempts),
-            ("uplink_failures", "Those that failed", &self.uplink_failures),
+            ("uplink_failures", "Failed attempts to be, stay and find ourselves registered", &self.uplink_failures),
             ("observations_dropped", "Observed reads not notified", &self.observations_dropped),
         ] {
             all.push((name, help, None, counter.get()));

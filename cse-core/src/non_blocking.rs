@@ -1,7 +1,7 @@
 //! Non-blocking requests (TS-0001 §8.2.2.2, §8.2.2.3; TS-0004 §7.3.2.3): accepted durably, answered at once, carried out
 //! afterwards, and once.
 //!
-//! The life of one: the writer makes a `<request>` of it ([`accept`]); the originator gets its address. [`run`] carries
+//! The life of one: the writer makes a `<request>` of it ([`accept`]); the originator gets its address. [`run()`] carries
 //! out what is pending, after a restart, too. A change of this CSE's tree and its result in the `<request>` are one
 //! commit ([`note_result`]), so a crash can neither lose nor double it. What leaves this CSE or reaches many resources
 //! is marked in the `<request>` before it begins, and repeated after a crash in between; members of a group

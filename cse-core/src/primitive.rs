@@ -314,7 +314,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A blocking request with nothing but the mandatory parameters.
+    /// A blocking request of release 3 that came over no binding, with nothing but the mandatory parameters.
     pub fn new(operation: Operation, to: impl Into<Text>, from: impl Into<Text>, rqi: impl Into<Text>) -> Self {
         Self {
             operation,

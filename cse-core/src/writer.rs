@@ -1,43 +1,42 @@
 //! The one task that changes the tree: takes what is waiting, decides one after another, commits once.
 
 mod answered;
+mod change;
+mod delivered;
 mod due;
+mod observed;
 mod passage;
 
-use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use self::answered::Answered;
+use self::change::Waiting;
+pub(crate) use self::change::{Change, Outcome};
+pub(crate) use self::delivered::{Delivered, DeliveryResult};
+pub(crate) use self::observed::Observed;
 pub(crate) use self::passage::{PassOn, Passage, PassedOn, Under};
-use crate::access::authorize::{Permit, Requester};
-use crate::access::elsewhere;
-use crate::access::policy::Access;
+use crate::access::authorize::Permit;
 use crate::announce::{self, Announced};
 use crate::base;
-use crate::behaviour::subscription::{self, EventType};
 use crate::cse::Shared;
-use crate::error::{Error, Rsc};
+use crate::error::Error;
 use crate::id::Seq;
-use crate::metrics::Metrics;
-use crate::non_blocking::{self, Book, Extent};
-use crate::notify::{Happening, Pacing};
-use crate::op::forward::maker_of;
-use crate::op::{self, Answers, Cx, Decided, Question, Refusal};
+use crate::non_blocking;
+use crate::notify::Pacing;
 use crate::outbox::{Hold, Left, Release};
 use crate::overlay::{Effects, Overlay, Windows};
-use crate::ports::{Reply, ReplyKey, Snapshot as _, Store, WriteTransaction};
-use crate::primitive::{Operation, Redelivery, Request, Response};
-use crate::record::{self, Recent, Record};
-use crate::resource::Resource;
-use crate::schema::{Ty, keys};
+use crate::ports::{Reply, Snapshot as _, Store, WriteTransaction};
+use crate::primitive::Response;
+use crate::record::Recent;
+use crate::schema::Ty;
 use crate::time::Timestamp;
 use crate::value::Map;
-use crate::view::{Source, View, WriteSource};
+use crate::view::{View, WriteSource};
 
 /// Numbers that are reserved at once, how many must be left before a group begins, and before a further change of
 /// the group: more than one change may need.
@@ -67,66 +66,6 @@ pub(crate) enum Job {
     Base(Map),
     /// What came of an announcement; told when it is committed.
     Announced(Box<Announced>, oneshot::Sender<()>),
-}
-
-/// A request that changes something, and where the outcome goes.
-pub(crate) struct Change {
-    pub(crate) request: Request,
-    pub(crate) cx: Cx,
-    pub(crate) answers: Answers,
-    /// Under which the answer is remembered, if it is.
-    pub(crate) key: Option<ReplyKey>,
-    /// Of the request, for the log.
-    pub(crate) span: Span,
-    pub(crate) reply: oneshot::Sender<Outcome>,
-}
-
-/// What became of a change.
-pub(crate) enum Outcome {
-    /// It is decided, and durable if it was made; the answer may have to wait until its notifications are on their way.
-    Done(Response, Option<Release>),
-    /// The network has to be asked; the change comes back.
-    Ask(Question, Box<(Request, Cx, Answers)>),
-}
-
-/// A read that subscriptions want to be told of.
-pub(crate) struct Observed {
-    pub(crate) resource: Seq,
-    pub(crate) requester: Requester,
-    pub(crate) operation: Operation,
-    pub(crate) access: Access,
-    /// Whether a container was found without instances.
-    pub(crate) without_instance: bool,
-}
-
-/// What became of one notification.
-pub(crate) struct Delivered {
-    pub(crate) seq: Seq,
-    pub(crate) subscription: Seq,
-    pub(crate) target: crate::value::Text,
-    /// Of the notification, as it was counted.
-    pub(crate) bytes: usize,
-    pub(crate) result: DeliveryResult,
-}
-
-/// See [`Delivered`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum DeliveryResult {
-    /// It arrived and was answered.
-    Answered,
-    /// It arrived as far as can be known.
-    Unanswered,
-    /// It is given up.
-    GivenUp,
-    /// It is to be tried again then, after so many attempts.
-    Again(Timestamp, u32),
-}
-
-impl DeliveryResult {
-    /// Whether nothing more will become of it.
-    fn is_final(self) -> bool {
-        !matches!(self, Self::Again(..))
-    }
 }
 
 /// Numbers that no other resource has had.
@@ -164,14 +103,6 @@ struct Writer<S: Store> {
     replies_since_pruning: u32,
     /// Which of them are kept for longer.
     recent: Recent,
-}
-
-/// A decided change whose answer waits for the commit.
-struct Waiting {
-    reply: oneshot::Sender<Outcome>,
-    response: Response,
-    /// Its notifications among those of the group.
-    left: Range<usize>,
 }
 
 /// Runs until stopped, and then until what waits is done.
@@ -306,7 +237,7 @@ impl<S: Store> Writer<S> {
                         Err(error) => report(Err(error)),
                     },
                     Job::Base(attributes) => report(base::change(&mut view, attributes).await),
-                    Job::Observed(observed) => report(observed_read(&mut view, &observed).await),
+                    Job::Observed(observed) => report(observed.run(&mut view).await),
                     Job::NonBlocking(non_blocking::Step { of, what, done }) => {
                         dues.push(done);
                         let noted = non_blocking::note(&mut view, of, &what).await;
@@ -316,7 +247,7 @@ impl<S: Store> Writer<S> {
                         let ended = results.iter().filter(|delivered| delivered.result.is_final());
                         let (count, bytes) = ended.fold((0, 0), |(count, bytes), one| (count + 1, bytes + one.bytes));
                         settled = (settled.0 + count, settled.1 + bytes);
-                        report(delivered(&mut view, results).await);
+                        report(delivered::note(&mut view, results).await);
                     }
                 }
             };
@@ -467,190 +398,8 @@ fn refuse_all(jobs: impl Iterator<Item = Job>) {
     }
 }
 
-impl Change {
-    /// Decides the change and takes over its effects.
-    async fn run<S: Store>(
-        mut self: Box<Self>,
-        view: &mut View<'_, WriteSource<'_, S>>,
-        metrics: &Metrics,
-        book: &Book,
-        waiting: &mut Vec<Waiting>,
-    ) {
-        if let Some(key) = self.key {
-            match earlier_answer(view, key, &self.request).await {
-                Ok(Some(response)) => {
-                    metrics.redeliveries.increment();
-                    tracing::debug!(request = %self.request.request_identifier, "answered a redelivery from the record");
-                    waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
-                    return;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let response = Response::error(self.request.request_identifier, &error);
-                    waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
-                    return;
-                }
-            }
-        }
-        let is_accepted_only = self.request.response_type.is_non_blocking();
-        if let Some(refusal) = recalled(view, &self).await {
-            let response = Response::error(self.request.request_identifier, &refusal);
-            waiting.push(Waiting { reply: self.reply, response, left: 0..0 });
-            return;
-        }
-        let decided = if self.cx.deadline <= view.now {
-            Err(Refusal::Error(Error::Expired("the request expired before it could be carried out")))
-        } else {
-            let request = &self.request;
-            match request.operation {
-                _ if is_accepted_only => non_blocking::accept(view, &self.cx, request, book, metrics).await,
-                Operation::Create => op::create::decide(view, &self.cx, request, &mut self.answers).await,
-                Operation::Update => op::update::decide(view, &self.cx, request, &mut self.answers).await,
-                Operation::Delete => op::delete::decide(view, &self.cx, request).await,
-                Operation::Notify => view.collect_from_afar(&self.cx, request).await,
-                Operation::Retrieve => Err(Error::Internal.into()),
-            }
-        };
-        let lacking = view.take_lacking();
-        let decided = match lacking.is_empty() || self.answers.policies_read >= elsewhere::ROUNDS_MAX {
-            true => decided,
-            false => Err(Refusal::Ask(Question::Policies(lacking))),
-        };
-        let nothing = || Effects::new(Permit::internal("a refused attempt may be monitored"));
-        let (mut effects, mut response) = match decided {
-            Ok(Decided { effects, response }) => (effects, response),
-            Err(Refusal::Error(error)) => (nothing(), Response::error(self.request.request_identifier.clone(), &error)),
-            Err(Refusal::Ask(question)) => {
-                let change = *self;
-                let back = Box::new((change.request, change.cx, change.answers));
-                drop(change.reply.send(Outcome::Ask(question, back)));
-                return;
-            }
-        };
-        let observed = match is_accepted_only {
-            true => Ok(()),
-            false => observe(view, &self.cx, &self.request, &mut effects).await,
-        };
-        let noted = match (observed, self.answers.fulfils) {
-            (Ok(()), Some(of)) => non_blocking::note_result(view, of, &response, Extent::Whole, &mut effects).await,
-            (observed, _) => observed,
-        };
-        let settled = match noted {
-            Ok(()) => announce::settle::settle(view, &mut effects).await,
-            failed => failed,
-        };
-        if let Err(error) = settled {
-            effects = nothing();
-            response = Response::error(self.request.request_identifier.clone(), &error);
-        }
-        let at = view.now;
-        let first = view.source.overlay.outbox.len();
-        view.source.apply(effects);
-        let left = first..view.source.overlay.outbox.len();
-        // What failed here may go well the next time.
-        let is_final = response.status != Rsc::InternalServerError;
-        if let Some(key) = self.key.filter(|_| is_final) {
-            let record = Record::Answered(response.clone());
-            let made_by = maker_of(&self.request);
-            view.source.overlay.remember(record.into_reply(key, at, made_by.as_deref()));
-        }
-        waiting.push(Waiting { reply: self.reply, response, left });
-    }
-}
-
-/// Why a change is not to be made that carries out a non-blocking request: that has been recalled, or is done.
-async fn recalled<Q: Source>(view: &mut View<'_, Q>, change: &Change) -> Option<Error> {
-    match non_blocking::pending(view, change.answers.fulfils?).await {
-        Ok(Some(_)) => None,
-        Ok(None) => Some(Error::Expired("the <request> is gone")),
-        Err(error) => Some(error),
-    }
-}
-
-/// Tells whoever monitors accesses to the target.
-async fn observe<Q: Source>(
-    view: &mut View<'_, Q>,
-    cx: &Cx,
-    request: &Request,
-    effects: &mut Effects,
-) -> Result<(), Error> {
-    let Some(node) = view.plain(&cx.target).await? else {
-        return Ok(());
-    };
-    let access = Access::from(request.operation);
-    view.notify_of_attempt(&node, &cx.requester, request.operation, access, effects).await
-}
-
-/// The answer to the same request, if this may be a redelivery of it.
-async fn earlier_answer<Q: Source>(
-    view: &mut View<'_, Q>,
-    key: ReplyKey,
-    request: &Request,
-) -> Result<Option<Response>, Error> {
-    let redelivery = request.context.redelivery;
-    // Two devices that ask for an identity in the same words must not get the same one.
-    if matches!(redelivery, Redelivery::PossibleWithin(_)) && is_anonymous(request) {
-        return Ok(None);
-    }
-    Ok(match record::earlier(view, key, redelivery).await? {
-        Some((_, Record::Answered(response))) => Some(response),
-        // It went to another CSE when this one had another name; it did nothing here.
-        Some((_, Record::PassedOn(_) | Record::KeptBack(_))) | None => None,
-    })
-}
-
-/// Whether nothing tells the originator from others: it has no identifier of its own yet, and no credential.
-fn is_anonymous(request: &Request) -> bool {
-    let unnamed = |from: &str| matches!(from, "" | "C" | "S" | "/C" | "/S");
-    request.context.registrant.is_none() && request.from.as_deref().is_none_or(unnamed)
-}
-
 fn report(result: Result<(), Error>) {
     if let Err(error) = result {
         tracing::warn!(%error, "the CSE's own change failed");
     }
-}
-
-async fn observed_read<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, observed: &Observed) -> Result<(), Error> {
-    let Some(node) = view.node(observed.resource).await? else {
-        return Ok(());
-    };
-    let mut effects = Effects::new(Permit::internal("a monitored read"));
-    if observed.without_instance {
-        let event = EventType::RetrieveOfContainerWithoutInstance;
-        view.notify(&node, &Happening { event, subject: &node, modified: None }, &mut effects).await?;
-    }
-    let Observed { requester, operation, access, .. } = observed;
-    view.notify_of_attempt(&node, requester, *operation, *access, &mut effects).await?;
-    view.source.apply(effects);
-    Ok(())
-}
-
-/// Takes note of what became of notifications.
-async fn delivered<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, results: Vec<Delivered>) -> Result<(), Error> {
-    let mut effects = Effects::new(Permit::internal("delivery of notifications"));
-    for delivered in results {
-        let Delivered { seq, subscription, target, result, .. } = delivered;
-        match result {
-            DeliveryResult::Again(at, attempts) => effects.outbox_retry.push((seq, at, attempts)),
-            _ => effects.outbox_delete.push(seq),
-        }
-        let node = match effects.current(subscription) {
-            Some(node) => Some(Arc::clone(node)),
-            None => view.node(subscription).await?,
-        };
-        if result != DeliveryResult::GivenUp
-            && let Some(node) = node
-            && node.subscription().is_some_and(|subscription| subscription.statistics)
-        {
-            let mut resource = Resource::clone(&node.resource);
-            subscription::count(&mut resource.attributes, &target, keys::REQUESTS_SENT, 1);
-            if result == DeliveryResult::Answered {
-                subscription::count(&mut resource.attributes, &target, keys::RESPONSES_RECEIVED, 1);
-            }
-            effects.update(Arc::new(node.counted(resource)));
-        }
-    }
-    view.source.apply(effects);
-    Ok(())
 }

@@ -18,6 +18,11 @@ pub enum Over {
     Http,
 }
 
+impl Over {
+    /// All of them.
+    pub const BOTH: [Self; 2] = [Self::Mqtt, Self::Http];
+}
+
 /// Where a CSE is, whether it runs or not.
 #[derive(Debug)]
 pub struct Place {
@@ -45,16 +50,37 @@ impl Place {
 
     /// The point of access.
     pub fn point_of_access(&self, over: Over) -> String {
-        match over {
-            Over::Mqtt => format!("mqtt://127.0.0.1:{}", self.mqtt.number()),
-            Over::Http => format!("http://127.0.0.1:{}", self.http.number()),
-        }
+        point(over, self.mqtt.number(), self.http.number())
     }
 
     /// The port of its broker.
     pub fn mqtt_port(&self) -> u16 {
         self.mqtt.number()
     }
+}
+
+/// The point of access of a server that runs.
+pub fn point_of_access(server: &Server, over: Over) -> String {
+    point(over, server.mqtt_port(), server.http().port())
+}
+
+fn point(over: Over, mqtt: u16, http: u16) -> String {
+    match over {
+        Over::Mqtt => format!("mqtt://127.0.0.1:{mqtt}"),
+        Over::Http => format!("http://127.0.0.1:{http}"),
+    }
+}
+
+/// An IN-CSE, where it is, and the gateway `/id-mn` that is registered with it.
+///
+/// # Panics
+/// If it does not register in time.
+pub async fn pair(over: Over) -> (Place, Server, Server) {
+    let place = Place::reserve();
+    let infrastructure = place.infrastructure().start();
+    let mn = gateway("mn", "in", &place.point_of_access(over), "").start();
+    registered(&mn).await;
+    (place, infrastructure, mn)
 }
 
 /// How an IN-CSE of another service provider is started, `//other.example/id-up` with the CSEBase `cse-up`, which lets
@@ -64,6 +90,13 @@ pub fn other_provider() -> Launch {
         "[cse]\nid = \"/id-up\"\nname = \"cse-up\"\nsp-id = \"//other.example\"\n\
          [registration]\ncse-originators = [\"//*\"]\n",
     )
+}
+
+/// How an IN-CSE is started that registers with the one of [`other_provider`].
+pub fn below_other_provider(point_of_access: &str) -> Launch {
+    Launch::default().with_file(&format!(
+        "[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point_of_access}\"]\n"
+    ))
 }
 
 /// How the gateway of that name (`mn` is `/id-mn` with the CSEBase `cse-mn`) is started, with further options of

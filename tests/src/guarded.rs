@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::binary;
 use crate::certificates::Certificates;
 use crate::http::Http;
+use crate::metrics::sample;
 use crate::mosquitto::Mosquitto;
 use crate::secured::{Connecting, Secured};
 use crate::server::{Launch, Server};
@@ -218,7 +219,7 @@ impl Guarded {
     /// How many messages the broker has dropped because their topics are not their senders'.
     pub async fn denied(&self) -> u64 {
         match &self.broker {
-            None => sample(&self.server, "cse_broker_publishes_denied_total").await,
+            None => sample(&self.server, "cse_broker_publishes_denied_total").await as u64,
             Some((broker, _)) => broker.log().matches("Denied PUBLISH from ").count() as u64,
         }
     }
@@ -227,16 +228,6 @@ impl Guarded {
     pub async fn until_denied(&self, count: u64, what: &str) {
         until_some(what, async || (self.denied().await == count).then_some(())).await;
     }
-}
-
-/// A value of the metrics page.
-///
-/// # Panics
-/// If it is not there.
-pub async fn sample(server: &Server, name: &str) -> u64 {
-    let page = Http::new(server.http(), "").get("/metrics").await.body;
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    value.unwrap_or_else(|| panic!("{name}\n{page}"))
 }
 
 /// CREATE of an AE.

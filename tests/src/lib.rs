@@ -13,6 +13,7 @@ pub mod gateways;
 pub mod guarded;
 pub mod http;
 pub mod line;
+pub mod metrics;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod mqttjs;

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::guarded::{Guarded, registration, retrieve, sample};
+use crate::guarded::{Guarded, registration, retrieve};
+use crate::metrics::sample;
 use crate::secured::Secured;
 
 /// What becomes of an attempt.
@@ -135,7 +136,7 @@ pub async fn nobody_speaks_for_another(world: Guarded) {
     // All the while nothing has reached the one they spoke for or to.
     let answer = victim.request("/oneM2M/req/Cother/id-in/json", retrieve("Cother", "Cother")).await;
     assert_eq!(answer["rsc"], 2000, "{answer}");
-    assert!(sample(&world.server, "cse_mqtt_originator_mismatches_total").await > 0);
+    assert!(sample(&world.server, "cse_mqtt_originator_mismatches_total").await > 0.0);
 }
 
 /// Levels that a topic can begin with, and what may stand in `fr`.
@@ -246,7 +247,7 @@ pub async fn a_device_is_served(world: &Guarded, mut client: Secured, name: &str
     }
     // The CSE has got the answer: nothing is tried again.
     crate::wait::until_some("the notification is delivered", async || {
-        (sample(&world.server, "cse_notifications_waiting").await == 0).then_some(())
+        (sample(&world.server, "cse_notifications_waiting").await == 0.0).then_some(())
     })
     .await;
 }

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use cse_tests::gateways::{Over, Place, gateway, registered};
+use cse_tests::gateways::{Over, Place, gateway, pair, registered};
 use cse_tests::http::Http;
 use cse_tests::server::Server;
 use cse_tests::wait::until_some;
 use serde_json::{Value, json};
-
-const BOTH: [Over; 2] = [Over::Mqtt, Over::Http];
 
 /// Attributes of copies that have nothing to do with the original.
 const OWN: [&str; 7] = ["rn", "ty", "ri", "pi", "ct", "lt", "st"];
@@ -27,10 +25,7 @@ struct Pair {
 
 impl Pair {
     async fn start(over: Over) -> Self {
-        let place = Place::reserve();
-        let infrastructure = place.infrastructure().start();
-        let middle = gateway("mn", "in", &place.point_of_access(over), "").start();
-        registered(&middle).await;
+        let (_place, infrastructure, middle) = pair(over).await;
         let above = Http::new(infrastructure.http(), "CAdmin");
         // The gateway may read it, and then it says the same there.
         let policy = json!({"m2m:acp": {"rn": "users", "pv": {"acr": [{"acor": ["Cuser"], "acop": 63}]},
@@ -131,7 +126,7 @@ fn without_own(mut copy: Value) -> Value {
 
 #[tokio::test]
 async fn copies_follow_their_originals_and_originals_their_copies() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let pair = Pair::start(over).await;
         pair.create("log", json!({"mni": 5, "lbl": ["x"], "ast": 2})).await;
         let copy = pair.copy_of("log").await;
@@ -164,7 +159,7 @@ async fn copies_follow_their_originals_and_originals_their_copies() {
 
 #[tokio::test]
 async fn a_gateway_that_is_killed_takes_announcing_up_where_it_was() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         pair.create("kept", json!({"mni": 1, "ast": 2})).await;
         pair.create("gone", json!({"mni": 1})).await;

@@ -1,8 +1,9 @@
 //! A CSE that registers over the embedded broker with strict policy: under its credential it gets its topics, is asked
 //! there, and loses them with its registration (TS-0010 §8.2, §8.4).
 
-use cse_tests::guarded::{launch, retrieve, sample};
+use cse_tests::guarded::{launch, retrieve};
 use cse_tests::http::Http;
+use cse_tests::metrics::sample;
 use cse_tests::secured::{Connecting, Secured};
 use cse_tests::server::Server;
 use cse_tests::wait::until_some;
@@ -79,15 +80,15 @@ async fn a_cse_registers_under_its_credential_and_then_has_its_topics() {
     assert!(!other.subscribe("/oneM2M/resp/id-low/#").await);
     let denied = sample(&server, "cse_broker_publishes_denied_total").await;
     other.publish(own, &retrieve("/id-low", "/id-in").to_string()).await;
-    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 1);
+    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 1.0);
 
     // With the registration its topics go, perhaps before the answer to the deregistration could come on one.
     let deregistration = json!({"op": 4, "to": "/id-in/id-low", "fr": "/id-low", "rqi": "last", "rvi": "3"});
     low.publish(own, &deregistration.to_string()).await;
     until_some("the subscriptions are withdrawn", async || {
-        (sample(&server, "cse_broker_subscriptions_withdrawn_total").await == 2).then_some(())
+        (sample(&server, "cse_broker_subscriptions_withdrawn_total").await == 2.0).then_some(())
     })
     .await;
     low.publish(own, &retrieve("/id-low", "/id-in").to_string()).await;
-    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 2);
+    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 2.0);
 }

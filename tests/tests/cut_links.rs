@@ -14,7 +14,6 @@ use cse_tests::server::{Launch, Server};
 use cse_tests::wait::until_some;
 use serde_json::{Value, json};
 
-const BOTH: [Over; 2] = [Over::Mqtt, Over::Http];
 const WAYS: [Way; 2] = [Way::Up, Way::Down];
 /// How long requests of the gateway wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -161,7 +160,7 @@ impl Pair {
 
 #[tokio::test]
 async fn connections_that_end_at_any_moment_lose_and_double_nothing() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         let mut strikes = 0;
         for way in WAYS {
@@ -182,7 +181,7 @@ async fn connections_that_end_at_any_moment_lose_and_double_nothing() {
 
 #[tokio::test]
 async fn a_request_into_silence_is_answered_in_time_and_has_its_effect_once() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         let mut strikes = 0;
         for way in WAYS {
@@ -211,7 +210,7 @@ async fn a_request_into_silence_is_answered_in_time_and_has_its_effect_once() {
 
 #[tokio::test]
 async fn what_happens_while_the_line_is_away_is_made_up_for() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         pair.announce(0, "before").await;
         pair.copies_follow(1).await;
@@ -254,7 +253,7 @@ async fn what_happens_while_the_line_is_away_is_made_up_for() {
 
 #[tokio::test]
 async fn a_connection_that_a_nat_has_forgotten_is_replaced() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         let connections = pair.up.connections();
         pair.up.forget();
@@ -271,7 +270,7 @@ async fn a_connection_that_a_nat_has_forgotten_is_replaced() {
 
 #[tokio::test]
 async fn a_connection_that_is_closed_by_half_is_replaced() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         for way in WAYS {
             let value = pair.value();
@@ -291,7 +290,7 @@ async fn a_connection_that_is_closed_by_half_is_replaced() {
 
 #[tokio::test]
 async fn a_slow_line_is_a_line() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let mut pair = Pair::start(over).await;
         pair.up.slow(Duration::from_millis(100));
         pair.down.slow(Duration::from_millis(100));

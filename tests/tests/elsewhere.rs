@@ -1,23 +1,13 @@
 //! What a resource needs of another CSE, with an IN-CSE and a gateway as processes: policies, members of groups, and
 //! targets of notifications that are elsewhere.
 
-use cse_tests::gateways::{Over, Place, gateway, registered, resource};
+use cse_tests::gateways::{Over, Place, gateway, pair, registered, resource};
 use cse_tests::http::Http;
 use cse_tests::mqtt::Entity;
 use cse_tests::receiver::Receiver;
 use cse_tests::server::Server;
 use cse_tests::wait::until_some;
 use serde_json::{Value, json};
-
-const BOTH: [Over; 2] = [Over::Mqtt, Over::Http];
-
-async fn pair(over: Over) -> (Place, Server, Server) {
-    let place = Place::reserve();
-    let infrastructure = place.infrastructure().start();
-    let mn = gateway("mn", "in", &place.point_of_access(over), "").start();
-    registered(&mn).await;
-    (place, infrastructure, mn)
-}
 
 async fn ae(server: &Server, base: &str, stem: &str) -> Http {
     let http = Http::new(server.http(), stem);
@@ -39,7 +29,7 @@ fn instance(content: &str) -> Value {
 
 #[tokio::test]
 async fn policies_of_a_gateway_are_kept_at_its_registrar() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let (place, infrastructure, mn) = pair(over).await;
         let (admin_in, admin_mn) = (Http::new(infrastructure.http(), "CAdmin"), Http::new(mn.http(), "CAdmin"));
         policy(&admin_in, "/cse-in", "rules", &["/id-mn/Cfriend", "Capp"], "/id-mn").await;
@@ -63,7 +53,7 @@ async fn policies_of_a_gateway_are_kept_at_its_registrar() {
 
 #[tokio::test]
 async fn a_group_has_members_at_a_gateway() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let (_place, infrastructure, mn) = pair(over).await;
         let (admin_in, admin_mn) = (Http::new(infrastructure.http(), "CAdmin"), Http::new(mn.http(), "CAdmin"));
         policy(&admin_mn, "/cse-mn", "open", &["/id-in/Capp", "/id-in"], "/id-in").await;
@@ -133,7 +123,7 @@ async fn members_are_known_once_their_gateway_is_there() {
 
 #[tokio::test]
 async fn targets_of_notifications_are_at_the_other_cse() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let (_place, infrastructure, mn) = pair(over).await;
         let (admin_in, admin_mn) = (Http::new(infrastructure.http(), "CAdmin"), Http::new(mn.http(), "CAdmin"));
         for (admin, base, bell, target) in [

@@ -1,31 +1,25 @@
 //! Gateways as processes: an MN-CSE registers with its IN-CSE, stays registered, and comes back by itself.
 
 use cse_tests::certificates::Certificates;
-use cse_tests::gateways::{Over, Place, gateway, other_provider, registered, resource, uplink};
+use cse_tests::gateways::{
+    Over, Place, below_other_provider, gateway, other_provider, point_of_access, registered, resource, uplink,
+};
 use cse_tests::guarded;
 use cse_tests::http::Http;
+use cse_tests::metrics::sample;
 use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
 use cse_tests::server::{Launch, Server};
 use cse_tests::wait::until_some;
 use serde_json::{Value, json};
 
-const BOTH: [Over; 2] = [Over::Mqtt, Over::Http];
-
 fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The value of a sample.
-async fn sample(server: &Server, name: &str) -> f64 {
-    let page = Http::new(server.http(), "").get("/metrics").await.body;
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}:\n{page}")).parse().expect("a number")
-}
-
 #[tokio::test]
 async fn a_gateway_registers_and_both_sides_know_each_other() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let infrastructure = place.infrastructure().start();
         let point = place.point_of_access(over);
@@ -56,7 +50,7 @@ async fn a_gateway_registers_and_both_sides_know_each_other() {
 async fn each_serialization_and_release_will_do() {
     let place = Place::reserve();
     let infrastructure = place.infrastructure().start();
-    for over in BOTH {
+    for over in Over::BOTH {
         for (serialization, release) in [("xml", "2a"), ("cbor", "5")] {
             let options = format!("serialization = \"{serialization}\"\nrelease = \"{release}\"");
             let mn = gateway("mn", "in", &place.point_of_access(over), &options).start();
@@ -70,7 +64,7 @@ async fn each_serialization_and_release_will_do() {
 
 #[tokio::test]
 async fn a_gateway_is_ready_without_its_registrar_and_registers_once_it_is_there() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let mn = gateway("mn", "in", &place.point_of_access(over), "").start();
         let problem = until_some("a problem", async || {
@@ -92,7 +86,7 @@ async fn a_gateway_is_ready_without_its_registrar_and_registers_once_it_is_there
 
 #[tokio::test]
 async fn a_registrar_that_has_lost_everything_is_told_again() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         // Over MQTT the connection that comes back is reason enough to look.
         let options = if over == Over::Http { "check-interval = \"200ms\"" } else { "check-interval = \"0s\"" };
@@ -121,7 +115,7 @@ async fn a_registrar_that_has_lost_everything_is_told_again() {
 
 #[tokio::test]
 async fn a_gateway_that_starts_again_takes_its_registration_up() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let infrastructure = place.infrastructure().start();
         let mn = gateway("mn", "in", &place.point_of_access(over), "").start();
@@ -139,7 +133,7 @@ async fn a_gateway_that_starts_again_takes_its_registration_up() {
 
 #[tokio::test]
 async fn a_stop_deregisters_where_that_is_wanted() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let infrastructure = place.infrastructure().start();
         let mn = gateway("mn", "in", &place.point_of_access(over), "deregister-on-shutdown = true").start();
@@ -210,7 +204,7 @@ async fn requests_of_the_registrar_come_over_the_connection_of_the_gateway() {
 
 #[tokio::test]
 async fn requests_pass_up_and_down_by_what_was_registered() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let infrastructure = place.infrastructure().start();
         let mn = gateway("mn", "in", &place.point_of_access(over), "");
@@ -319,15 +313,9 @@ async fn one_independent_broker_serves_both() {
 
 #[tokio::test]
 async fn infrastructures_of_different_providers_register_with_each_other() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let other = other_provider().start();
-        let point = match over {
-            Over::Mqtt => format!("mqtt://127.0.0.1:{}", other.mqtt_port()),
-            Over::Http => format!("http://{}", other.http()),
-        };
-        let file =
-            format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
-        let infrastructure = Launch::default().with_file(&file).start();
+        let infrastructure = below_other_provider(&point_of_access(&other, over)).start();
         registered(&infrastructure).await;
         let there = resource(&other, "/cse-up/id-in").await;
         assert_eq!(
@@ -370,15 +358,9 @@ async fn the_link_to_the_broker_of_the_registrar_is_measured() {
 
 #[tokio::test]
 async fn requests_pass_between_service_providers_by_absolute_identifiers() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let other = other_provider().start();
-        let point = match over {
-            Over::Mqtt => format!("mqtt://127.0.0.1:{}", other.mqtt_port()),
-            Over::Http => format!("http://{}", other.http()),
-        };
-        let file =
-            format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
-        let infrastructure = Launch::default().with_file(&file);
+        let infrastructure = below_other_provider(&point_of_access(&other, over));
         // Over MQTT it is reached by its own connection, and by nothing else.
         let infrastructure =
             if over == Over::Mqtt { infrastructure.mqtt("off").start() } else { infrastructure.start() };
@@ -422,9 +404,7 @@ async fn requests_pass_between_service_providers_by_absolute_identifiers() {
 async fn other_service_providers_are_refused_unless_they_are_named() {
     let other =
         Launch::default().with_file("[cse]\nid = \"/id-up\"\nname = \"cse-up\"\nsp-id = \"//other.example\"\n").start();
-    let point = format!("http://{}", other.http());
-    let file = format!("[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{point}\"]\n");
-    let infrastructure = Launch::default().with_file(&file).start();
+    let infrastructure = below_other_provider(&point_of_access(&other, Over::Http)).start();
     until_some("a refusal", async || {
         uplink(&infrastructure).await.1["problem"].as_str().filter(|problem| problem.contains("4107")).map(|_| ())
     })

@@ -1,17 +1,13 @@
 //! What an operator's tools read: probes, metrics and log.
 
 use cse_tests::http::Http;
+use cse_tests::metrics::sample_of;
 use cse_tests::mqtt::Entity;
 use cse_tests::packets::Packets;
 use cse_tests::server::Launch;
 use cse_tests::wait::{in_time, until_some};
 use rumqttc::mqttbytes::v4::Packet;
 use serde_json::{Value, json};
-
-/// The value of a sample, by its name with labels.
-fn sample(page: &str, name: &str) -> Option<f64> {
-    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-}
 
 #[tokio::test]
 async fn probes_say_what_is_up() {
@@ -37,7 +33,7 @@ async fn metrics_count_what_happens() {
     let page = http.get("/metrics").await;
     assert!(page.header("content-type").is_some_and(|text| text.starts_with("application/openmetrics-text")));
     assert!(page.body.ends_with("# EOF\n"), "{}", page.body);
-    let before = |name: &str| sample(&page.body, name).unwrap_or_else(|| panic!("{name}\n{}", page.body));
+    let before = |name: &str| sample_of(&page.body, name).unwrap_or_else(|| panic!("{name}\n{}", page.body));
     let names = [
         "cse_requests_total{operation=\"create\"}",
         "cse_requests_total{operation=\"retrieve\"}",
@@ -65,12 +61,12 @@ async fn metrics_count_what_happens() {
     }
 
     let page = http.get("/metrics").await.body;
-    let after = names.map(|name| sample(&page, name).expect("still there"));
+    let after = names.map(|name| sample_of(&page, name).expect("still there"));
     let grown: Vec<_> = begin.iter().zip(after).map(|(begin, after)| after - begin).collect();
     // The redelivery is a request, too.
     assert_eq!(grown, [3.0, 2.0, 1.0, 1.0, 2.0], "{names:?}\n{page}");
     for gauge in ["process_resident_memory_bytes", "process_open_fds", "cse_broker_clients_connected"] {
-        assert!(sample(&page, gauge).is_some_and(|value| value > 0.0), "{gauge}\n{page}");
+        assert!(sample_of(&page, gauge).is_some_and(|value| value > 0.0), "{gauge}\n{page}");
     }
 }
 

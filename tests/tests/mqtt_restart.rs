@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use cse_tests::http::Http;
+use cse_tests::metrics::sample;
 use cse_tests::mosquitto::Mosquitto;
 use cse_tests::packets::Packets;
 use cse_tests::port::ReservedPort;
@@ -38,13 +39,6 @@ async fn message(packets: &mut Packets) -> Publish {
             break publish;
         }
     }
-}
-
-/// Messages that wait in sessions, as the metrics count what was stored.
-async fn sample(server: &Server, name: &str) -> f64 {
-    let page = Http::new(server.http(), "").get("/metrics").await.body;
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}:\n{page}")).parse().expect("a number")
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use cse_tests::certificates::Certificates;
-use cse_tests::guarded::{Guarded, USERS, launch, passwd, registration, retrieve, sample};
+use cse_tests::guarded::{Guarded, USERS, launch, passwd, registration, retrieve};
 use cse_tests::http::Http;
+use cse_tests::metrics::sample;
 use cse_tests::secured::{Connecting, Secured};
 use cse_tests::server::{Launch, Server};
 use cse_tests::spoofing;
@@ -64,12 +65,12 @@ async fn a_device_registers_under_its_credential_and_then_has_its_identifier() {
     let admin = Http::new(server.http(), "CAdmin");
     assert_eq!(admin.delete("/Clamp").await.rsc(), 2002);
     until_some("the subscription is withdrawn", async || {
-        (sample(&server, "cse_broker_subscriptions_withdrawn_total").await == 1).then_some(())
+        (sample(&server, "cse_broker_subscriptions_withdrawn_total").await == 1.0).then_some(())
     })
     .await;
     let denied = sample(&server, "cse_broker_publishes_denied_total").await;
     lamp.publish(own, &retrieve("Clamp", "cse-in").to_string()).await;
-    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 1);
+    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, denied + 1.0);
     assert!(!lamp.subscribe("/oneM2M/resp/Clamp/#").await);
     // It can come back, and nobody has to reconnect for that.
     assert!(lamp.subscribe("/oneM2M/reg_resp/lamp-7/#").await);
@@ -206,8 +207,8 @@ async fn who_keeps_publishing_what_is_denied_is_disconnected() {
     let server = launch("[broker]\ndenied-publishes-max = 5\n").start();
     let mut lamp = connected(&server, "lamp-9", "lamp-9").await;
     assert_eq!(lamp.publish_until_closed("/oneM2M/req/Cother/id-in/json").await, 5);
-    assert_eq!(sample(&server, "cse_broker_denied_disconnects_total").await, 1);
-    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, 6);
+    assert_eq!(sample(&server, "cse_broker_denied_disconnects_total").await, 1.0);
+    assert_eq!(sample(&server, "cse_broker_publishes_denied_total").await, 6.0);
     until("the log says so", || server.log().text().contains("message denied"));
     // It may come back and do better.
     let mut lamp = registered(&server, "lamp-9", "lamp-9", "Clamp").await;

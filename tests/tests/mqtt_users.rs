@@ -1,6 +1,7 @@
 //! The list of users changes while the server runs, or between two runs: who has to go, and whose session stays.
 
-use cse_tests::guarded::{USERS, launch, passwd, sample};
+use cse_tests::guarded::{USERS, launch, passwd};
+use cse_tests::metrics::sample;
 use cse_tests::secured::Connecting;
 use cse_tests::server::Server;
 use cse_tests::wait::{until, until_some};
@@ -22,7 +23,7 @@ fn lists_read(server: &Server) -> usize {
     server.log().text().matches("read the changed list of users").count()
 }
 
-async fn until_sample(server: &Server, name: &str, expected: u64) {
+async fn until_sample(server: &Server, name: &str, expected: f64) {
     until_some(name, async || (sample(server, name).await == expected).then_some(())).await;
 }
 
@@ -40,7 +41,7 @@ async fn users_that_go_or_change_take_their_connections_with_them() {
     until("the list is read", || lists_read(&server) == 1);
     change(&directory, &["lamp-7", "--remove"], "");
     gone.closed().await;
-    until_sample(&server, "cse_broker_sessions_revoked_total", 2).await;
+    until_sample(&server, "cse_broker_sessions_revoked_total", 2.0).await;
     assert_eq!(login(&server, "lamp-7", "lamp-7").connect().await.err(), Some(BadUserNamePassword));
     assert!(changed.subscribe("/oneM2M/reg_resp/lamp-8/#").await);
 
@@ -54,8 +55,8 @@ async fn users_that_go_or_change_take_their_connections_with_them() {
     // All that time.
     assert!(stays.subscribe("/oneM2M/reg_resp/lamp-9/#").await);
     assert!(changed.subscribe("/oneM2M/reg_resp/lamp-8/#").await);
-    until_sample(&server, "cse_broker_clients_revoked_total", 2).await;
-    assert_eq!(sample(&server, "cse_broker_sessions_revoked_total").await, 2);
+    until_sample(&server, "cse_broker_clients_revoked_total", 2.0).await;
+    assert_eq!(sample(&server, "cse_broker_sessions_revoked_total").await, 2.0);
 
     // A user of the same name begins anew.
     let before = lists_read(&server);
@@ -86,6 +87,6 @@ async fn sessions_of_users_that_went_between_two_runs_are_not_kept() {
     assert!(server.stop().success());
     change(&directory, &["lamp-7", "--remove"], "");
     let server = launch.start();
-    until_sample(&server, "cse_broker_sessions_revoked_total", 1).await;
+    until_sample(&server, "cse_broker_sessions_revoked_total", 1.0).await;
     assert!(login(&server, "lamp-8", "lamp-8").connect().await.expect("let in").resumed());
 }

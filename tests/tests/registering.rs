@@ -28,7 +28,7 @@ fn csr(from: &str) -> Value {
 
 #[tokio::test]
 async fn a_cse_id_may_look_like_an_ae_id() {
-    for over in [Over::Mqtt, Over::Http] {
+    for over in Over::BOTH {
         let place = Place::reserve();
         let infrastructure = place.infrastructure().start();
         let above = Http::new(infrastructure.http(), "CAdmin");

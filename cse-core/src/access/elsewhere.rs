@@ -58,22 +58,23 @@ impl<S: Store> Cse<S> {
         })
     }
 
-    /// Reads what a decision over a view lacked. Whether it is to be made anew; no more than so many times.
-    pub(crate) async fn learn(
+    /// Reads what a decision over a view lacked, so that it is to be made anew; no more than so many times. Gives the view
+    /// back once the decision stands.
+    pub(crate) async fn learn<'v>(
         &self,
-        mut view: View<'_, ReadSource<'_, S>>,
+        mut view: View<'v, ReadSource<'v, S>>,
         read: &mut u8,
         deadline: Timestamp,
-    ) -> bool {
+    ) -> Option<View<'v, ReadSource<'v, S>>> {
         let lacking = view.take_lacking();
         if lacking.is_empty() || *read == ROUNDS_MAX {
-            return false;
+            return Some(view);
         }
         // No snapshot stays open while another CSE is asked.
         drop(view);
         self.read_policies(lacking, deadline).await;
         *read += 1;
-        true
+        None
     }
 
     async fn read_policy(&self, address: Text, deadline: Timestamp) {

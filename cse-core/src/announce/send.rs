@@ -10,8 +10,7 @@ use crate::node::{Node, is_instance};
 use crate::op::fan_out::Through;
 use crate::ports::{OutboxEntry, Store};
 use crate::primitive::{
-    AttributeCondition, Binding, FilterCriteria, FilterUsage, Operation, Redelivery, ReleaseVersion, Request, Response,
-    ResultContent,
+    AttributeCondition, FilterCriteria, FilterUsage, Operation, Redelivery, Request, Response, ResultContent,
 };
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
@@ -267,10 +266,7 @@ impl<'a, S: Store> Attempt<'a, S> {
         let identity = &self.cse.0.settings.identity;
         let (base, entry, round) = (identity.base_id(), self.entry.seq, self.round);
         let identifier = smol_str::format_smolstr!("{base}-annc-{entry}-{round}");
-        let mut request = Request::new(operation, to.clone(), identity.cse_id.clone(), identifier);
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
-        request
+        Request::new(operation, to.clone(), identity.cse_id.clone(), identifier)
     }
 
     /// Where a copy was made.

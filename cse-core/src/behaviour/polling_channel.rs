@@ -5,23 +5,21 @@
 
 use std::sync::Arc;
 
+use super::only_child::OnlyChild;
 use crate::access::authorize::Requester;
 use crate::error::Error;
 use crate::id::Seq;
 use crate::node::Node;
-use crate::op::{Draft, delete};
+use crate::op::Draft;
 use crate::overlay::Effects;
-use crate::resource::Resource;
 use crate::schema::{Ty, keys};
-use crate::value::Value;
 use crate::view::{Source, View};
 
-/// The number of the channel, in the attributes of the registration.
-const CHANNEL: &str = "@channel";
+const CHANNEL: OnlyChild = OnlyChild { number: "@channel", name: "pollingChannel" };
 
 /// The channel of a registered entity.
 pub(crate) fn of(entity: &Node) -> Option<Seq> {
-    entity.attributes.int(CHANNEL).map(Seq)
+    CHANNEL.of(entity)
 }
 
 /// The only one who may access a resource, if it is a channel or if one is to be created below it.
@@ -57,17 +55,7 @@ pub(crate) async fn before_create<Q: Source>(
             target: parent.path.to_string(),
         });
     }
-    if let Some(seq) = of(parent)
-        && let Some(existing) = view.node(seq).await?
-    {
-        if !existing.is_expired(view.now) {
-            let problem = format!("is 15, but '{}' has a pollingChannel, and there can be only one", parent.path);
-            return Err(Error::parameter("ty", problem));
-        }
-        delete::remove(view, &existing, effects).await?;
-    }
-    set(view, parent, Some(draft.seq), effects);
-    Ok(())
+    CHANNEL.added(view, parent, draft, effects).await
 }
 
 pub(crate) async fn after_delete<Q: Source>(
@@ -75,23 +63,5 @@ pub(crate) async fn after_delete<Q: Source>(
     channel: &Arc<Node>,
     effects: &mut Effects,
 ) -> Result<(), Error> {
-    if let Some(parent) = view.parent(channel).await?
-        && of(&parent) == Some(channel.seq)
-        && !effects.deletes(parent.seq)
-    {
-        set(view, &parent, None, effects);
-    }
-    Ok(())
-}
-
-/// Notes at a registration which channel it has.
-fn set<Q: Source>(view: &View<'_, Q>, parent: &Arc<Node>, channel: Option<Seq>, effects: &mut Effects) {
-    let parent = effects.current(parent.seq).unwrap_or(parent);
-    let mut changed = Resource::clone(parent);
-    match channel {
-        Some(seq) => changed.attributes.insert(CHANNEL, Value::Int(seq.0)),
-        None => changed.attributes.remove(CHANNEL),
-    };
-    let changed = parent.changed(changed, view.identity());
-    effects.update(Arc::new(changed));
+    CHANNEL.removed(view, channel, effects).await.map(drop)
 }

@@ -1,29 +1,27 @@
 //! `<schedule>`: times in which its parent takes part (TS-0001 §9.6.9, TS-0004 §7.4.9): the CSE itself, the AEs and CSEs
 //! on a `<node>`, or the notifications of a `<subscription>`.
-//!
-//! The parent knows its schedule, so that it is found without a search.
 
 use std::sync::Arc;
 
+use super::only_child::OnlyChild;
 use crate::address::Target;
 use crate::cse::Cse;
 use crate::elsewhere::{BYTES_MAX, Known, Reading};
 use crate::error::Error;
-use crate::id::{CseType, Seq};
+use crate::id::CseType;
 use crate::node::Node;
-use crate::op::{Draft, delete};
+use crate::op::Draft;
 use crate::overlay::Effects;
 use crate::ports::{Deadline, DeadlineKind, Store};
 use crate::primitive::{Response, ResultContent};
-use crate::resource::{Resource, approximate_bytes};
+use crate::resource::approximate_bytes;
 use crate::schedule::ScheduleEntry;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
-use crate::value::{Map, Name, Text, Value};
+use crate::value::{Map, Text, Value};
 use crate::view::{Source, View};
 
-/// The number of the schedule, in the attributes of its parent.
-const SCHEDULE: &str = "@schedule";
+const SCHEDULE: OnlyChild = OnlyChild { number: "@schedule", name: "schedule" };
 /// networkCoordinated: whether the underlying network is told, too.
 const NETWORK_COORDINATED: &str = "nco";
 /// What a schedule of a subscription is called.
@@ -74,15 +72,10 @@ fn entries(attributes: &Map) -> impl Iterator<Item = &str> {
     elements.into_iter().flat_map(|elements| elements.texts(keys::SCHEDULE_ENTRY))
 }
 
-/// The schedule below a resource.
-fn of(parent: &Node) -> Option<Seq> {
-    parent.attributes.int(SCHEDULE).map(Seq)
-}
-
 impl<Q: Source> View<'_, Q> {
     /// What the schedule below a resource says of this moment.
     pub(crate) async fn window_of(&mut self, parent: &Node) -> Result<Window, Error> {
-        let Some(seq) = of(parent) else {
+        let Some(seq) = SCHEDULE.of(parent) else {
             return Ok(Window::Open);
         };
         let schedule = self.node(seq).await?.filter(|schedule| !schedule.is_expired(self.now));
@@ -166,16 +159,7 @@ pub(crate) async fn before_create<Q: Source>(
         }
         draft.name = NOTIFICATION_SCHEDULE.into();
     }
-    if let Some(seq) = of(parent)
-        && let Some(existing) = view.node(seq).await?
-    {
-        if !existing.is_expired(view.now) {
-            let problem = format!("is 18, but '{}' has a schedule, and there can be only one", parent.path);
-            return Err(Error::parameter("ty", problem));
-        }
-        delete::remove(view, &existing, effects).await?;
-    }
-    set(view, parent, Some(draft.seq), effects);
+    SCHEDULE.added(view, parent, draft, effects).await?;
     look_again(view, parent, effects);
     Ok(())
 }
@@ -198,11 +182,7 @@ pub(crate) async fn after_delete<Q: Source>(
     schedule: &Arc<Node>,
     effects: &mut Effects,
 ) -> Result<(), Error> {
-    if let Some(parent) = view.parent(schedule).await?
-        && of(&parent) == Some(schedule.seq)
-        && !effects.deletes(parent.seq)
-    {
-        set(view, &parent, None, effects);
+    if let Some(parent) = SCHEDULE.removed(view, schedule, effects).await? {
         look_again(view, &parent, effects);
     }
     Ok(())
@@ -237,16 +217,4 @@ fn look_again<Q: Source>(view: &View<'_, Q>, parent: &Node, effects: &mut Effect
     if parent.ty == Ty::SUBSCRIPTION {
         effects.deadlines_set.push(Deadline { kind: DeadlineKind::Schedule, resource: parent.seq, at: view.now });
     }
-}
-
-/// Notes at a resource which schedule it has.
-fn set<Q: Source>(view: &View<'_, Q>, parent: &Arc<Node>, schedule: Option<Seq>, effects: &mut Effects) {
-    let parent = effects.current(parent.seq).unwrap_or(parent);
-    let mut changed = Resource::clone(parent);
-    match schedule {
-        Some(seq) => changed.attributes.insert(Name::new_static(SCHEDULE), Value::Int(seq.0)),
-        None => changed.attributes.remove(SCHEDULE),
-    };
-    let changed = parent.changed(changed, view.identity());
-    effects.update(Arc::new(changed));
 }

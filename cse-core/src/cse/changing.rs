@@ -90,7 +90,7 @@ impl<S: Store> Cse<S> {
                 }
             }
         }
-        Err(Error::Busy("the subscriptions of the resource keep changing"))
+        Err(Error::Busy("what has to be asked of others for this change keeps changing"))
     }
 
     /// Waits until the notifications of a change are on their way, within the bound and long before the answer would

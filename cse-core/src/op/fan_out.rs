@@ -100,7 +100,7 @@ impl<S: Store> Cse<S> {
             loop {
                 let mut view = self.0.view();
                 let may = may_fan_out(&mut view, &request, &cx, &group).await;
-                if !self.learn(view, &mut read, cx.deadline).await {
+                if self.learn(view, &mut read, cx.deadline).await.is_some() {
                     break may?;
                 }
             }

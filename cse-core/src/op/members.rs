@@ -15,9 +15,9 @@ use crate::error::Rsc;
 use crate::id::{Originator, Seq};
 use crate::node::Node;
 use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response};
+use crate::primitive::{Operation, Request, Response};
 use crate::schema::{Ty, keys, type_def};
-use crate::time::{AbsRelTimestamp, Timestamp};
+use crate::time::Timestamp;
 use crate::value::{Map, Text, Value};
 
 /// After this time members are looked at again that could not be reached.
@@ -76,13 +76,7 @@ impl<S: Store> Cse<S> {
             Some((resource, point)) => (Text::from(resource), Some(point)),
             None => (member.clone(), None),
         };
-        let identifier = self.0.new_request_identifier();
-        let mut request = Request::new(Operation::Retrieve, resource, from, identifier);
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
-        // The next CSE has no longer than that, either.
-        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
-        let found = match self.attempt(request, Through::fulfilling(None, until)).await {
+        let found = match self.read_as(from, &resource, None, until).await {
             Ok(response) if response.is_success() => what_it_is(&response, point).unwrap_or(Elsewhere::NotThere),
             Ok(response) => match response.status {
                 Rsc::NotFound => Elsewhere::NotThere,
@@ -150,8 +144,6 @@ impl<S: Store> Cse<S> {
         let from = identity.cse_id.clone();
         let mut request =
             Request::new(operation, identity.sp_relative(&group.id), from, self.0.new_request_identifier());
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
         if operation == Operation::Update {
             let root = type_def(Ty::GROUP).map_or("m2m:grp", |def| def.root);
             request.content = Some(Map::single(root, Map::new()));

@@ -15,7 +15,7 @@ use crate::id::Originator;
 use crate::node::Node;
 use crate::notify::{as_seen_by, single};
 use crate::ports::{BoxFuture, Patience, Sent, Store};
-use crate::primitive::{Operation, ReleaseVersion, Request, Response};
+use crate::primitive::{Operation, Request, Response};
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
 use crate::value::{Map, Name, Text};
@@ -30,7 +30,7 @@ impl<S: Store> Cse<S> {
         let node = loop {
             let mut view = shared.view();
             let node = notified(&mut view, cx).await;
-            if !self.learn(view, &mut read, cx.deadline).await {
+            if self.learn(view, &mut read, cx.deadline).await.is_some() {
                 break node?;
             }
         };
@@ -59,7 +59,6 @@ impl<S: Store> Cse<S> {
         as_seen_by(target, &mut content, &self.0.settings.identity);
         let from = self.0.settings.identity.cse_id.clone();
         let mut request = Request::new(Operation::Notify, "", from, self.0.new_request_identifier());
-        request.release_version = Some(ReleaseVersion::R3);
         request.content = Some(content);
         request.event_category = event_category;
         request

@@ -20,7 +20,7 @@ impl<S: Store> Cse<S> {
         let link = loop {
             let mut view = self.0.view();
             let link = link_of(&mut view, &request, &cx).await;
-            if !self.learn(view, &mut read, cx.deadline).await {
+            if self.learn(view, &mut read, cx.deadline).await.is_some() {
                 break link?;
             }
         };

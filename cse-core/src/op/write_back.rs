@@ -23,7 +23,7 @@ use crate::id::{Originator, Seq};
 use crate::node::Node;
 use crate::overlay::Effects;
 use crate::ports::Store;
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request, Response, ResultContent};
+use crate::primitive::{Operation, Request, Response, ResultContent};
 use crate::schema::{self, TypeDef, keys, type_def};
 use crate::time::{AbsRelTimestamp, Timestamp};
 use crate::value::{Map, Text, Value};
@@ -140,11 +140,9 @@ impl<S: Store> Cse<S> {
         let identity = &self.0.settings.identity;
         let WriteBack { link, identifier, .. } = write_back;
         let mut request = Request::new(Operation::Update, link.clone(), identity.cse_id.clone(), identifier.clone());
-        request.release_version = Some(ReleaseVersion::R3);
         request.content = Some(write_back.content.clone());
         request.result_content = Some(ResultContent::Nothing);
         request.request_expiration = Some(AbsRelTimestamp::Absolute(write_back.deadline));
-        request.context.binding = Binding::Internal;
         request.context.redelivery = write_back.redelivery;
         let response = Box::pin(self.attempt(request, Default::default())).await?;
         if response.is_success() {

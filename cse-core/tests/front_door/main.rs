@@ -27,6 +27,7 @@ mod in_doubt;
 mod model;
 mod non_blocking;
 mod non_blocking_afar;
+mod non_blocking_crashes;
 mod notifications;
 mod notified;
 mod outage;

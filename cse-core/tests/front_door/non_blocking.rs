@@ -13,11 +13,11 @@ use cse_core::value::{Map, Value};
 use crate::harness::{Actor, Answer, Play, TestCse, inner, json};
 
 const SYNCH: ResponseType = ResponseType::NonBlockingSynch;
-const ASYNCH: ResponseType = ResponseType::NonBlockingAsynch;
+pub(crate) const ASYNCH: ResponseType = ResponseType::NonBlockingAsynch;
 const PENDING: Option<i64> = Some(3);
 
 /// A CSE with a container of a sensor.
-async fn with_log() -> (Arc<TestCse>, Actor) {
+pub(crate) async fn with_log() -> (Arc<TestCse>, Actor) {
     with_log_and(|_| {}).await
 }
 
@@ -29,7 +29,7 @@ async fn with_log_and(change: impl FnOnce(&mut cse_core::settings::Settings)) ->
 }
 
 /// A request to store a value.
-fn store(from: &str, value: &str) -> Request {
+pub(crate) fn store(from: &str, value: &str) -> Request {
     let mut request = Request::new(Operation::Create, "cse-in/sensor/log", from, format!("store-{}", &value[..1]));
     request.resource_type = Some(Ty::CONTENT_INSTANCE);
     request.content = Some(json(&format!(r#"{{"m2m:cin":{{"con":"{value}"}}}}"#)));
@@ -40,28 +40,28 @@ fn store(from: &str, value: &str) -> Request {
 
 /// Sends a request and returns the address of the `<request>` that was made of it.
 #[track_caller]
-fn accepted(answer: &cse_core::primitive::Response) -> String {
+pub(crate) fn accepted(answer: &cse_core::primitive::Response) -> String {
     let text = answer.debug_text().unwrap_or_default();
     let accepted = [Rsc::AcceptedNonBlockingSynch, Rsc::AcceptedNonBlockingAsynch];
     assert!(accepted.contains(&answer.status), "{} {text}", answer.status);
     answer.content.as_ref().unwrap().text("m2m:uri").unwrap().to_owned()
 }
 
-async fn accept(cse: &TestCse, request: Request) -> String {
+pub(crate) async fn accept(cse: &TestCse, request: Request) -> String {
     accepted(&cse.send(request).await)
 }
 
 /// Waits until a `<request>` has its result, and returns its attributes.
-async fn result(actor: &Actor, uri: &str) -> Map {
+pub(crate) async fn result(actor: &Actor, uri: &str) -> Map {
     actor.cse.until(async || actor.retrieve(uri).await.resource().int("rs") != PENDING).await;
     actor.retrieve(uri).await.resource()
 }
 
-fn map<'a>(map: &'a Map, name: &str) -> &'a Map {
+pub(crate) fn map<'a>(map: &'a Map, name: &str) -> &'a Map {
     map.get(name).and_then(Value::as_map).unwrap_or_else(|| panic!("no object {name} in {map:?}"))
 }
 
-async fn count(sensor: &Actor) -> Option<i64> {
+pub(crate) async fn count(sensor: &Actor) -> Option<i64> {
     sensor.retrieve("cse-in/sensor/log").await.resource().int("cni")
 }
 
@@ -70,7 +70,7 @@ fn seconds(seconds: u64) -> AbsRelTimestamp {
 }
 
 /// A CSE in which nothing is carried out until the execution time of a request.
-fn later(mut request: Request) -> Request {
+pub(crate) fn later(mut request: Request) -> Request {
     request.operation_execution_time = Some(seconds(60));
     request
 }
@@ -354,97 +354,6 @@ async fn a_redelivery_gets_the_same_address_and_has_no_effect() {
     assert_ne!(second, first);
     assert_eq!(result(&sensor, &second).await.int("rs"), Some(1));
     assert_eq!(count(&sensor).await, Some(2));
-}
-
-#[tokio::test]
-async fn what_was_accepted_is_carried_out_after_a_restart_and_once() {
-    let (cse, sensor) = with_log().await;
-    let done = accept(&cse, store("Csensor", "0")).await;
-    assert_eq!(result(&sensor, &done).await.int("rs"), Some(1));
-    let uris = [accept(&cse, later(store("Csensor", "1"))).await, accept(&cse, later(store("Csensor", "2"))).await];
-    let recalled = accept(&cse, later(store("Csensor", "3"))).await;
-    sensor.delete(&recalled).await.deleted();
-    cse.cse.stop();
-    cse.clock.turn(Duration::from_secs(1_200));
-    let again = TestCse::on(cse.store.clone(), TestCse::settings(), Arc::clone(&cse.clock)).await;
-    let sensor = again.originator("Csensor");
-    for uri in &uris {
-        let done = result(&sensor, uri).await;
-        assert_eq!((done.int("rs"), map(&done, "ors").int("rsc")), (Some(1), Some(2001)));
-    }
-    assert_eq!(count(&sensor).await, Some(3));
-    // A third start finds nothing to do.
-    again.cse.stop();
-    let third = TestCse::on(cse.store.clone(), TestCse::settings(), Arc::clone(&cse.clock)).await;
-    let sensor = third.originator("Csensor");
-    let last = accept(&third, store("Csensor", "4")).await;
-    assert_eq!(result(&sensor, &last).await.int("rs"), Some(1));
-    assert_eq!(count(&sensor).await, Some(4));
-    assert_eq!(third.cse.non_blocking_requests(), 4);
-}
-
-#[tokio::test]
-async fn a_result_that_was_not_sent_before_a_crash_is_sent_after_it() {
-    let (cse, sensor) = with_log().await;
-    cse.network.cut("Csensor");
-    let mut request = store("Csensor", "1");
-    request.response_type = ASYNCH;
-    let uri = accept(&cse, request).await;
-    assert_eq!(result(&sensor, &uri).await.int("rs"), Some(1));
-    cse.cse.stop();
-    let again = TestCse::on(cse.store.clone(), TestCse::settings(), Arc::clone(&cse.clock)).await;
-    again.until(async || again.network.count() > 0).await;
-    let sent = again.network.sent(1).await;
-    assert_eq!(map(sent[0].1.content.as_ref().unwrap(), "m2m:rsp").int("rsc"), Some(2001));
-    assert_eq!(count(&again.originator("Csensor")).await, Some(1));
-}
-
-#[tokio::test]
-async fn a_group_request_that_a_crash_interrupts_reaches_each_member_once() {
-    let (cse, sensor) = with_log().await;
-    sensor.container("cse-in/sensor", "other").await.created();
-    cse.register("Clamp", "lamp").await;
-    let group = r#"{"m2m:grp":{"rn":"g","mnm":5,"mid":["cse-in/sensor/log","cse-in/sensor/other"]}}"#;
-    sensor.create("cse-in/sensor", Ty::GROUP, group).await.created();
-    // The member that asks somebody before a change keeps the request under way.
-    let subscription = r#"{"m2m:sub":{"rn":"s","nu":["Clamp"],"enc":{"net":[7]}}}"#;
-    cse.admin().create("cse-in/sensor/other", Ty::SUBSCRIPTION, subscription).await.created();
-    cse.network.clear();
-    cse.network.play([Play::Hang]);
-    let update = r#"{"op":3,"to":"cse-in/sensor/g/fopt","rt":{"rtv":1},"pc":{"m2m:cnt":{"lbl":["a"]}}}"#;
-    let uri = accepted(&sensor.primitive(update).await.0);
-    cse.network.sent(1).await;
-    let state =
-        async |sensor: &Actor, name: &str| sensor.retrieve(&format!("cse-in/sensor/{name}")).await.resource().int("st");
-    cse.until(async || state(&sensor, "log").await == Some(1)).await;
-    sensor.delete(&uri).await.refused(Rsc::UnableToRecallRequest, "recalled");
-    cse.cse.stop();
-    let again = TestCse::on(cse.store.clone(), TestCse::settings(), Arc::clone(&cse.clock)).await;
-    let sensor = again.originator("Csensor");
-    let done = result(&sensor, &uri).await;
-    let members = map(map(map(&done, "ors"), "pc"), "m2m:agr").get("m2m:rsp").unwrap().as_list().unwrap();
-    let statuses: Vec<_> = members.iter().map(|member| member.as_map().unwrap().int("rsc")).collect();
-    assert_eq!((done.int("rs"), statuses), (Some(1), vec![Some(2004), Some(2004)]));
-    assert_eq!((state(&sensor, "log").await, state(&sensor, "other").await), (Some(1), Some(1)));
-}
-
-#[tokio::test]
-async fn a_group_with_a_member_that_does_not_answer_is_partially_completed() {
-    let (cse, sensor) = with_log().await;
-    sensor.container("cse-in/sensor", "other").await.created();
-    cse.register("Clamp", "lamp").await;
-    let group = r#"{"m2m:grp":{"rn":"g","mnm":5,"mid":["cse-in/sensor/log","cse-in/sensor/other"]}}"#;
-    sensor.create("cse-in/sensor", Ty::GROUP, group).await.created();
-    let subscription = r#"{"m2m:sub":{"rn":"s","nu":["Clamp"],"enc":{"net":[7]}}}"#;
-    cse.admin().create("cse-in/sensor/other", Ty::SUBSCRIPTION, subscription).await.created();
-    cse.network.clear();
-    cse.network.play([Play::Hang]);
-    let update = r#"{"op":3,"to":"cse-in/sensor/g/fopt","rt":{"rtv":1},"rqet":"3000","rp":"60000","pc":{"m2m:cnt":{"lbl":["a"]}}}"#;
-    let uri = accepted(&sensor.primitive(update).await.0);
-    let done = result(&sensor, &uri).await;
-    let members = map(map(map(&done, "ors"), "pc"), "m2m:agr").get("m2m:rsp").unwrap().as_list().unwrap();
-    assert_eq!((done.int("rs"), map(&done, "ors").int("rsc"), members.len()), (Some(5), Some(2000), 1));
-    sensor.delete(&uri).await.deleted();
 }
 
 #[tokio::test]

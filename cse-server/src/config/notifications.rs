@@ -18,7 +18,7 @@ pub(crate) struct NotificationsConfig {
     /// Undeliverable notifications are given up after this time, those for other CSEs after `outage.lifetime`.
     /// Default: 1 h.
     pub(crate) lifetime: Duration,
-    /// Most notifications that wait for one target; the oldest is given up. Default: 100,000.
+    /// Most notifications that wait for one target; the oldest of the lowest priority is given up. Default: 100,000.
     pub(crate) per_target_max: usize,
     /// Most notifications that wait in all; the target for which most wait loses its oldest. Default: 250,000.
     pub(crate) total_max: usize,

@@ -1,8 +1,8 @@
 //! The CSEs and an AE at each, with a container that the AEs of all the others may use.
 
-use cse_tests::gateways::{Over, gateway, other_provider, registered, resource};
+use cse_tests::gateways::{Over, below_other_provider, gateway, other_provider, point_of_access, registered, resource};
 use cse_tests::http::Http;
-use cse_tests::server::{Launch, Server};
+use cse_tests::server::Server;
 use cse_tests::wait::until_some;
 use serde_json::json;
 
@@ -88,11 +88,7 @@ impl Site {
     /// Starts all from the top, each once the one above it knows the way.
     pub(crate) async fn start(ways: Ways) -> Self {
         let up = other_provider().start();
-        let foreign = format!(
-            "[registrar]\ncse-id = \"//other.example/id-up\"\ncse-name = \"cse-up\"\npoa = [\"{}\"]\n",
-            point_of_access(&up, ways.above)
-        );
-        let infrastructure = Launch::default().with_file(&foreign).start();
+        let infrastructure = below_other_provider(&point_of_access(&up, ways.above)).start();
         let mn1 = gateway("mn1", "in", &point_of_access(&infrastructure, ways.middle), "").start();
         let mn2 = gateway("mn2", "mn1", &point_of_access(&mn1, ways.below), "").start();
         let site = Self { servers: [mn2, mn1, infrastructure, up] };
@@ -155,12 +151,5 @@ impl Site {
             let here = resource(self.server(below), &format!("/cse-{}/id-{}", below.name(), above.name())).await;
             assert_eq!(here["csi"], above.id_seen_by(below));
         }
-    }
-}
-
-fn point_of_access(server: &Server, over: Over) -> String {
-    match over {
-        Over::Mqtt => format!("mqtt://127.0.0.1:{}", server.mqtt_port()),
-        Over::Http => format!("http://{}", server.http()),
     }
 }

@@ -65,6 +65,7 @@ impl<S: Store> Cse<S> {
     pub(crate) fn check_comes_from(&self, request: &Request, originator: &Originator) -> Result<(), Error> {
         match self.comes_back_from(request, originator) {
             Some(sender) if !self.may_come_back(&sender, request, originator) => {
+                tracing::warn!(%sender, %originator, "a CSE speaks for somebody who belongs to this one");
                 let text = format!("'{sender}' may not speak for '{originator}', which belongs to this CSE");
                 Err(Error::OriginatorMismatch(text))
             }

@@ -39,11 +39,9 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return Err(Error::OriginatorMismatch(text));
     }
     let registers_ae = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
-    if kind == TopicKind::RegistrationRequest {
-        if !registers(request) {
-            let text = format!("topic reg_req is for registrations only, not for {} here", request.operation);
-            return Err(Error::OriginatorMismatch(text));
-        }
+    if kind == TopicKind::RegistrationRequest && !registers(request) {
+        let text = format!("topic reg_req is for registrations only, not for {} here", request.operation);
+        return Err(Error::OriginatorMismatch(text));
     }
     if request.from.as_ref().is_some_and(|from| from.is_empty()) {
         request.from = None;

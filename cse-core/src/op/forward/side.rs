@@ -136,6 +136,15 @@ impl<S: Store> Cse<S> {
         self.next_hop(&cse_id).map(|hop| hop.cse_id)
     }
 
+    /// The CSE that a request says it comes from, whether it is known here or not.
+    fn claimed(&self, request: &Request, originator: &Originator) -> Option<Text> {
+        let identity = &self.0.settings.identity;
+        match &request.context.sender {
+            Some(sender) => Some(identity.canonical_originator(sender).text().clone()),
+            None => identity.cse_id_of(originator.as_str()),
+        }
+    }
+
     /// Whether a CSE is registered here, or this one with it.
     fn is_neighbour(&self, cse_id: &str) -> bool {
         let registrations = &self.0.registrations;
@@ -145,20 +154,20 @@ impl<S: Store> Cse<S> {
 
     /// Whether a request may be a redelivery, with what its identifier says of that. AEs may use one identifier for
     /// everything. But what a CSE next to this one has made is used once, so an equal request under it is the
-    /// same one: that CSE repeats it when it does not know what became of the first.
+    /// same one: that CSE repeats it when it does not know what became of the first. One whose registration has expired
+    /// meanwhile does so all the same.
     pub(crate) fn redelivery_of(&self, request: &Request, originator: &Originator) -> Redelivery {
-        let given = request.context.redelivery;
-        let neighbour = || match self.is_of_here(originator) {
-            true => self.comes_back_from(request, originator),
-            false => self.neighbour(request, originator),
+        let has_made = |made: &identifier::Made<'_>| {
+            let is_it = |cse_id: Option<Text>| cse_id.is_some_and(|cse_id| made.by == base_of(&cse_id));
+            match self.is_of_here(originator) {
+                true => is_it(self.comes_back_from(request, originator)),
+                false => is_it(self.neighbour(request, originator)) || is_it(self.claimed(request, originator)),
+            }
         };
-        if let Some(made) = identifier::read(&request.request_identifier)
-            && let Some(neighbour) = neighbour()
-            && made.by == base_of(&neighbour)
-        {
-            return Redelivery::UsedOnce;
+        match identifier::read(&request.request_identifier).filter(has_made) {
+            Some(_) => Redelivery::UsedOnce,
+            None => request.context.redelivery,
         }
-        given
     }
 
     /// How often a request has been passed on before it came here. CSEs that give no identifiers of their own count

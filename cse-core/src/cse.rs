@@ -347,7 +347,7 @@ impl<S: Store> Cse<S> {
             Operation::Retrieve
                 if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
             {
-                self.original(request, cx).await
+                self.original(request, cx, through).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {

@@ -1,9 +1,10 @@
 //! Whether the sender that the topic names may speak for the originator that the primitive names.
 //!
 //! The broker controls who publishes on which topic (TS-0010 §8.4); the topic names the entity of *this hop*, `fr`
-//! the one that asked first. On Mca they are the same. On Mcc a CSE passes on requests of others, but those of
-//! entities registered here never come in through a peer. An S-type AE-ID names no CSE: where its AE is registered is
-//! known to the core, which refuses those of AEs registered here.
+//! the one that asked first. On Mca they are the same. On Mcc a CSE passes on requests of others. What it passes on in
+//! the name of an AE of this CSE, in the form that is due between CSEs, is left to the core: that knows who is
+//! registered here, under an S-type AE-ID too, which names no CSE, and what has gone that way and may come back.
+//! Nobody registers like that.
 
 use cse_core::error::Error;
 use cse_core::id::{CseIdentity, Peer};
@@ -38,12 +39,9 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return Err(Error::OriginatorMismatch(text));
     }
     let registers_ae = request.operation == Operation::Create && request.resource_type == Some(Ty::AE);
-    if kind == TopicKind::RegistrationRequest {
-        let registers_cse = request.operation == Operation::Create && request.resource_type == Some(Ty::REMOTE_CSE);
-        if !registers_ae && !registers_cse {
-            let text = format!("topic reg_req is for registrations only, not for {} here", request.operation);
-            return Err(Error::OriginatorMismatch(text));
-        }
+    if kind == TopicKind::RegistrationRequest && !registers(request) {
+        let text = format!("topic reg_req is for registrations only, not for {} here", request.operation);
+        return Err(Error::OriginatorMismatch(text));
     }
     if request.from.as_ref().is_some_and(|from| from.is_empty()) {
         request.from = None;
@@ -52,10 +50,8 @@ pub(crate) fn check(identity: &CseIdentity, hop: Hop<'_>, request: &mut Request)
         return if registers_ae { Ok(()) } else { Err(Error::MissingParameter("fr")) };
     };
     let asks_for_identifier = registers_ae && (from == "C" || from == "S");
-    // Registrations are never passed on.
-    let is_passed_on = !registers_ae && may_pass_on_service_level(identity, hop, from);
-    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, request, from) || is_passed_on;
-    if kind == TopicKind::RegistrationRequest || may_ask() {
+    let may_ask = || asks_for_identifier || may_speak_for(identity, hop, request, from);
+    if kind == TopicKind::RegistrationRequest || may_ask() || may_pass_on(identity, hop, request, from) {
         return Ok(());
     }
     Err(Error::OriginatorMismatch(format!("topic originator '{level}' may not speak for originator '{from}'")))
@@ -72,8 +68,9 @@ pub(crate) fn claimed_credential(topic: &Topic<'_>) -> Option<Text> {
 pub(crate) fn sender(identity: &CseIdentity, hop: Hop<'_>, request: &Request) -> Text {
     let Hop { level, vouched, .. } = hop;
     let of_other = || {
-        let stem = request.from.as_deref().and_then(|from| service_level_stem(identity, from));
-        stem.is_some_and(|stem| stem != level)
+        let stem = request.from.as_deref().and_then(|from| stem_between_cses(identity, from));
+        // A registration has not been passed on; but an S-type AE-ID may be the CSE-ID of whoever registers.
+        stem.is_some_and(|stem| stem != level && (hop.kind == TopicKind::Request || stem.starts_with('S')))
     };
     let is_cse = match vouched {
         Some(Vouched::Cse) => true,
@@ -109,22 +106,30 @@ fn spells_itself(identity: &CseIdentity, level: &str, from: &str) -> bool {
     cse.is_some_and(|cse| spells_cse(identity, level, &cse))
 }
 
-/// Whether the sender may be a CSE that passes on a request of an AE with an S-type AE-ID, which it names in the
-/// SP-relative or absolute form that is due between CSEs (TS-0001 §7.1.3).
-fn may_pass_on_service_level(identity: &CseIdentity, hop: Hop<'_>, from: &str) -> bool {
+/// Whether the sender may be a CSE that passes on a request of an AE with an S-type AE-ID or of one of this CSE, which
+/// it names in the SP-relative or absolute form that is due between CSEs (TS-0001 §7.1.3). The core decides.
+fn may_pass_on(identity: &CseIdentity, hop: Hop<'_>, request: &Request, from: &str) -> bool {
     let is_cse = match hop.vouched {
         Some(Vouched::Cse) => true,
         Some(Vouched::Ae | Vouched::Not) => false,
-        None => is_level_of_cse(identity, hop.level) && !looks_like_ae(identity, hop.level),
+        None => !looks_like_ae(identity, hop.level),
     };
-    is_cse && service_level_stem(identity, from).is_some()
+    if !is_cse || !is_level_of_cse(identity, hop.level) || registers(request) {
+        return false;
+    }
+    let is_due = |stem: Text| stem.starts_with('S') || from.starts_with("//") || !hop.level.starts_with(':');
+    stem_between_cses(identity, from).is_some_and(is_due)
 }
 
-/// The stem, if this is an S-type AE-ID in SP-relative or absolute form.
-fn service_level_stem(identity: &CseIdentity, from: &str) -> Option<Text> {
+/// Whether this is a registration; these are never passed on.
+fn registers(request: &Request) -> bool {
+    request.operation == Operation::Create && matches!(request.resource_type, Some(Ty::AE | Ty::REMOTE_CSE))
+}
+
+/// The stem, if this is the AE-ID of an AE of this CSE, or an S-type AE-ID, in SP-relative or absolute form.
+fn stem_between_cses(identity: &CseIdentity, from: &str) -> Option<Text> {
     let originator = identity.canonical_originator(from);
-    let stem = originator.as_str();
-    (from.starts_with('/') && stem.starts_with('S') && originator.is_ae_stem()).then(|| stem.into())
+    (from.starts_with('/') && originator.is_ae_stem()).then(|| originator.text().clone())
 }
 
 /// Whether a level is, by its form, that of another CSE: its SP-relative or, between service providers, absolute
@@ -257,7 +262,7 @@ mod tests {
             (Ae, Ask, "Cx", "/id-in", None, false),
             (Ae, Ask, "Cx", "//other.example/id-in/Cx", None, false),
             (Ae, Ask, "Cx", "CAdmin", None, false),
-            // A CSE for itself, for those behind it and in transit, and never for those of this CSE.
+            // A CSE for itself, for those behind it and in transit, and as the core says for those of this CSE.
             (Cse, Ask, "id-mn", "/id-mn", None, true),
             (Cse, Ask, "id-mn", "/id-mn/Cx", None, true),
             (Cse, Ask, "id-mn", "/id-other/Cx", None, true),
@@ -276,8 +281,13 @@ mod tests {
             (Cse, Ask, "Server", "Server", None, false),
             (Cse, Ask, "id-mn", "Cx", None, false),
             (Cse, Ask, "id-mn", "Sx", None, false),
-            (Cse, Ask, "id-mn", "/id-in/Cx", None, false),
-            (Cse, Ask, "id-mn", "//cse.example/id-in/Cx", None, false),
+            (Cse, Ask, "id-mn", "/id-in/Cx", None, true),
+            (Cse, Ask, "id-mn", "//cse.example/id-in/Cx", None, true),
+            (Cse, Ask, "id-mn", "/id-in/Cx", Some(Ty::AE), false),
+            (Cse, Ask, "id-mn", "/id-in/Cx", Some(Ty::REMOTE_CSE), false),
+            (Cse, Ask, "id-mn", "/id-in/Cx", Some(Ty::CONTAINER), true),
+            (Cse, Ask, "id-mn", "/id-in/x", None, false),
+            (Cse, Ask, "id-mn:Cx", "/id-in/Cx", None, false),
             (Cse, Ask, "id-mn", "/id-in", None, false),
             (Cse, Ask, "id-mn", "CAdmin", None, false),
             // Nobody on the topic of another, as when its registration has ended since it was let through.
@@ -299,9 +309,25 @@ mod tests {
     }
 
     #[test]
-    fn a_cse_passes_on_what_aes_with_s_type_identifiers_ask() {
+    fn a_cse_passes_on_what_aes_with_s_type_identifiers_and_of_this_cse_ask() {
         use Vouched::{Ae, Cse, Not};
         for (vouched, level, from, ty, allowed) in [
+            (None, "id-mn", "/id-in/Cx", None, true),
+            (None, "id-mn", "//cse.example/id-in/Cx", None, true),
+            (None, ":other.example:id-in", "//cse.example/id-in/Cx", None, true),
+            (None, ":other.example:id-in", "/id-in/Cx", None, false),
+            (None, "id-mn", "/id-in/Cx", Some(Ty::CONTAINER), true),
+            (None, "id-mn", "/id-in/Cx", Some(Ty::AE), false),
+            (None, "id-mn", "/id-in/Cx", Some(Ty::REMOTE_CSE), false),
+            (None, "id-mn", "/id-in", None, false),
+            (None, "id-mn", "/id-in/x", None, false),
+            (None, "id-mn", "Cx", None, false),
+            (None, "Cloud", "/id-in/Cx", None, false),
+            (None, "id-in", "/id-in/Cx", None, false),
+            (None, "id-mn:Cy", "/id-in/Cx", None, false),
+            (None, "", "/id-in/Cx", None, false),
+            (Some(Ae), "id-mn", "/id-in/Cx", None, false),
+            (Some(Not), "id-mn", "/id-in/Cx", None, false),
             (None, "id-mn", "/Sx", None, true),
             (None, "id-mn", "//cse.example/Sx", None, true),
             (None, "Cloud", "/Sx", None, false),
@@ -334,6 +360,10 @@ mod tests {
             ("id-in:Cx", "Cx", "Cx"),
             ("id-mn", "/id-mn", "/id-mn"),
             ("id-mn", "/id-other/Cx", "/id-mn"),
+            ("id-mn", "/id-in/Cx", "/id-mn"),
+            ("id-in:Cx", "/id-in/Cx", "Cx"),
+            ("Cx", "/id-in/Cx", "Cx"),
+            (":other.example:id-in", "//cse.example/id-in/Cx", "//other.example/id-in"),
             ("Cloud", "/Cloud/Cx", "/Cloud"),
             ("S1", "S1", "S1"),
             ("S1", "/S1", "S1"),

@@ -3,7 +3,8 @@
 //! The requests of an originator take effect in the order in which they came: what it reads shows what it changed
 //! before, and nothing that it changes later. So each originator has a lane. Requests that keep their order by themselves
 //! go together; any other waits until those before it are done, and those behind it wait for it. Lanes do not
-//! wait for one another. How many of a lane run and wait is bounded, so that no originator takes the places of all.
+//! wait for one another. A CSE passes on requests of an AE that may be the parts of one that the AE waits for here, so
+//! what comes through a CSE has a lane beside that. How many of a lane run and wait is bounded, so that no originator takes the places of all.
 //!
 //! What a CSE notifies others of is no order to be kept beyond each of them: one that does not answer would hold up what
 //! all the others are told. So these requests have lanes of their own, by target.
@@ -58,6 +59,8 @@ const NOTIFYING: u64 = 64;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Place {
     originator: Text,
+    /// The CSE that passes it on.
+    through: Option<Text>,
     /// Of the lanes for notifications.
     notifying: Option<u64>,
 }
@@ -100,7 +103,9 @@ impl<T> Lanes<T> {
         let hasher: &RandomState = self.lanes.hasher();
         let notifying =
             (request.operation == Operation::Notify && is_cse()).then(|| hasher.hash_one(&request.to) % NOTIFYING);
-        Place { originator, notifying }
+        let sender = request.context.sender.as_ref();
+        let through = sender.filter(|sender| sender.starts_with('/') && **sender != originator).cloned();
+        Place { originator, through, notifying }
     }
 
     /// How many wait in all lanes.
@@ -198,7 +203,7 @@ mod tests {
     }
 
     fn lane(originator: &str) -> Place {
-        Place { originator: originator.into(), notifying: None }
+        Place { originator: originator.into(), through: None, notifying: None }
     }
 
     /// Plays requests named by a letter of their class and a digit; what runs at once, and what with each end.
@@ -275,6 +280,29 @@ mod tests {
         assert_eq!(lanes.enter(&lane("Cx"), Class::Read, 2), None);
         assert_eq!(lanes.enter(&lane("Cy"), Class::Read, 3), Some(3));
         assert_eq!(lanes.waiting(), 1);
+    }
+
+    #[test]
+    fn what_comes_back_does_not_wait_for_what_it_is_a_part_of() {
+        let identity = CseIdentity::new("//cse.example", "/id-in", "cse-in", CseType::In).expect("valid");
+        let mut lanes: Lanes<u32> = Lanes::new(10, 10);
+        for (originator, from, sender, through) in [
+            ("Cx", "Cx", "Cx", "/id-mn"),
+            ("/id-mn/Cx", "/id-mn/Cx", "/id-mn", "/id-mn2"),
+            ("/id-mn/Cy", "/id-mn/Cy", "/id-mn/Cy", "/id-mn2"),
+        ] {
+            let mut request = Request::new(Operation::Update, "/id-mn/cse-mn/g/fopt", from, "1");
+            request.context.sender = Some(sender.into());
+            let first = lanes.place_of(originator.into(), &request, &identity);
+            request.context.sender = Some(through.into());
+            let back = lanes.place_of(originator.into(), &request, &identity);
+            assert_eq!(lanes.enter(&first, Class::Alone, 1), Some(1));
+            assert_eq!(lanes.enter(&back, Class::Alone, 2), Some(2), "{originator}");
+            assert_eq!(lanes.enter(&back, Class::Alone, 3), None, "in order among themselves");
+            let mut released = VecDeque::new();
+            lanes.leave(&back, &mut released);
+            assert_eq!(released, [3]);
+        }
     }
 
     #[test]

@@ -123,10 +123,13 @@ pub async fn nobody_speaks_for_another(world: Guarded) {
         ("/oneM2M/resp/id-in/Cother/json", "", Dropped),
         ("/oneM2M/resp/Cother/id-in/json", "", Dropped),
         ("/oneM2M/reg_req/lamp-8/id-in/json", "Cnew", Dropped),
-        // A CSE passes on requests of its own, and never of those that are registered here.
+        // A CSE passes on requests of its own, and of those that are registered here only what comes back.
         (own, "Cother", Refused(4103, NOT)),
         (own, "/id-in/Cother", Refused(4103, NOT)),
+        (own, "//cse.example/id-in/Cother", Refused(4103, NOT)),
+        (own, "/id-in/Cnobody", Refused(4103, NOT)),
         (own, "CAdmin", Refused(4103, NOT)),
+        (own, "/id-in/CAdmin", Refused(4103, NOT)),
         (own, "/id-in", Refused(4103, NOT)),
         (own, "id-mn", Refused(4103, NOT)),
         ("/oneM2M/reg_req/middle/id-in/json", "Cmine", Refused(4126, "middle")),

@@ -1,11 +1,12 @@
 //! What a resource needs of another CSE, with an IN-CSE and a gateway as processes: policies, members of groups, and
-//! targets of notifications that are elsewhere.
+//! targets of notifications that are elsewhere; and what comes back from there in the name of who asked.
 
 use cse_tests::gateways::{Over, Place, gateway, pair, registered, resource};
 use cse_tests::http::Http;
+use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
 use cse_tests::receiver::Receiver;
-use cse_tests::server::Server;
+use cse_tests::server::{Launch, Server};
 use cse_tests::wait::until_some;
 use serde_json::{Value, json};
 
@@ -165,4 +166,93 @@ async fn targets_of_notifications_are_at_the_other_cse() {
             entity.respond(&deletion, 2000).await;
         }
     }
+}
+
+/// What an AE of the gateway may use there and at the IN-CSE: an AE `Capp` and containers `data` at both, and one
+/// `log` that is announced.
+async fn for_sensor(infrastructure: &Server, mn: &Server) {
+    let (admin_in, admin_mn) = (Http::new(infrastructure.http(), "CAdmin"), Http::new(mn.http(), "CAdmin"));
+    policy(&admin_in, "/cse-in", "open", &["/id-mn/Csensor"], "/id-mn").await;
+    policy(&admin_mn, "/cse-mn", "open", &["Csensor"], "CAdmin").await;
+    for (admin, base) in [(&admin_mn, "/cse-mn"), (&admin_in, "/cse-in")] {
+        let container = json!({"m2m:cnt": {"rn": "data", "acpi": [format!("{}/open", &base[1..])]}});
+        admin.create(base, 3, &container).await.expect(2001);
+    }
+    ae(infrastructure, "/cse-in", "Capp").await;
+    admin_in.update("/cse-in/Capp", &json!({"m2m:ae": {"acpi": ["cse-in/open"]}})).await.expect(2004);
+    let log = json!({"m2m:cnt": {"rn": "log", "at": ["/id-in"], "acpi": ["/id-in/cse-in/open"]}});
+    admin_mn.create("/cse-mn", 3, &log).await.expect(2001);
+}
+
+fn group() -> Value {
+    let members = ["cse-in/data", "/id-mn/cse-mn/data"];
+    json!({"m2m:grp": {"rn": "all", "mnm": 5, "mt": 3, "mid": members, "acpi": ["cse-in/open"]}})
+}
+
+/// Status codes of the members, sorted, and contents of instances.
+fn of_members(answers: &Value) -> (Vec<u64>, Vec<String>) {
+    let list = answers["m2m:agr"]["m2m:rsp"].as_array().expect("answers of members");
+    let mut statuses: Vec<u64> = list.iter().filter_map(|answer| answer["rsc"].as_u64()).collect();
+    statuses.sort_unstable();
+    let contents = list.iter().filter_map(|answer| answer["pc"]["m2m:cin"]["con"].as_str());
+    (statuses, contents.map(str::to_owned).collect())
+}
+
+/// Where the copy of `log` is, with the attributes of the original.
+async fn announced(mn: &Server) -> (String, Value) {
+    until_some("a copy", async || {
+        let original = resource(mn, "/cse-mn/log").await;
+        let copy = original["at"][0].as_str().filter(|address| address.starts_with("/id-in/cntA"))?.to_owned();
+        Some((copy, original))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_an_ae_of_a_gateway_asks_comes_back_to_it() {
+    for over in BOTH {
+        let (_place, infrastructure, mn) = pair(over).await;
+        for_sensor(&infrastructure, &mn).await;
+        let sensor = ae(&mn, "/cse-mn", "Csensor").await;
+        let created = sensor.create("/~/id-in/cse-in/Capp", 9, &group()).await.expect(2001).json()["m2m:grp"].clone();
+        assert_eq!((&created["mtv"], &created["cnm"]), (&json!(true), &json!(2)), "{created}");
+        let fan_out = "/~/id-in/cse-in/Capp/all/fopt";
+        let answers = sensor.create(fan_out, 4, &instance("everywhere")).await.expect(2000).json();
+        assert_eq!(of_members(&answers).0, [2001, 2001], "{over:?}: {answers}");
+        let answers = sensor.get(&format!("{fan_out}/la")).await.expect(2000).json();
+        assert_eq!(of_members(&answers), (vec![2000, 2000], vec!["everywhere".to_owned(); 2]), "{over:?}: {answers}");
+        assert_eq!(resource(&mn, "/cse-mn/data").await["cni"], 1);
+
+        let (copy, original) = announced(&mn).await;
+        let read = sensor.get(&format!("/~{copy}?rcn=7")).await.expect(2000).json();
+        assert_eq!(read["m2m:cnt"], original, "{over:?}");
+    }
+}
+
+/// There, what comes back comes the same way as what the AE asks, and what is asked waits for it.
+#[tokio::test]
+async fn what_is_asked_over_one_broker_comes_back_over_it() {
+    let mosquitto = Mosquitto::start();
+    let infrastructure = Launch::default().external_broker(mosquitto.port()).start();
+    let point = format!("mqtt://127.0.0.1:{}", mosquitto.port());
+    let mn = gateway("mn", "in", &point, "").external_broker(mosquitto.port()).start();
+    registered(&mn).await;
+    for_sensor(&infrastructure, &mn).await;
+    let filters = ["/oneM2M/resp/Csensor/id-mn/#".to_owned()];
+    let mut sensor = Entity::connect_with(mosquitto.port(), "Csensor", &filters).await.asking("id-mn");
+    let ae = json!({"m2m:ae": {"rn": "sensor", "api": "Ntest", "rr": false, "srv": ["3"]}});
+    sensor.create("cse-mn", 2, ae).await.expect(2001);
+    sensor.create("/id-in/cse-in/Capp", 9, group()).await.expect(2001);
+    let answers = sensor.create("/id-in/cse-in/Capp/all/fopt", 4, instance("everywhere")).await.expect(2000);
+    assert_eq!(of_members(&answers.0["pc"]).0, [2001, 2001], "{answers:?}");
+    let (copy, original) = announced(&mn).await;
+    let read = sensor.request(json!({"op": 2, "to": copy, "rcn": 7})).await.expect(2000);
+    assert_eq!(read.0["pc"]["m2m:cnt"], original);
+    // Nothing of it is there any more, so the IN-CSE may not speak for it: whoever says to be that.
+    let mut other = Entity::connect_with(mosquitto.port(), "id-in", &["/oneM2M/resp/id-in/id-mn/#".to_owned()]).await;
+    let mut claim = other.complete(json!({"op": 2, "to": "cse-mn/data", "fr": "/id-mn/Csensor"}));
+    claim["rqi"] = json!("claim");
+    other.publish("/oneM2M/req/id-in/id-mn/json", claim.to_string()).await;
+    let refusal = other.answer_to("claim").await.expect(4103);
+    assert!(refusal.explanation().contains("'/id-in' may not speak for 'Csensor'"), "{refusal:?}");
 }

@@ -42,6 +42,8 @@ pub(crate) struct Through {
     pub(crate) until: Option<Timestamp>,
     /// The identifier under which another CSE gets it, however often it is tried; made for it and for nothing else.
     pub(crate) passed_on_as: Option<Text>,
+    /// This CSE has put another target in the place of the one that it was asked for; the way there may lead back.
+    pub(crate) is_redirected: bool,
     /// Set when a group was left with members that have not answered: its answer is a success all the same.
     pub(crate) is_partial: Arc<AtomicBool>,
 }

@@ -26,7 +26,7 @@ use crate::id::{CseIdentity, Originator};
 use crate::op::fan_out::Through;
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
-use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use crate::record::{self, Record};
 use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
@@ -63,19 +63,24 @@ impl<S: Store> Cse<S> {
         if request.operation == Operation::Create && matches!(request.resource_type, Some(Ty::AE | Ty::REMOTE_CSE)) {
             return Err(Error::parameter("to", "names another CSE; registrations are not passed on"));
         }
-        let side = match self.side_of(&request, &requester.originator, requester.privileged)? {
-            // The members of a group may well be where its user is.
-            _ if through_group => Side::Here,
-            side => side,
+        let side = if request.context.binding == Binding::Internal {
+            // What this CSE asks by itself begins here, also where it does so for somebody who has asked it.
+            Side::Here
+        } else {
+            match self.side_of(&request, &requester.originator, requester.privileged)? {
+                // The members of a group may well be where its user is.
+                _ if through_group => Side::Here,
+                side => side,
+            }
         };
         let passed_on = if through_group { 0 } else { self.passed_on_before(&request, &side)? };
         // Nothing is waited for before the writer is: its queue keeps the order of requests of one originator.
-        let hop = match self.hop_to(&request.to, &side) {
+        let hop = match self.hop_to(&request.to, &side, through.is_redirected) {
             Ok(hop) => hop,
             Err(problem) => return self.without_way(&request, problem).await,
         };
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
-        let _place = self.0.places.take(&hop.cse_id, bytes)?;
+        let _place = self.0.places.take(&hop.cse_id, &requester.originator, bytes)?;
         if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {
             let now = self.0.clock.now();
             let identifier = identifier::telling(identifier.clone(), passed_on + 1);
@@ -169,13 +174,13 @@ impl<S: Store> Cse<S> {
     }
 
     /// The next CSE on the way to a target (TS-0004 §7.3.2.6): a registree, else the registrar, and never the one from
-    /// which the request comes.
-    fn hop_to(&self, to: &str, side: &Side) -> Result<NextHop, Error> {
+    /// which the request comes: unless that has asked for something else, and was redirected there.
+    fn hop_to(&self, to: &str, side: &Side, is_redirected: bool) -> Result<NextHop, Error> {
         let Self(shared) = self;
         let no_route = |why| Error::NoRoute { target: to.to_owned(), why };
         let cse_id = shared.settings.identity.cse_id_of(to).ok_or_else(|| no_route("it names no CSE"))?;
         match (self.next_hop(&cse_id), shared.settings.registrar_id()) {
-            (Some(hop), _) if *side == Side::Cse(hop.cse_id.clone()) => {
+            (Some(hop), _) if !is_redirected && *side == Side::Cse(hop.cse_id.clone()) => {
                 Err(no_route("the way there leads back to the CSE that asks"))
             }
             (Some(hop), _) => Ok(hop),

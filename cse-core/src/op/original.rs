@@ -15,7 +15,8 @@ use crate::view::{Source, View};
 
 impl<S: Store> Cse<S> {
     /// Reads the original for whoever may read the copy; whether it may read the original is decided there.
-    pub(crate) async fn original(&self, mut request: Request, cx: Cx) -> Result<Response, Error> {
+    /// That may well be the CSE from which the request comes.
+    pub(crate) async fn original(&self, mut request: Request, cx: Cx, mut through: Through) -> Result<Response, Error> {
         let mut read = 0;
         let link = loop {
             let mut view = self.0.view();
@@ -31,7 +32,8 @@ impl<S: Store> Cse<S> {
         // The conditions were those of the copy.
         request.filter_criteria = None;
         request.result_content = None;
-        self.forward(request, &cx.requester, cx.deadline, &Through::default()).await
+        through.is_redirected = true;
+        self.forward(request, &cx.requester, cx.deadline, &through).await
     }
 }
 

@@ -357,8 +357,10 @@ async fn a_circle_of_registrars_is_cut() {
             from.1.network.connect(to.0, to.1, if knows_sender { from_cse(from.0) } else { from_anywhere() });
         }
         let sensor = register(&one, "cse-a", "Csensor").await;
-        let reason = if knows_sender { "come back" } else { "leads back" };
-        sensor.retrieve("/id-nowhere/x").await.refused(Rsc::NotFound, reason);
+        // It has gone to another CSE than the one from which it comes.
+        let mismatch = (Rsc::OriginatorHasNoPrivilege, "'/id-c' may not speak for 'Csensor'");
+        let (status, reason) = if knows_sender { mismatch } else { (Rsc::NotFound, "leads back") };
+        sensor.retrieve("/id-nowhere/x").await.refused(status, reason);
         // Also one that comes into it from outside.
         let mut request = Request::new(Operation::Retrieve, "/id-nowhere/x", "/id-z/Cx", "1");
         request.context = if knows_sender { from_cse("/id-c") } else { from_anywhere() };

@@ -10,6 +10,7 @@ mod announcing_ends;
 mod announcing_types;
 mod attributes;
 mod basics;
+mod coming_back;
 mod consistency;
 mod containers;
 mod credentials;

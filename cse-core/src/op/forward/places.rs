@@ -1,10 +1,14 @@
 //! Places for requests that were passed on and are not answered yet: bounded in all and for each next hop, so that one
-//! that does not answer takes neither the memory nor the places of the others.
+//! that does not answer takes neither the memory nor the places of the others. They know whose requests these are: as
+//! long as one is with another CSE, that may come back in the name of who asked.
+
+use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::error::Error;
+use crate::id::Originator;
 use crate::value::Text;
 
 /// Requests that wait for an answer from other CSEs, in all. Fewer than bindings have carried out at a time (1,024), so
@@ -26,17 +30,25 @@ struct Taken {
     requests: usize,
     bytes: usize,
     /// Next hops with no request are not listed.
-    of_hop: FxHashMap<Text, usize>,
+    of_hop: FxHashMap<Text, Waiting>,
+}
+
+/// What waits for one next hop.
+#[derive(Default)]
+struct Waiting {
+    requests: usize,
+    /// How many of whom; not listed without any. The keys come from clients, hence the keyed default hasher.
+    of_originator: HashMap<Originator, usize>,
 }
 
 impl Places {
-    /// Takes a place for a request with so much content, until what is returned is dropped.
+    /// Takes a place for a request of somebody, with so much content, until what is returned is dropped.
     ///
     /// # Errors
     /// [`Error::Busy`] at a bound.
-    pub(crate) fn take(&self, hop: &Text, bytes: usize) -> Result<Place<'_>, Error> {
+    pub(crate) fn take(&self, hop: &Text, originator: &Originator, bytes: usize) -> Result<Place<'_>, Error> {
         let mut taken = self.taken.lock();
-        if taken.of_hop.get(hop).is_some_and(|count| *count >= REQUESTS_PER_HOP_MAX) {
+        if taken.of_hop.get(hop).is_some_and(|waiting| waiting.requests >= REQUESTS_PER_HOP_MAX) {
             return Err(Error::Busy("too many requests wait for an answer from the next CSE"));
         }
         // One alone always fits: what a binding has taken is not too large.
@@ -45,8 +57,15 @@ impl Places {
         }
         taken.requests += 1;
         taken.bytes += bytes;
-        *taken.of_hop.entry(hop.clone()).or_default() += 1;
-        Ok(Place { places: self, hop: hop.clone(), bytes })
+        let waiting = taken.of_hop.entry(hop.clone()).or_default();
+        waiting.requests += 1;
+        *waiting.of_originator.entry(originator.clone()).or_default() += 1;
+        Ok(Place { places: self, hop: hop.clone(), originator: originator.clone(), bytes })
+    }
+
+    /// Whether a request of that originator waits for that next hop.
+    pub(crate) fn has(&self, hop: &Text, originator: &Originator) -> bool {
+        self.taken.lock().of_hop.get(hop).is_some_and(|waiting| waiting.of_originator.contains_key(originator))
     }
 
     /// How many are taken.
@@ -59,6 +78,7 @@ impl Places {
 pub(crate) struct Place<'a> {
     places: &'a Places,
     hop: Text,
+    originator: Originator,
     bytes: usize,
 }
 
@@ -67,11 +87,16 @@ impl Drop for Place<'_> {
         let mut taken = self.places.taken.lock();
         taken.requests -= 1;
         taken.bytes -= self.bytes;
-        if let Some(count) = taken.of_hop.get_mut(&self.hop) {
+        let Some(waiting) = taken.of_hop.get_mut(&self.hop) else { return };
+        waiting.requests -= 1;
+        if let Some(count) = waiting.of_originator.get_mut(&self.originator) {
             *count -= 1;
             if *count == 0 {
-                taken.of_hop.remove(&self.hop);
+                waiting.of_originator.remove(&self.originator);
             }
+        }
+        if waiting.requests == 0 {
+            taken.of_hop.remove(&self.hop);
         }
     }
 }
@@ -84,15 +109,37 @@ mod tests {
         smol_str::format_smolstr!("/id-{number}")
     }
 
+    fn ae() -> Originator {
+        Originator::from_canonical("Cx")
+    }
+
+    #[test]
+    fn it_is_known_whose_requests_wait_where() {
+        let (places, other) = (Places::default(), Originator::from_canonical("Cy"));
+        let first = places.take(&hop(1), &ae(), 1).expect("a place");
+        let second = places.take(&hop(1), &ae(), 1).expect("a place");
+        let third = places.take(&hop(1), &other, 1).expect("a place");
+        let known = || [places.has(&hop(1), &ae()), places.has(&hop(1), &other), places.has(&hop(2), &ae())];
+        assert_eq!(known(), [true, true, false]);
+        drop(first);
+        assert_eq!(known(), [true, true, false], "there is another one");
+        drop(second);
+        assert_eq!(known(), [false, true, false]);
+        assert_eq!(places.taken.lock().of_hop[&hop(1)].of_originator.len(), 1, "nobody is kept");
+        drop(third);
+        assert_eq!(known(), [false; 3]);
+    }
+
     #[test]
     fn one_next_hop_cannot_take_all_places() {
         let places = Places::default();
-        let held: Vec<_> = (0..REQUESTS_PER_HOP_MAX).map(|_| places.take(&hop(1), 1).expect("a place")).collect();
-        assert!(places.take(&hop(1), 1).is_err());
-        assert!(places.take(&hop(2), 1).is_ok());
+        let held: Vec<_> =
+            (0..REQUESTS_PER_HOP_MAX).map(|_| places.take(&hop(1), &ae(), 1).expect("a place")).collect();
+        assert!(places.take(&hop(1), &ae(), 1).is_err());
+        assert!(places.take(&hop(2), &ae(), 1).is_ok());
         drop(held);
         assert_eq!(places.count(), 0);
-        assert!(places.take(&hop(1), 1).is_ok());
+        assert!(places.take(&hop(1), &ae(), 1).is_ok());
         let taken = places.taken.lock();
         assert!(taken.of_hop.is_empty() && taken.bytes == 0);
     }
@@ -100,20 +147,20 @@ mod tests {
     #[test]
     fn there_are_so_many_in_all() {
         let places = Places::default();
-        let held: Vec<_> = (0..REQUESTS_MAX).map(|at| places.take(&hop(at), 0).expect("a place")).collect();
-        assert!(places.take(&hop(REQUESTS_MAX), 0).is_err());
+        let held: Vec<_> = (0..REQUESTS_MAX).map(|at| places.take(&hop(at), &ae(), 0).expect("a place")).collect();
+        assert!(places.take(&hop(REQUESTS_MAX), &ae(), 0).is_err());
         assert_eq!(held.len(), places.count());
     }
 
     #[test]
     fn their_contents_are_bounded() {
         let places = Places::default();
-        let large = places.take(&hop(1), BYTES_MAX + 1).expect("one alone always fits");
-        assert!(places.take(&hop(2), 1).is_err());
+        let large = places.take(&hop(1), &ae(), BYTES_MAX + 1).expect("one alone always fits");
+        assert!(places.take(&hop(2), &ae(), 1).is_err());
         drop(large);
-        let most = places.take(&hop(1), BYTES_MAX - 1).expect("a place");
-        assert!(places.take(&hop(2), 1).is_ok());
-        assert!(places.take(&hop(2), 2).is_err());
+        let most = places.take(&hop(1), &ae(), BYTES_MAX - 1).expect("a place");
+        assert!(places.take(&hop(2), &ae(), 1).is_ok());
+        assert!(places.take(&hop(2), &ae(), 2).is_err());
         drop(most);
     }
 }

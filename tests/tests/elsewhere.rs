@@ -210,7 +210,7 @@ async fn announced(mn: &Server) -> (String, Value) {
 
 #[tokio::test]
 async fn what_an_ae_of_a_gateway_asks_comes_back_to_it() {
-    for over in BOTH {
+    for over in Over::BOTH {
         let (_place, infrastructure, mn) = pair(over).await;
         for_sensor(&infrastructure, &mn).await;
         let sensor = ae(&mn, "/cse-mn", "Csensor").await;

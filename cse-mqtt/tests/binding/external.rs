@@ -375,7 +375,8 @@ async fn urls_lead_to_our_own_broker_and_to_others() {
     let url = Destination::Url(format!("mqtt://127.0.0.1:{}/free/topic", other.port).into());
     other.kill().await;
     let sent = running.outbound.send(notification(url, "x", "n3", Duration::from_millis(200))).await;
-    assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
+    // Until its end has been noticed, a broker that is gone may have got it.
+    assert!(matches!(sent, Err(SendError::Unreachable(_) | SendError::Unconfirmed(_))), "{sent:?}");
     running.stop().await;
 }
 

@@ -539,6 +539,13 @@ impl Change {
             Ok(()) => announce::settle::settle(view, &mut effects).await,
             failed => failed,
         };
+        // The IN-CSE believes that an AE is here which is not.
+        let settled = match (settled, &self.answers.stem) {
+            (Ok(()), Some(stem)) if !response.is_success() => {
+                announce::record::leave(view, stem, Seq::CSE_BASE, &mut effects).await
+            }
+            (settled, _) => settled,
+        };
         if let Err(error) = settled {
             effects = nothing();
             response = Response::error(self.request.request_identifier.clone(), &error);

@@ -42,6 +42,9 @@ pub(crate) struct Through {
     pub(crate) until: Option<Timestamp>,
     /// The identifier under which another CSE gets it, however often it is tried; made for it and for nothing else.
     pub(crate) passed_on_as: Option<Text>,
+    /// Whether its target is another one than it came with: where an AE is that it names by its S-type AE-ID. That may well
+    /// be where it came from.
+    pub(crate) is_redirected: bool,
     /// Set when a group was left with members that have not answered: its answer is a success all the same.
     pub(crate) is_partial: Arc<AtomicBool>,
 }

@@ -69,7 +69,7 @@ impl<S: Store> Cse<S> {
         };
         let passed_on = if through_group { 0 } else { self.passed_on_before(&request, &side)? };
         // Nothing is waited for before the writer is: its queue keeps the order of requests of one originator.
-        let hop = self.hop_to(&request.to, &side)?;
+        let hop = self.hop_to(&request.to, if through.is_redirected { &Side::Here } else { &side })?;
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&hop.cse_id, bytes)?;
         if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {

@@ -17,17 +17,19 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use crate::access::authorize::Requester;
-use crate::access::elsewhere::{self, PoliciesElsewhere};
+use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::address::Target;
 use crate::announce::{self, AnnounceHandle};
 use crate::availability::Availability;
+use crate::behaviour::schedule::Schedule;
 use crate::cache::Cache;
 use crate::codec::Serialization;
+use crate::elsewhere::Elsewhere;
 use crate::error::Error;
 use crate::id::{Originator, Seq};
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node::{Node, Policies};
 use crate::non_blocking;
 use crate::op::fan_out::Through;
 use crate::op::forward::Places;
@@ -70,7 +72,9 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) settings: Settings,
     pub(crate) store: S,
     pub(crate) cache: Cache,
-    pub(crate) elsewhere: PoliciesElsewhere,
+    pub(crate) elsewhere: Elsewhere<Policies>,
+    /// Of nodes at other CSEs.
+    pub(crate) schedules: Elsewhere<Schedule>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) metrics: Metrics,
@@ -177,7 +181,8 @@ impl<S: Store> Cse<S> {
         let group_requests = NonZeroUsize::new(GROUP_REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
         let shared = Arc::new(Shared {
             cache: Cache::new(settings.cache_bytes_max),
-            elsewhere: PoliciesElsewhere::default(),
+            elsewhere: Elsewhere::default(),
+            schedules: Elsewhere::default(),
             polling: Polling::new(&settings, Arc::clone(&clock)),
             started: clock.now(),
             uplink: UplinkHandle::new(settings.registrar.as_ref()),
@@ -334,7 +339,8 @@ impl<S: Store> Cse<S> {
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            let forwarding = self.forward(request, &requester, deadline, &through);
+            // Behind a pointer, since groups of groups have requests within each other on one stack.
+            let forwarding = Box::pin(self.forward(request, &requester, deadline, &through));
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;

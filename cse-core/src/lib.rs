@@ -14,6 +14,7 @@ pub mod codec;
 mod content;
 pub mod cse;
 mod digest;
+mod elsewhere;
 pub mod error;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]

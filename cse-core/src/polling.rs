@@ -242,14 +242,14 @@ impl Place<'_> {
     /// request was fetched as long as the owner has to answer.
     ///
     /// # Errors
-    /// [`SendError::Unreachable`].
+    /// [`SendError::Unreachable`], and [`SendError::Unconfirmed`] once it was fetched.
     pub(crate) async fn answer(mut self, expires: Timestamp) -> Result<Sent, SendError> {
         let clock = Arc::clone(&self.polling.clock);
         loop {
             let until = if self.is_patient { Some(expires) } else { self.patience_ends() };
             let now = clock.now();
             let Some(until) = until.filter(|until| *until > now) else {
-                return Err(SendError::Unreachable(self.give_up().into()));
+                return Err(self.give_up());
             };
             tokio::select! {
                 biased;
@@ -275,13 +275,17 @@ impl Place<'_> {
     }
 
     /// Notes that the request leaves without an answer; says why there is none.
-    fn give_up(&self) -> &'static str {
+    fn give_up(&self) -> SendError {
         let mut inner = self.polling.inner.lock();
-        let Some(state) = inner.channels.get_mut(&self.channel) else { return "its polling channel was deleted" };
+        let Some(state) = inner.channels.get_mut(&self.channel) else {
+            return SendError::Unreachable("its polling channel was deleted".into());
+        };
         state.has_missed = true;
         match state.waiting.get(&self.number) {
-            Some(Waiting { fetched: Some(_), .. }) => "it fetched the request and did not answer in time",
-            _ => "it did not fetch the request from its polling channel in time",
+            Some(Waiting { fetched: Some(_), .. }) => {
+                SendError::Unconfirmed("it fetched the request and did not answer in time".into())
+            }
+            _ => SendError::Unreachable("it did not fetch the request from its polling channel in time".into()),
         }
     }
 }

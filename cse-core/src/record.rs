@@ -1,5 +1,5 @@
 //! What is remembered of a request, so that it has one effect however often it is delivered: its answer or, while
-//! there is none, under which identifier it was passed on to another CSE.
+//! there is none, under which identifier it was passed on to another CSE, or will be.
 
 mod lasting;
 
@@ -14,8 +14,9 @@ use crate::time::Timestamp;
 use crate::value::{Map, Text};
 use crate::view::{Source, View, failed};
 
-/// The member that tells an identifier from a response primitive; no response has members of that form.
+/// The members that tell identifiers from a response primitive; no response has members of that form.
 const PASSED_ON: &str = "@passed-on";
+const KEPT_BACK: &str = "@kept-back";
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub(crate) enum Record {
     Answered(Response),
     /// It went to another CSE under this identifier, and no answer is known.
     PassedOn(Text),
+    /// It was to go to another CSE under this identifier, and did not leave.
+    KeptBack(Text),
 }
 
 impl Record {
@@ -32,6 +35,7 @@ impl Record {
         match self {
             Self::Answered(response) => response.into_map(),
             Self::PassedOn(identifier) => Map::single(PASSED_ON, identifier),
+            Self::KeptBack(identifier) => Map::single(KEPT_BACK, identifier),
         }
     }
 
@@ -45,12 +49,13 @@ impl Record {
     }
 
     /// # Errors
-    /// [`Error`] when the map is neither.
+    /// [`Error`] when the map is none of them.
     fn from_map(mut map: Map) -> Result<Self, Error> {
         lasting::unmark(&mut map);
-        match map.text(PASSED_ON) {
-            Some(identifier) => Ok(Self::PassedOn(identifier.into())),
-            None => Response::from_map(map).map(Self::Answered),
+        match (map.text(PASSED_ON), map.text(KEPT_BACK)) {
+            (Some(identifier), _) => Ok(Self::PassedOn(identifier.into())),
+            (None, Some(identifier)) => Ok(Self::KeptBack(identifier.into())),
+            (None, None) => Response::from_map(map).map(Self::Answered),
         }
     }
 }
@@ -103,10 +108,10 @@ mod tests {
     use crate::error::Rsc;
 
     #[test]
-    fn both_kinds_survive_the_store() {
-        let answer = Response::new(Rsc::Created, "r1");
-        for record in [Record::Answered(answer), Record::PassedOn("id-mn-1-0".into())] {
-            assert_eq!(Record::from_map(record.clone().into_map()).expect("one of the two"), record);
+    fn all_kinds_survive_the_store() {
+        let (answer, identifier) = (Response::new(Rsc::Created, "r1"), Text::new_static("id-mn-1-0"));
+        for record in [Record::Answered(answer), Record::PassedOn(identifier.clone()), Record::KeptBack(identifier)] {
+            assert_eq!(Record::from_map(record.clone().into_map()).expect("one of them"), record);
         }
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::access::authorize::PolicyAt;
-use crate::access::elsewhere::PoliciesElsewhere;
 use crate::announce::AnnounceHandle;
 use crate::cache::{Cache, Epoch, newest_type};
+use crate::elsewhere::Elsewhere;
 use crate::error::Error;
 use crate::id::{CseIdentity, Seq};
 use crate::metrics::Metrics;
-use crate::node::{Node, is_instance};
+use crate::node::{Node, Policies, is_instance};
 use crate::notify::Pacing;
 use crate::outbox::OutboxHandle;
 use crate::overlay::{Effects, Overlay, WINDOW_LENGTH, Windows};
@@ -219,7 +219,7 @@ pub(crate) struct View<'a, Q: Source> {
     /// Policies by the address in `acpi`, for the same reason.
     pub(crate) policies: FxHashMap<Text, PolicyAt>,
     /// What is known of policies at other CSEs.
-    pub(crate) elsewhere: &'a PoliciesElsewhere,
+    pub(crate) elsewhere: &'a Elsewhere<Policies>,
     /// Those of them that decisions lacked.
     pub(crate) lacking: Vec<Text>,
 }
@@ -234,7 +234,7 @@ impl<'a, Q: Source> View<'a, Q> {
     pub(crate) fn new(
         settings: &'a Settings,
         cache: &'a Cache,
-        elsewhere: &'a PoliciesElsewhere,
+        elsewhere: &'a Elsewhere<Policies>,
         source: Q,
         now: Timestamp,
     ) -> Self {

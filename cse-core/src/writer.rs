@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{Instrument, Span};
 
 use self::answered::Answered;
-pub(crate) use self::passage::{PassOn, Passage, PassedOn};
+pub(crate) use self::passage::{PassOn, Passage, PassedOn, Under};
 use crate::access::authorize::{Permit, Requester};
 use crate::access::elsewhere;
 use crate::access::policy::Access;
@@ -53,7 +53,7 @@ pub(crate) enum Job {
     Change(Box<Change>),
     /// A request that is about to be passed on.
     PassOn(PassOn),
-    /// The answer to one that was.
+    /// What came of one that was.
     PassedOn(PassedOn),
     /// A read that somebody wants to be told of.
     Observed(Observed),
@@ -296,7 +296,7 @@ impl<S: Store> Writer<S> {
                         let answered = &mut self.answered;
                         report(request.run(&mut view, &shared.metrics, answered, &mut passages).await);
                     }
-                    Job::PassedOn(answered) => report(answered.run(&mut view, &mut self.answered).await),
+                    Job::PassedOn(passed_on) => report(passed_on.run(&mut view, &mut self.answered).await),
                     Job::Due(done) => {
                         dues.push(done);
                         report(due::serve(&mut view, &shared).await);
@@ -602,7 +602,7 @@ async fn earlier_answer<Q: Source>(
     Ok(match record::earlier(view, key, redelivery).await? {
         Some((_, Record::Answered(response))) => Some(response),
         // It went to another CSE when this one had another name; it did nothing here.
-        Some((_, Record::PassedOn(_))) | None => None,
+        Some((_, Record::PassedOn(_) | Record::KeptBack(_))) | None => None,
     })
 }
 

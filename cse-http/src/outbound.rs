@@ -144,7 +144,10 @@ impl HttpOutbound {
         if let Some(authorization) = &self.authorization {
             message.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
         }
-        let answer = self.client.request(message).await.map_err(|error| unreachable(reason(&error)))?;
+        let answer = self.client.request(message).await.map_err(|error| match error.is_connect() {
+            true => unreachable(reason(&error)),
+            false => SendError::Unconfirmed(reason(&error)),
+        })?;
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
             .map(|response| Sent::Answered(Box::new(response)))

@@ -5,123 +5,34 @@
 //! Whoever asked for it has that read ([`Cse::read_policies`]) and asks again. What cannot be read allows nothing; a policy
 //! that could be read before holds for some time longer while its CSE cannot be reached.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use lru::LruCache;
-use parking_lot::Mutex;
 
 use super::policy::Policy;
 use crate::cse::Cse;
-use crate::error::Rsc;
+use crate::elsewhere::{BYTES_MAX, Known, Reading};
 use crate::id::CseIdentity;
 use crate::node::Policies;
-use crate::op::fan_out::Through;
 use crate::ports::{BoxFuture, Store};
-use crate::primitive::{Binding, Operation, ReleaseVersion, Request};
 use crate::resource::approximate_bytes;
 use crate::schema::keys;
-use crate::time::{AbsRelTimestamp, Timestamp};
+use crate::time::Timestamp;
 use crate::value::{Map, Name, Text, Value};
 use crate::view::{ReadSource, Source, View};
 
 /// How often one request may have policies read: what one policy lets it see may have another one.
 pub(crate) const ROUNDS_MAX: u8 = 3;
-/// Policies that are known; beyond, the one that was not used longest is forgotten.
-const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// Bytes of one policy, roughly; a larger one allows nothing.
-const BYTES_MAX: usize = 64 * 1024;
 /// Policies that one decision notes that it lacks.
 const LACKING_MAX: usize = 32;
 /// Policies that are read at the same time for one request.
 const READ_AT_ONCE: usize = 8;
-/// A policy that could not be read is tried again after this time.
-const RETRY: Duration = Duration::from_secs(10);
-
-/// What is known of policies at other CSEs, by their addresses as `acpi` has them.
-pub(crate) struct PoliciesElsewhere(Mutex<LruCache<Text, Entry>>);
-
-struct Entry {
-    policies: Option<Arc<Policies>>,
-    /// When they were read.
-    read: Timestamp,
-    /// Until then they are used as they are.
-    fresh_until: Timestamp,
-    /// Held while they are read.
-    reading: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// What is known of a policy now.
-#[derive(Debug)]
-pub(crate) enum Known {
-    /// Its rules.
-    Rules(Arc<Policies>),
-    /// That it allows nothing: it does not exist, or could not be read just now.
-    Nothing,
-    /// Too little: it has to be read.
-    Unknown,
-}
-
-/// What came of reading a policy.
-enum Reading {
-    Rules(Policies),
-    /// Its host says that there is none, or none for this CSE.
-    None,
-    /// Its host cannot be reached.
-    Unreachable,
-}
-
-impl Default for PoliciesElsewhere {
-    fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KNOWN_MAX)))
-    }
-}
-
-impl PoliciesElsewhere {
-    pub(crate) fn known(&self, address: &str, now: Timestamp) -> Known {
-        let mut known = self.0.lock();
-        match known.get(address).filter(|entry| now < entry.fresh_until) {
-            Some(Entry { policies: Some(policies), .. }) => Known::Rules(Arc::clone(policies)),
-            Some(_) => Known::Nothing,
-            None => Known::Unknown,
-        }
-    }
-
-    fn reading(&self, address: &Text, now: Timestamp) -> Arc<tokio::sync::Mutex<()>> {
-        let unread = || Entry { policies: None, read: now, fresh_until: now, reading: Arc::default() };
-        Arc::clone(&self.0.lock().get_or_insert_mut(address.clone(), unread).reading)
-    }
-
-    fn note(&self, address: &Text, reading: Reading, now: Timestamp, lifetime: Duration, grace: Duration) {
-        let mut known = self.0.lock();
-        let Some(entry) = known.get_mut(address) else { return };
-        match reading {
-            Reading::Rules(policies) => {
-                entry.policies = Some(Arc::new(policies));
-                entry.read = now;
-                entry.fresh_until = now.plus(lifetime);
-            }
-            Reading::None => {
-                entry.policies = None;
-                entry.fresh_until = now.plus(RETRY.min(lifetime));
-            }
-            Reading::Unreachable => {
-                if now >= entry.read.plus(lifetime).plus(grace) {
-                    entry.policies = None;
-                }
-                entry.fresh_until = now.plus(RETRY.min(lifetime));
-            }
-        }
-    }
-}
 
 impl<Q: Source> View<'_, Q> {
     /// The rules of a policy at another CSE, as far as they are known; that they are not is noted.
     pub(super) fn policies_elsewhere(&mut self, address: &str) -> Option<Arc<Policies>> {
         match self.elsewhere.known(address, self.now) {
-            Known::Rules(policies) => Some(policies),
+            Known::Found(policies) => Some(policies),
             Known::Nothing => None,
             Known::Unknown => {
                 if self.lacking.len() < LACKING_MAX && !self.lacking.iter().any(|lacking| lacking == address) {
@@ -174,48 +85,13 @@ impl<S: Store> Cse<S> {
             return;
         }
         let identity = &shared.settings.identity;
-        let from = identity.cse_id.clone();
-        let mut request = Request::new(Operation::Retrieve, address.clone(), from, shared.new_request_identifier());
-        request.release_version = Some(ReleaseVersion::R3);
-        request.context.binding = Binding::Internal;
-        let until = begun.plus(shared.settings.verification_timeout).min(deadline);
-        // The next CSE has no longer than that, either.
-        request.request_expiration = Some(AbsRelTimestamp::Absolute(until));
-        let response = self.attempt(request, Through::fulfilling(None, until)).await;
-        let found = match response {
-            Ok(response) if response.is_success() => {
-                match response.content.as_ref().and_then(|found| compile(found, &address, identity)) {
-                    Some(policies) => Reading::Rules(policies),
-                    None => {
-                        tracing::warn!(%address, "what 'acpi' names there is no access control policy, or too large");
-                        Reading::None
-                    }
-                }
-            }
-            Ok(response)
-                if matches!(
-                    response.status,
-                    Rsc::TargetNotReachable | Rsc::RequestTimeout | Rsc::InternalServerError
-                ) =>
-            {
-                tracing::debug!(%address, status = %response.status, "an access control policy cannot be read now");
-                Reading::Unreachable
-            }
-            Ok(response) => {
-                tracing::warn!(%address, status = %response.status, "an access control policy cannot be read");
-                Reading::None
-            }
-            Err(error) => {
-                tracing::debug!(%address, %error, "an access control policy cannot be read now");
-                Reading::Unreachable
-            }
-        };
-        match found {
-            Reading::Rules(_) => shared.metrics.policies_read.increment(),
+        let answer = self.read_elsewhere(&address, None, deadline).await;
+        let reading = Reading::of(answer, &address, |response| compile(response.content.as_ref()?, &address, identity));
+        match reading {
+            Reading::Found(_) => shared.metrics.policies_read.increment(),
             Reading::None | Reading::Unreachable => shared.metrics.policies_unreadable.increment(),
         }
-        let (lifetime, grace) = (shared.settings.policy_lifetime, shared.settings.policy_grace);
-        shared.elsewhere.note(&address, found, shared.clock.now(), lifetime, grace);
+        shared.elsewhere.note(&address, reading, shared.clock.now(), &shared.settings);
     }
 }
 

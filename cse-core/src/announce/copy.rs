@@ -101,6 +101,24 @@ pub(crate) fn difference(confirmed: &Digests, wanted: &Map) -> Map {
     update
 }
 
+/// The attributes of an UPDATE that makes any copy of an original of that type what it is to be, whatever it has now:
+/// after one of which nobody knows whether it arrived.
+pub(crate) fn whole(ty: Ty, wanted: &Map) -> Map {
+    let (Some(def), Some(variant)) = (type_def(ty), variant(ty)) else {
+        return wanted.clone();
+    };
+    let mut update = Map::with_capacity(wanted.len());
+    for own in variant.attributes.iter().filter(|own| own.update != Presence::NotPermitted) {
+        let may_be_there = || def.attribute(own.key).is_some_and(|attr| attr.announced != Announced::No);
+        if let Some(value) = wanted.get(own.key) {
+            update.insert(own.key, value.clone());
+        } else if own.create == Presence::Optional && may_be_there() {
+            update.insert(own.key, Value::Null);
+        }
+    }
+    update
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,15 +69,20 @@ pub(super) struct Attempt<'a, S: Store> {
     /// request.
     pub(super) round: u32,
     pub(super) host: Text,
+    /// Whether an earlier attempt may have had an effect that nobody knows of.
+    is_repeated: bool,
 }
 
 impl<'a, S: Store> Attempt<'a, S> {
-    pub(super) fn new(cse: &'a Cse<S>, entry: &'a OutboxEntry, round: u32) -> Self {
-        Self { cse, entry, round, host: host_of(entry) }
+    /// Notes that the entry is begun.
+    pub(super) fn new(cse: &'a Cse<S>, entry: &'a OutboxEntry, round: u32, handle: &AnnounceHandle) -> Self {
+        let host = host_of(entry);
+        let is_repeated = handle.may_exist(&host, entry.seq);
+        handle.begin(&host, entry.seq);
+        Self { cse, entry, round, host, is_repeated }
     }
 
-    pub(super) async fn make(&self, handle: &AnnounceHandle) -> Result<Outcome, Again> {
-        handle.begin(&self.host, self.entry.seq);
+    pub(super) async fn make(&self) -> Result<Outcome, Again> {
         match task_of(self.entry) {
             Task::Synchronize => self.synchronize().await,
             Task::Remove(address) => self.remove(&address).await,
@@ -110,7 +115,10 @@ impl<'a, S: Store> Attempt<'a, S> {
     }
 
     async fn update(&self, node: &Node, state: &CopyState, address: &Text, wanted: Map) -> Result<Outcome, Again> {
-        let update = copy::difference(&state.content, &wanted);
+        let update = match self.is_repeated {
+            true => copy::whole(node.ty, &wanted),
+            false => copy::difference(&state.content, &wanted),
+        };
         let content = copy::digests(&wanted);
         if update.is_empty() {
             return Ok(Outcome::Updated { content, end: End::AsBefore });
@@ -230,6 +238,8 @@ impl<'a, S: Store> Attempt<'a, S> {
             return Ok(Outcome::Done);
         };
         let mut request = self.request(Operation::Retrieve, &under);
+        // As they are known here.
+        request.unstructured_addresses = true;
         request.filter_criteria = Some(Box::new(FilterCriteria {
             usage: FilterUsage::Discovery,
             resource_type: vec![ty],
@@ -238,8 +248,13 @@ impl<'a, S: Store> Attempt<'a, S> {
         }));
         if let Verdict::Done(response) = self.send(request).await? {
             let found = response.content.as_ref().and_then(|content| content.get("m2m:uril"));
-            for address in found.into_iter().flat_map(Value::texts) {
-                self.remove(&self.sp_relative(address)).await?;
+            // One that is announced again may have got its copy by an attempt that ended late.
+            let original = self.cse.0.view().node(self.entry.subscription).await?;
+            let known = original.and_then(|node| state::of(&node).remove(&self.host)).and_then(|state| state.address);
+            for address in found.into_iter().flat_map(Value::texts).map(|address| self.sp_relative(address)) {
+                if known.as_ref() != Some(&address) {
+                    self.remove(&address).await?;
+                }
             }
         }
         Ok(Outcome::Done)

@@ -10,12 +10,12 @@ use crate::error::Error;
 use crate::id::Seq;
 use crate::node::{Node, is_instance};
 use crate::overlay::Effects;
-use crate::ports::Store;
+use crate::ports::{Snapshot, Store};
 use crate::resource::Resource;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
 use crate::value::{Text, Value};
-use crate::view::{Source, View, WriteSource};
+use crate::view::{Source, View, WriteSource, failed};
 
 /// Adds to the effects of a change what it means for the copies of what it changes.
 pub(crate) async fn settle<S: Store>(
@@ -294,8 +294,10 @@ async fn note_of_original<S: Store>(
     }
     if is_done {
         effects.outbox_delete.push(seq);
-        // One that stands for the copy no more was counted when it was replaced.
-        effects.announcements_settled += usize::from(is_own || !synchronizes);
+        // One that stands for the copy no more was counted when it was replaced, but not one whose original went unseen,
+        // as instances do with a container that is not announced.
+        let was_waiting = is_own || !synchronizes || is_stored(view, seq).await?;
+        effects.announcements_settled += usize::from(was_waiting);
         if is_own && let Some(state) = copies.get_mut(host) {
             state.entry = None;
         }
@@ -310,6 +312,12 @@ async fn note_of_original<S: Store>(
         }
     }
     Ok(())
+}
+
+/// Whether an entry is still in the outbox.
+async fn is_stored<S: Store>(view: &mut View<'_, WriteSource<'_, S>>, seq: Seq) -> Result<bool, Error> {
+    let outbox = view.source.settled().await.map_err(failed)?.outbox(Seq(seq.0 - 1), 1).await.map_err(failed)?;
+    Ok(outbox.first().is_some_and(|entry| entry.seq == seq))
 }
 
 /// Writes what became of the copies of a resource, also into `at`.

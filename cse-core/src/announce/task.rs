@@ -167,7 +167,7 @@ impl<S: Store> Announcer<S> {
             lane.is_under_way = true;
             let (cse, handle, round) = (self.cse.clone(), Arc::clone(&self.handle), lane.round);
             self.under_way.push(Box::pin(async move {
-                let outcome = Attempt::new(&cse, &entry, round).make(&handle).await;
+                let outcome = Attempt::new(&cse, &entry, round, &handle).make().await;
                 (host, entry, outcome)
             }));
         }

@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
+use crate::address::Target;
+use crate::cse::Cse;
+use crate::elsewhere::{BYTES_MAX, Known, Reading};
 use crate::error::Error;
 use crate::id::{CseType, Seq};
 use crate::node::Node;
 use crate::op::{Draft, delete};
 use crate::overlay::Effects;
-use crate::ports::{Deadline, DeadlineKind};
-use crate::resource::Resource;
+use crate::ports::{Deadline, DeadlineKind, Store};
+use crate::primitive::{Response, ResultContent};
+use crate::resource::{Resource, approximate_bytes};
 use crate::schedule::ScheduleEntry;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
-use crate::value::{Map, Name, Value};
+use crate::value::{Map, Name, Text, Value};
 use crate::view::{Source, View};
 
 /// The number of the schedule, in the attributes of its parent.
@@ -85,17 +89,67 @@ impl<Q: Source> View<'_, Q> {
         Ok(schedule.and_then(|node| node.schedule().map(|schedule| schedule.window(self.now))).unwrap_or_default())
     }
 
-    /// Whether an AE or a CSE can be reached at this moment, as the schedule of the node says that it runs on. Of nodes
-    /// at other CSEs nothing is known.
-    pub(crate) async fn reachability_window(&mut self, entity: &Node) -> Result<Window, Error> {
+    /// Whether an AE or a CSE can be reached at this moment, as the schedule of the node says that it runs on; or the
+    /// address of that node, if another CSE hosts it.
+    pub(crate) async fn reachability_window<'n>(&mut self, entity: &'n Node) -> Result<Reachability<'n>, Error> {
         let Some(link) = entity.attributes.text(keys::NODE_LINK) else {
-            return Ok(Window::Open);
+            return Ok(Reachability::Says(Window::Open));
         };
-        match self.local_resource(link).await?.filter(|node| node.ty == Ty::NODE) {
-            Some(node) => self.window_of(&node).await,
-            None => Ok(Window::Open),
-        }
+        let Target::Local(local, _) = Target::of(link, self.identity()) else {
+            return Ok(Reachability::NodeElsewhere(link));
+        };
+        Ok(Reachability::Says(match self.plain(&local).await?.filter(|node| node.ty == Ty::NODE) {
+            Some(node) => self.window_of(&node).await?,
+            None => Window::Open,
+        }))
     }
+}
+
+/// What is known here of when an entity can be reached.
+pub(crate) enum Reachability<'n> {
+    Says(Window),
+    /// The node with the schedule is at another CSE, at that address.
+    NodeElsewhere(&'n str),
+}
+
+impl<S: Store> Cse<S> {
+    /// Whether an AE or a CSE can be reached at this moment. The schedule of a node at another CSE is read there now and
+    /// then; whoever finds it being read takes what was known before.
+    pub(crate) async fn reachability(&self, entity: &Node) -> Result<Window, Error> {
+        let shared = &self.0;
+        let reachability = shared.view().reachability_window(entity).await?;
+        let address = match reachability {
+            Reachability::Says(window) => return Ok(window),
+            Reachability::NodeElsewhere(address) => Text::from(address),
+        };
+        let now = shared.clock.now();
+        if matches!(shared.schedules.known(&address, now), Known::Unknown) {
+            // The way to the node may be the one that is asked for here.
+            if let Ok(_turn) = shared.schedules.reading(&address, now).try_lock() {
+                let deadline = now.plus(shared.settings.verification_timeout);
+                let answer = self.read_elsewhere(&address, Some(ResultContent::ChildResources), deadline).await;
+                let reading = Reading::of(answer, &address, of_node);
+                shared.schedules.note(&address, reading, shared.clock.now(), &shared.settings);
+            }
+        }
+        let schedule = shared.schedules.last_known(&address);
+        Ok(schedule.map_or(Window::Open, |schedule| schedule.window(shared.clock.now())))
+    }
+}
+
+/// The schedule in a node with its children; without one, the node can be reached always.
+fn of_node(response: &Response) -> Option<Schedule> {
+    let (root, node) = response.content.as_ref()?.only()?;
+    let node = node.as_map().filter(|_| root == "m2m:nod")?;
+    if approximate_bytes(node) > BYTES_MAX {
+        return None;
+    }
+    let always = || Schedule(ScheduleEntry::parse("* * * * * * *").into_iter().collect());
+    let first = |schedules: &Value| match schedules {
+        Value::List(schedules) => schedules.first().and_then(Value::as_map).map(Schedule::compile),
+        other => other.as_map().map(Schedule::compile),
+    };
+    Some(node.get("m2m:sch").and_then(first).unwrap_or_else(always))
 }
 
 pub(crate) async fn before_create<Q: Source>(

@@ -154,13 +154,15 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
             Err(error) => matches!(error, Error::Expired(_)),
         };
     let is_answered = result.is_ok();
+    // An earlier attempt may have had its effect, whatever is said of this one.
+    let is_in_doubt = is_remote && was_begun && matches!(result, Err(Error::NoRoute { .. } | Error::NotReachable(_)));
     let response = result.unwrap_or_else(|error| Response::error(identifier, &error));
     let extent = if is_partial.load(Ordering::Relaxed) { Extent::Partial } else { Extent::Whole };
     if response.status == Rsc::InternalServerError && *cse.0.stop.borrow() {
         return Outcome::Settled;
     }
     let is_unreachable = response.status == Rsc::TargetNotReachable;
-    if (is_unreachable || is_unanswered) && cse.0.clock.now() < patient_until {
+    if (is_unreachable || is_unanswered || is_in_doubt) && cse.0.clock.now() < patient_until {
         if is_unreachable && !(is_remote && was_begun) {
             // Nobody was asked, so it can be recalled again.
             drop(note(cse, seq, Progress::Postponed).await);
@@ -179,6 +181,10 @@ async fn carry_out<S: Store>(cse: &Cse<S>, seq: Seq) -> Outcome {
     }
     if is_unreachable || is_unanswered {
         cse.0.metrics.non_blocking_given_up.increment();
+    }
+    if is_in_doubt {
+        let error = Error::Expired("the answer was lost, and the other CSE cannot be asked again");
+        return finish(cse, seq, Response::error(response.request_identifier, &error), extent).await;
     }
     finish(cse, seq, response, extent).await
 }

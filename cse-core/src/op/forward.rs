@@ -27,12 +27,13 @@ use crate::op::fan_out::Through;
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
 use crate::primitive::{Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use crate::record::{self, Record};
 use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
 use crate::schema::{Ty, keys};
 use crate::time::{AbsRelTimestamp, Timestamp};
 use crate::value::Text;
-use crate::writer::{Job, PassOn, Passage, PassedOn};
+use crate::writer::{Job, PassOn, Passage, PassedOn, Under};
 
 /// How long an answer is waited for at most, however late the request expires: a next hop that does not answer must
 /// not keep its places for ever.
@@ -49,8 +50,8 @@ impl<S: Store> Cse<S> {
     /// Passes a request on and answers with what comes back.
     ///
     /// # Errors
-    /// [`Error::NoRoute`], [`Error::NotReachable`], [`Error::Expired`] when no answer comes in time,
-    /// [`Error::OriginatorNotRegistered`], [`Error::Busy`].
+    /// [`Error::NoRoute`], [`Error::NotReachable`] when the request has not left, [`Error::Expired`] when no answer
+    /// comes in time, [`Error::OriginatorNotRegistered`], [`Error::Busy`].
     pub(crate) async fn forward(
         &self,
         request: Request,
@@ -69,45 +70,64 @@ impl<S: Store> Cse<S> {
         };
         let passed_on = if through_group { 0 } else { self.passed_on_before(&request, &side)? };
         // Nothing is waited for before the writer is: its queue keeps the order of requests of one originator.
-        let hop = self.hop_to(&request.to, if through.is_redirected { &Side::Here } else { &side })?;
+        let hop = match self.hop_to(&request.to, if through.is_redirected { &Side::Here } else { &side }) {
+            Ok(hop) => hop,
+            Err(problem) => return Box::pin(self.without_way(&request, problem)).await,
+        };
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&hop.cse_id, bytes)?;
         if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {
             let now = self.0.clock.now();
             let identifier = identifier::telling(identifier.clone(), passed_on + 1);
-            return self.forward_under(request, identifier, now, &hop, (requester, until.since(now))).await;
+            // Whether it has left before is known to the one who gives the identifier.
+            let under = Under { identifier, since: now, is_repeated: false };
+            return self.forward_under(request, under, &hop, (requester, until.since(now))).await;
         }
         let requester = (requester, self.0.settings.request_timeout);
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
         if request.operation == Operation::Retrieve {
-            return self.forward_under(request, identifier, self.0.clock.now(), &hop, requester).await;
+            let under = Under { identifier, since: self.0.clock.now(), is_repeated: false };
+            return self.forward_under(request, under, &hop, requester).await;
         }
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
         let made_by = maker_of(&request);
-        let send = |identifier, since| self.forward_under(request, identifier, since, &hop, requester);
+        let send = |under| self.forward_under(request, under, &hop, requester);
         self.pass_on((key, made_by), redelivery, identifier, deadline, send).await
+    }
+
+    /// What becomes of a request for which there is no way now: the answer to it may be known, or it may have gone
+    /// that way before without one.
+    async fn without_way(&self, request: &Request, problem: Error) -> Result<Response, Error> {
+        let redelivery = request.context.redelivery;
+        if request.operation == Operation::Retrieve {
+            return Err(problem);
+        }
+        match record::earlier(&mut self.0.view(), digest::of(request), redelivery).await? {
+            Some((_, Record::Answered(response))) => Ok(response),
+            Some((_, Record::PassedOn(_))) => Err(in_doubt(request.operation, problem)),
+            Some((_, Record::KeptBack(_))) | None => Err(problem),
+        }
     }
 
     /// Has a request sent under an identifier of this CSE: the same each time, however often the request is delivered.
     /// Once there is an answer, a redelivery gets that instead.
     ///
-    /// The request is known by the key; whose identifier it has, is as [`maker_of`] says. `send` is given the identifier,
-    /// and when the request came first.
+    /// The request is known by the key; whose identifier it has, is as [`maker_of`] says.
     pub(crate) async fn pass_on<Sending>(
         &self,
         (key, made_by): (ReplyKey, Option<Text>),
         redelivery: Redelivery,
         identifier: Text,
         deadline: Timestamp,
-        send: impl FnOnce(Text, Timestamp) -> Sending,
+        send: impl FnOnce(Under) -> Sending,
     ) -> Result<Response, Error>
     where
         Sending: Future<Output = Result<Response, Error>>,
     {
         let clock = &self.0.clock;
         if redelivery == Redelivery::Never {
-            return send(identifier, clock.now()).await;
+            return send(Under { identifier, since: clock.now(), is_repeated: false }).await;
         }
         if redelivery != Redelivery::New {
             tokio::select! {
@@ -119,17 +139,20 @@ impl<S: Store> Cse<S> {
             }
         }
         let _under_way = self.0.under_way.begin(key);
-        let (identifier, since) = match self.passage((key, made_by.clone()), redelivery, identifier, deadline).await? {
+        let under = match self.passage((key, made_by.clone()), redelivery, identifier, deadline).await? {
             Passage::Answered(response) => return Ok(*response),
-            Passage::Under { identifier, since } => (identifier, since),
+            Passage::Under(under) => under,
         };
-        let response = send(identifier.clone(), since).await?;
-        if is_final(response.status) {
-            // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
-            let answered = PassedOn { key, made_by, identifier, response: Box::new(response.clone()) };
-            drop(self.0.jobs.try_send(Job::PassedOn(answered)));
-        }
-        Ok(response)
+        let Under { identifier, since, is_repeated } = under.clone();
+        let result = send(under).await;
+        let response = match &result {
+            Ok(response) if is_final(response.status) => Some(Box::new(response.clone())),
+            Err(Error::NotReachable(_)) if !is_repeated => None,
+            _ => return result,
+        };
+        // Not waited for, and no harm if there is no room: a CSE that is asked again remembers the answer as well.
+        drop(self.0.jobs.try_send(Job::PassedOn(PassedOn { key, made_by, identifier, since, response })));
+        result
     }
 
     /// Has the writer say how a request goes on; durable when it returns.
@@ -174,16 +197,34 @@ impl<S: Store> Cse<S> {
         Ok(NextCse { route, is_release_1 })
     }
 
-    /// Sends a request to the next CSE and waits for the answer, for so long if the request does not say.
+    /// Sends a request to the next CSE and waits for the answer. That the CSE is not reachable means that it does not
+    /// have the request; a notification of another CSE is an exception, which tries again then and may do so. Waits so
+    /// long if the request does not say.
     async fn forward_under(
         &self,
+        request: Request,
+        under: Under,
+        hop: &NextHop,
+        requester: (&Requester, Duration),
+    ) -> Result<Response, Error> {
+        let (operation, is_repeated) = (request.operation, under.is_repeated);
+        let is_notified_by_cse = operation == Operation::Notify && !requester.0.originator.is_ae_stem();
+        match self.send_under(request, under, hop, requester).await {
+            Err(Error::Expired(_)) if is_notified_by_cse => Err(Error::NotReachable(hop.cse_id.to_string())),
+            Err(problem) if is_repeated => Err(in_doubt(operation, problem)),
+            result => result,
+        }
+    }
+
+    async fn send_under(
+        &self,
         mut request: Request,
-        identifier: Text,
-        received: Timestamp,
+        under: Under,
         hop: &NextHop,
         (requester, patience): (&Requester, Duration),
     ) -> Result<Response, Error> {
         let shared = &self.0;
+        let Under { identifier, since: received, .. } = under;
         let next = self.reach(hop, &request.to).await?;
         let now = shared.clock.now();
         fix_times(&mut request, received);
@@ -220,6 +261,16 @@ impl<S: Store> Cse<S> {
         };
         shared.metrics.forward_failed.increment();
         Err(problem)
+    }
+}
+
+/// Why a request cannot be passed on that was passed on before: not that it was not carried out.
+fn in_doubt(operation: Operation, problem: Error) -> Error {
+    match problem {
+        Error::NotReachable(_) | Error::NoRoute { .. } if operation != Operation::Notify => {
+            Error::Expired("it was passed on, the answer was lost, and the next CSE cannot be asked again now")
+        }
+        problem => problem,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
 use crate::value::{Map, Name, Text};
 use crate::view::{Source, View};
+use crate::writer::Under;
 
 impl<S: Store> Cse<S> {
     /// Answers a NOTIFY to a resource of this CSE.
@@ -37,9 +38,10 @@ impl<S: Store> Cse<S> {
         // Identifiers of different originators may be the same; towards the entity this CSE's are used.
         let key = (digest::of(&request), maker_of(&request));
         let redelivery = request.context.redelivery;
-        let send = |identifier, _| async {
-            request.request_identifier = identifier;
-            let timeout = cx.deadline.since(shared.clock.now());
+        let send = |under: Under| async {
+            request.request_identifier = under.identifier;
+            // The answer that there was none needs time for its way, too.
+            let timeout = cx.deadline.since(shared.clock.now()) * 3 / 4;
             match self.send_along(&route, request, timeout, Patience::UntilTimeout).await {
                 Ok(Sent::Answered(response)) => Ok(*response),
                 Ok(Sent::Unanswered | Sent::Unanswerable) => Err(Error::Expired("the entity did not answer in time")),
@@ -77,7 +79,7 @@ impl<S: Store> Cse<S> {
                 Ok(())
             }
             Question::Stem(asked) => {
-                answers.stem = Some(self.ask_for_stem(&asked, deadline).await?);
+                answers.stem = Some(Box::pin(self.ask_for_stem(&asked, deadline)).await?);
                 Ok(())
             }
             Question::Members { members, originator } => {

@@ -122,7 +122,7 @@ impl<S: Store> Cse<S> {
     /// How an AE or a CSE that is registered here is reached now; `None` if it is not.
     pub(super) async fn entity_route(&self, node: &Arc<Node>) -> Result<Option<Route>, Error> {
         let Some(mut route) = entity_route(node) else { return Ok(None) };
-        route.window = self.0.view().reachability_window(node).await?;
+        route.window = self.reachability(node).await?;
         if !route.window.is_open() {
             route.destinations.clear();
         }

@@ -42,7 +42,9 @@ impl Answered {
 
     /// One more waits.
     pub(super) fn add(&mut self, answer: PassedOn, clock: &dyn Clock) {
-        self.bytes = self.bytes.saturating_add(answer.response.content.as_ref().map_or(0, approximate_bytes));
+        self.bytes = self.bytes.saturating_add(
+            answer.response.as_ref().and_then(|response| response.content.as_ref()).map_or(0, approximate_bytes),
+        );
         self.waiting.push(answer);
         self.due.get_or_insert_with(|| clock.sleep(WAIT_MAX));
     }

@@ -32,16 +32,22 @@ pub(crate) struct PassOn {
 pub(crate) enum Passage {
     /// Not at all, this was its answer.
     Answered(Box<Response>),
-    /// Under this identifier.
-    Under {
-        /// The identifier.
-        identifier: Text,
-        /// When the request came here first.
-        since: Timestamp,
-    },
+    /// Under an identifier.
+    Under(Under),
 }
 
-/// The answer to a request that was passed on.
+/// Under which identifier a request is passed on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Under {
+    /// The identifier.
+    pub(crate) identifier: Text,
+    /// When the request came here first.
+    pub(crate) since: Timestamp,
+    /// Whether it has left before, so that the next CSE may have it.
+    pub(crate) is_repeated: bool,
+}
+
+/// What came of a request that was passed on.
 pub(crate) struct PassedOn {
     /// Under which the request is remembered.
     pub(crate) key: ReplyKey,
@@ -49,8 +55,10 @@ pub(crate) struct PassedOn {
     pub(crate) made_by: Option<Text>,
     /// Under which it was passed on.
     pub(crate) identifier: Text,
-    /// The answer.
-    pub(crate) response: Box<Response>,
+    /// When the request came first.
+    pub(crate) since: Timestamp,
+    /// The answer; `None` if it did not leave.
+    pub(crate) response: Option<Box<Response>>,
 }
 
 impl PassOn {
@@ -68,38 +76,56 @@ impl PassOn {
                 metrics.redeliveries.increment();
                 Passage::Answered(Box::new(response))
             }
-            Some((since, Record::PassedOn(identifier))) => Passage::Under { identifier, since },
+            Some((since, Record::PassedOn(identifier))) => {
+                Passage::Under(Under { identifier, since, is_repeated: true })
+            }
+            Some((since, Record::KeptBack(identifier))) => {
+                Passage::Under(leaves(view, (key, made_by.as_deref()), identifier, since))
+            }
             None => {
-                let since = view.now;
-                let record = Record::PassedOn(identifier.clone());
-                view.source.overlay.remember(record.into_reply(key, since, made_by.as_deref()));
-                Passage::Under { identifier, since }
+                let now = view.now;
+                Passage::Under(leaves(view, (key, made_by.as_deref()), identifier, now))
             }
         };
-        if let Passage::Under { identifier, .. } = &passage {
-            answered.given(key, identifier);
+        if let Passage::Under(under) = &passage {
+            answered.given(key, &under.identifier);
         }
         waiting.push((reply, passage));
         Ok(())
     }
 }
 
+/// Remembers that a request leaves under an identifier.
+fn leaves<S: Store>(
+    view: &mut View<'_, WriteSource<'_, S>>,
+    (key, made_by): (ReplyKey, Option<&str>),
+    identifier: Text,
+    since: Timestamp,
+) -> Under {
+    let record = Record::PassedOn(identifier.clone());
+    view.source.overlay.remember(record.into_reply(key, since, made_by));
+    Under { identifier, since, is_repeated: false }
+}
+
 impl PassedOn {
-    /// Remembers the answer in place of the identifier.
+    /// Remembers the answer in place of the identifier, or that the request is still here.
     pub(super) async fn run<S: Store>(
         self,
         view: &mut View<'_, WriteSource<'_, S>>,
         answered: &mut Answered,
     ) -> Result<(), Error> {
-        let Self { key, made_by, identifier, response } = self;
+        let Self { key, made_by, identifier, since, response } = self;
         let is_latest = match answered.settle(key, &identifier) {
             Some(is_latest) => is_latest,
             None => record::passed_on(view, key).await?.is_some_and(|latest| latest == identifier),
         };
         // An equal but newer request may have taken the place: its redelivery must not get the answer to this one.
         if is_latest {
-            let at = view.now;
-            view.source.overlay.remember(Record::Answered(*response).into_reply(key, at, made_by.as_deref()));
+            let (at, record) = match response {
+                Some(response) => (view.now, Record::Answered(*response)),
+                None => (since, Record::KeptBack(identifier)),
+            };
+            view.source.overlay.remember(record.into_reply(key, at, made_by.as_deref()));
         }
         Ok(())
     }

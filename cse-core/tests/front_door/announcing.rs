@@ -314,6 +314,42 @@ async fn three_levels_announce_through_the_one_between() {
     assert_eq!(top.admin().discover("cse-in", r#","lbl":["deep"]"#).await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_can_be_taken_back() {
+    let pair = Pair::new().await;
+    let sensor = sensor(&pair).await;
+    announced(&sensor, "cse-mn/sensor", "log", r#","lbl":["x"],"mbs":100"#).await;
+    converged(&pair.middle).await;
+    let address = announce_to(&sensor.retrieve("cse-mn/sensor/log").await.resource()).remove(0);
+    let admin = pair.infrastructure.admin();
+    pair.middle.network.play([Play::LoseAnswer]);
+    sensor.update("cse-mn/sensor/log", r#"{"m2m:cnt":{"lbl":["y"],"aa":["mbs"]}}"#).await.updated();
+    while admin.retrieve(&address).await.resource().int("mbs").is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Back to what the copy is known to have had.
+    sensor.update("cse-mn/sensor/log", r#"{"m2m:cnt":{"lbl":["x"],"aa":null}}"#).await.updated();
+    converged(&pair.middle).await;
+    let original = sensor.retrieve("cse-mn/sensor/log").await.resource();
+    assert_follows(&admin.retrieve(&address).await.resource(), &original);
+}
+
+#[tokio::test]
+async fn what_waits_for_an_instance_is_settled_when_its_container_goes() {
+    let pair = Pair::new().await;
+    let sensor = sensor(&pair).await;
+    announced(&sensor, "cse-mn/sensor", "log", "").await;
+    converged(&pair.middle).await;
+    pair.middle.network.cut("mqtt://host/id-in");
+    let instance = r#"{"m2m:cin":{"con":"7","at":["/id-in"]}}"#;
+    sensor.create("cse-mn/sensor/log", Ty::CONTENT_INSTANCE, instance).await.created();
+    sensor.update("cse-mn/sensor/log", r#"{"m2m:cnt":{"at":null}}"#).await.updated();
+    sensor.delete("cse-mn/sensor/log").await.deleted();
+    pair.middle.network.mend();
+    converged(&pair.middle).await;
+    assert_eq!(copies(&pair).await, [""; 0]);
+}
+
 /// A small generator of numbers, so that a failure can be repeated from its seed.
 struct Random(u64);
 

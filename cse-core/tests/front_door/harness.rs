@@ -79,6 +79,8 @@ pub enum Play {
     LoseAnswer,
     Unanswered,
     Unreachable,
+    /// It may have arrived, or not.
+    Unconfirmed,
     /// Neither an answer nor an end.
     Hang,
 }
@@ -243,6 +245,7 @@ impl Outbound for SharedNetwork {
                 Play::Unanswered => Ok(Sent::Unanswered),
                 Play::Hang => std::future::pending().await,
                 Play::Unreachable => Err(SendError::Unreachable("played".into())),
+                Play::Unconfirmed => Err(SendError::Unconfirmed("played".into())),
             }
         })
     }

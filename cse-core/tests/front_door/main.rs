@@ -23,6 +23,7 @@ mod groups;
 mod groups_afar;
 mod harness;
 mod held;
+mod in_doubt;
 mod model;
 mod non_blocking;
 mod non_blocking_afar;

@@ -259,3 +259,58 @@ async fn outside_its_own_schedule_a_cse_serves_its_administrator_only() {
         Some(2)
     );
 }
+
+fn is_notification(request: &cse_core::primitive::Request) -> bool {
+    request.operation == Operation::Notify
+        && request.content.as_ref().is_some_and(|content| {
+            content.get("m2m:sgn").and_then(Value::as_map).is_some_and(|sgn| sgn.contains("nev"))
+        })
+}
+
+#[tokio::test]
+async fn the_schedule_of_a_node_at_another_cse_counts_as_well() {
+    let Pair { infrastructure, middle, clock } = Pair::new().await;
+    let policy = r#"{"m2m:acp":{"rn":"seen","pv":{"acr":[{"acor":["/id-mn"],"acop":34}]},"pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+    let admin = infrastructure.admin();
+    admin.create("cse-in", Ty::ACCESS_CONTROL_POLICY, policy).await.created();
+    let node = r#"{"m2m:nod":{"rn":"box","ni":"urn:box","acpi":["cse-in/seen"]}}"#;
+    admin.create("cse-in", Ty::NODE, node).await.created();
+    let scheduled = r#"{"m2m:sch":{"se":{"sce":["* 10-59 12 * * * *"]},"acpi":["cse-in/seen"]}}"#;
+    admin.create("cse-in/box", Ty::SCHEDULE, scheduled).await.created();
+
+    let bell = middle.register("Cbell", "bell").await;
+    bell.update("cse-mn/bell", r#"{"m2m:ae":{"poa":["mqtt://bell"],"nl":"/id-in/cse-in/box"}}"#).await.updated();
+    bell.container("cse-mn/bell", "rung").await.created();
+    let subscription = r#"{"m2m:sub":{"rn":"s","nu":["/id-mn/Cbell"],"enc":{"net":[3]}}}"#;
+    bell.create("cse-mn/bell/rung", Ty::SUBSCRIPTION, subscription).await.created();
+    bell.instance("cse-mn/bell/rung", "1").await.created();
+    middle.until(async || infrastructure.cse.metrics().requests[1].get() > 0).await;
+    let told = async || middle.network.sent(0).await.iter().filter(|(_, request)| is_notification(request)).count();
+    assert_eq!(told().await, 0);
+    clock.turn(WAIT);
+    middle.until(async || told().await == 1).await;
+}
+
+#[tokio::test]
+async fn a_node_may_be_hosted_by_the_cse_that_runs_on_it() {
+    let Pair { infrastructure, middle, clock } = Pair::new().await;
+    let policy = r#"{"m2m:acp":{"rn":"seen","pv":{"acr":[{"acor":["/id-in","/id-in/Capp"],"acop":34}]},"pvs":{"acr":[{"acor":["CAdmin"],"acop":63}]}}}"#;
+    let admin = middle.admin();
+    admin.create("cse-mn", Ty::ACCESS_CONTROL_POLICY, policy).await.created();
+    let node = r#"{"m2m:nod":{"rn":"box","ni":"urn:box","acpi":["cse-mn/seen"]}}"#;
+    admin.create("cse-mn", Ty::NODE, node).await.created();
+    let registree = infrastructure.originator("/id-mn");
+    let mut request = registree.request(Operation::Update, "cse-in/id-mn");
+    request.content = Some(json(r#"{"m2m:csr":{"nl":"/id-mn/cse-mn/box"}}"#));
+    request.context = crate::tree::from_cse("/id-mn");
+    Answer(infrastructure.send(request).await).updated();
+    // Without a schedule there, it is reached always; the way to the node is the same, and waits for nothing.
+    let app = infrastructure.register("Capp", "app").await;
+    app.retrieve("/id-mn/cse-mn/box").await.ok();
+    let scheduled = r#"{"m2m:sch":{"se":{"sce":["* 10-59 12 * * * *"]},"acpi":["cse-mn/seen"]}}"#;
+    admin.create("cse-mn/box", Ty::SCHEDULE, scheduled).await.created();
+    clock.turn(Duration::from_secs(61));
+    app.retrieve("/id-mn/cse-mn/box").await.refused(Rsc::TargetNotReachable, "id-mn");
+    clock.turn(WAIT);
+    app.retrieve("/id-mn/cse-mn/box").await.ok();
+}

@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::unreachable;
 use crate::header;
 use crate::media::{ContentType, Payload};
 
@@ -37,7 +36,7 @@ pub(super) async fn decode(
             response.content = Some(Map::single("m2m:dbg", text));
             return Ok(response);
         }
-        Err(error) => return Err(unreachable(format!("the answer broke off: {error}"))),
+        Err(error) => return Err(SendError::Unconfirmed(format!("the answer broke off: {error}"))),
     };
     Ok(response(parts.status, &parts.headers, &body, request))
 }

@@ -1,4 +1,4 @@
-//! `[access]`: access control policies that other CSEs host.
+//! `[access]`: access control policies, and schedules of nodes, that other CSEs host.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::layers::Section;
 /// Access control policies that other CSEs host.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AccessConfig {
-    /// How long such a policy is used before it is read again. Default: 1 min.
+    /// How long such a resource is used before it is read again. Default: 1 min.
     pub(crate) policy_lifetime: Duration,
     /// How long it is used beyond that while its CSE cannot be reached. Default: 1 h.
     pub(crate) policy_grace: Duration,

@@ -87,6 +87,15 @@ impl<S: Store> Cse<S> {
         self.next_hop(&cse_id).map(|hop| hop.cse_id)
     }
 
+    /// The CSE that a request says it comes from, whether it is known here or not.
+    fn claimed(&self, request: &Request, originator: &Originator) -> Option<Text> {
+        let identity = &self.0.settings.identity;
+        match &request.context.sender {
+            Some(sender) => Some(identity.canonical_originator(sender).text().clone()),
+            None => identity.cse_id_of(originator.as_str()),
+        }
+    }
+
     /// Whether a CSE is registered here, or this one with it.
     fn is_neighbour(&self, cse_id: &str) -> bool {
         let registrations = &self.0.registrations;
@@ -96,13 +105,14 @@ impl<S: Store> Cse<S> {
 
     /// Whether a request may be a redelivery, with what its identifier says of that. AEs may use one identifier for
     /// everything. But what a CSE next to this one has made is used once, so an equal request under it is the
-    /// same one: that CSE repeats it when it does not know what became of the first.
+    /// same one: that CSE repeats it when it does not know what became of the first. One whose registration has expired
+    /// meanwhile does so all the same.
     pub(crate) fn redelivery_of(&self, request: &Request, originator: &Originator) -> Redelivery {
         let given = request.context.redelivery;
         if !self.is_of_here(originator)
             && let Some(made) = identifier::read(&request.request_identifier)
-            && let Some(neighbour) = self.neighbour(request, originator)
-            && made.by == base_of(&neighbour)
+            && (self.neighbour(request, originator).is_some_and(|neighbour| made.by == base_of(&neighbour))
+                || self.claimed(request, originator).is_some_and(|cse_id| made.by == base_of(&cse_id)))
         {
             return Redelivery::UsedOnce;
         }

@@ -26,8 +26,12 @@ impl Target {
             None => (to, None),
         };
         // The SP-relative form of an S-type AE-ID stem names no CSE.
-        if address.strip_prefix('/').is_some_and(|stem| stem != "S" && identity.stem_of_service_level(stem)) {
-            return Target::Local(address.trim_start_matches('/').into(), attribute);
+        let sp_relative = address.strip_prefix(identity.sp_id.as_str()).unwrap_or(address);
+        if let Some(stem) = sp_relative.strip_prefix('/')
+            && stem != "S"
+            && identity.stem_of_service_level(stem)
+        {
+            return Target::Local(stem.into(), attribute);
         }
         match identity.local_part(address) {
             // The CSE-ID alone means the CSEBase.

@@ -11,6 +11,7 @@ mod below;
 pub(crate) mod copy;
 pub(crate) mod derive;
 mod handle;
+pub(crate) mod record;
 pub(crate) mod renewal;
 mod send;
 pub(crate) mod settle;
@@ -40,6 +41,7 @@ const PLACE: &str = "place";
 const BELOW: &str = "below";
 const INSTANCES: &str = "instances";
 const LOST: &str = "lost";
+const RECORD: &str = "record";
 
 /// Whether an entry of the outbox is an announcement.
 pub(crate) fn is_announcement(entry: &OutboxEntry) -> bool {
@@ -62,6 +64,8 @@ enum Task {
     Find { link: Text, ty: Ty, place: Option<Text> },
     /// A step through what is below the resource.
     Below(Below),
+    /// The record of that S-type AE-ID stem is to say whether the AE is here.
+    Record(Text),
 }
 
 /// An entry of the outbox for work of an original.
@@ -108,6 +112,9 @@ fn task_of(entry: &OutboxEntry) -> Task {
     let content = &entry.content;
     if let Some(step) = Below::of(content) {
         return Task::Below(step);
+    }
+    if let Some(stem) = content.text(RECORD) {
+        return Task::Record(stem.into());
     }
     if let Some(address) = content.text(REMOVE) {
         return Task::Remove(address.into());

@@ -307,7 +307,7 @@ impl<S: Store> Cse<S> {
     }
 
     /// Carries out a request that came directly or through groups of this CSE.
-    pub(crate) async fn handle_through(&self, mut request: Request, through: Through) -> Result<Response, Error> {
+    pub(crate) async fn handle_through(&self, mut request: Request, mut through: Through) -> Result<Response, Error> {
         let shared = &self.0;
         let received = shared.clock.now();
         let Located { requester, release, deadline, target } = self.context(&request, received)?;
@@ -323,10 +323,24 @@ impl<S: Store> Cse<S> {
             let cx = Cx { requester, release, deadline, target: Text::default(), attribute: None };
             return self.change(request, cx, Answers::default()).await;
         }
+        let target = match target {
+            Target::Local(local, attribute) if request.operation == Operation::Notify => {
+                match Box::pin(self.stem_elsewhere(&local, &request.to)).await? {
+                    Some(elsewhere) => {
+                        request.to = elsewhere;
+                        through.is_redirected = true;
+                        Target::Remote
+                    }
+                    None => Target::Local(local, attribute),
+                }
+            }
+            target => target,
+        };
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            let forwarding = self.forward(request, &requester, deadline, &through);
+            // Behind a pointer, since groups of groups have requests within each other on one stack.
+            let forwarding = Box::pin(self.forward(request, &requester, deadline, &through));
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;

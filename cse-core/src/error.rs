@@ -368,6 +368,16 @@ pub enum Error {
     /// The target cannot be reached.
     #[error("'{0}' cannot be reached")]
     NotReachable(String),
+    /// Another CSE was asked and refused; the status is its own.
+    #[error("'{by}' refuses it: {reason}")]
+    RefusedAbove {
+        /// The CSE.
+        by: String,
+        /// Its answer.
+        status: Rsc,
+        /// Its words.
+        reason: String,
+    },
     /// No schema for the specialization.
     #[error("no specialization '{0}' is known here")]
     SpecializationNotFound(String),
@@ -438,6 +448,7 @@ impl Error {
             Error::GroupRequestIdentifierExists(_) => Rsc::GroupRequestIdentifierExists,
             Error::MembersNotResponded => Rsc::GroupMembersNotResponded,
             Error::NotReachable(_) => Rsc::TargetNotReachable,
+            Error::RefusedAbove { status, .. } => *status,
             Error::SpecializationNotFound(_) => Rsc::SpecializationSchemaNotFound,
             Error::CannotRecall(_) => Rsc::UnableToRecallRequest,
             Error::Busy(_) | Error::Internal => Rsc::InternalServerError,

@@ -14,6 +14,8 @@ mod poll;
 mod renew;
 pub(crate) mod retrieve;
 pub(crate) mod route;
+pub(crate) mod s_record;
+pub(crate) mod s_type;
 pub(crate) mod update;
 pub(crate) mod write_back;
 
@@ -113,6 +115,8 @@ pub(crate) enum Question {
     },
     /// What do these access control policies of other CSEs say?
     Policies(Vec<Text>),
+    /// Which AE-ID stem does the IN-CSE give an AE that registers here?
+    Stem(Box<s_type::Asked>),
 }
 
 /// What is known from the network when a change is decided again.
@@ -128,6 +132,8 @@ pub(crate) struct Answers {
     pub(crate) original: Option<Box<Response>>,
     /// What is known of the members of a group.
     pub(crate) group: Arc<GroupAnswers>,
+    /// The AE-ID stem that the IN-CSE has given.
+    pub(crate) stem: Option<Text>,
     /// How often policies of other CSEs have been read.
     pub(crate) policies_read: u8,
     /// The `<request>` that this carries out and that gets the result, see [`crate::non_blocking`].

@@ -41,13 +41,23 @@ impl From<Error> for Again {
 }
 
 /// What an answer means.
-enum Verdict {
+pub(super) enum Verdict {
     Done(Box<Response>),
     /// There is nothing at that address.
     NotThere,
     /// The host does not know this CSE, or it does not let it.
     NotLet(String),
     Refused(String),
+}
+
+impl Verdict {
+    /// Why it was not done, if the host let it not be done.
+    pub(super) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Done(_) | Self::NotThere => None,
+            Self::NotLet(problem) | Self::Refused(problem) => Some(problem),
+        }
+    }
 }
 
 /// An attempt at an entry.
@@ -76,6 +86,7 @@ impl<'a, S: Store> Attempt<'a, S> {
             Task::Synchronize => self.synchronize().await,
             Task::Remove(address) => self.remove(&address).await,
             Task::Find { link, ty, place } => self.find(&link, ty, place).await,
+            Task::Record(stem) => self.record(&stem).await,
             Task::Below(step) => step.look(&mut self.cse.0.view(), self.entry.subscription).await,
         }
     }
@@ -262,11 +273,15 @@ impl<'a, S: Store> Attempt<'a, S> {
         Ok(request)
     }
 
+    /// The identifier of what is sent in this round.
+    pub(super) fn identifier(&self) -> Text {
+        let (base, entry, round) = (self.cse.0.settings.identity.base_id(), self.entry.seq, self.round);
+        smol_str::format_smolstr!("{base}-annc-{entry}-{round}")
+    }
+
     fn request(&self, operation: Operation, to: &Text) -> Request {
         let identity = &self.cse.0.settings.identity;
-        let (base, entry, round) = (identity.base_id(), self.entry.seq, self.round);
-        let identifier = smol_str::format_smolstr!("{base}-annc-{entry}-{round}");
-        Request::new(operation, to.clone(), identity.cse_id.clone(), identifier)
+        Request::new(operation, to.clone(), identity.cse_id.clone(), self.identifier())
     }
 
     /// Where a copy was made.
@@ -282,7 +297,12 @@ impl<'a, S: Store> Attempt<'a, S> {
     }
 
     async fn send(&self, request: Request) -> Result<Verdict, Again> {
-        let response = match Box::pin(self.cse.attempt(request, Through::default())).await {
+        self.judge(Box::pin(self.cse.attempt(request, Through::default())).await)
+    }
+
+    /// What an answer means, or that there is none.
+    pub(super) fn judge(&self, outcome: Result<Response, Error>) -> Result<Verdict, Again> {
+        let response = match outcome {
             Ok(response) => response,
             Err(error @ Error::NoRoute { .. }) => return Err(Again::as_stranger(error)),
             Err(error) => return Err(Again::later(error)),

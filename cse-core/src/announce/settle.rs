@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::derive::{Derived, Work, derive, derive_end};
 use super::state::{self, COPIES, Copies, Digests};
-use super::{Announced, End, Original, Outcome, below, copy, entry, renewal};
+use super::{Announced, End, Original, Outcome, below, copy, entry, record, renewal};
 use crate::access::authorize::Permit;
 use crate::error::Error;
 use crate::id::Seq;
@@ -35,6 +35,7 @@ pub(crate) async fn settle<S: Store>(
         let derived = derive_end(&copies, |host, entry| handle.may_exist(host, entry));
         leave(view, &node, derived, effects);
     }
+    record::settle(view, effects).await?;
     for seq in std::mem::take(&mut effects.policies_changed) {
         below::policies_changed(view, seq, effects);
     }

@@ -296,6 +296,6 @@ fn given_up(
     let is_late = strange_since.is_some_and(|since| since.plus(settings.notification_lifetime) <= now);
     is_late.then(|| match task_of(entry) {
         Task::Synchronize => Outcome::Refused,
-        Task::Remove(_) | Task::Find { .. } | Task::Below(_) => Outcome::Done,
+        Task::Remove(_) | Task::Find { .. } | Task::Below(_) | Task::Record(_) => Outcome::Done,
     })
 }

@@ -46,7 +46,7 @@ pub(crate) async fn may_create<Q: Source>(
 
 impl<Q: Source> View<'_, Q> {
     /// Whether a CSE is registered here, this one with it, or it is below one that is.
-    async fn knows_cse(&mut self, cse: &Originator) -> Result<bool, Error> {
+    pub(crate) async fn knows_cse(&mut self, cse: &Originator) -> Result<bool, Error> {
         if self.registration(cse).await?.is_some() {
             return Ok(true);
         }

@@ -67,9 +67,10 @@ impl<S: Store> Cse<S> {
                         let leased = match &question {
                             op::Question::Block { resource, .. } => Some(*resource),
                             op::Question::Original(write_back) => Some(write_back.copy),
-                            op::Question::Verify { .. } | op::Question::Members { .. } | op::Question::Policies(_) => {
-                                None
-                            }
+                            op::Question::Verify { .. }
+                            | op::Question::Members { .. }
+                            | op::Question::Policies(_)
+                            | op::Question::Stem(_) => None,
                         };
                         if let Some(resource) = leased
                             && lease.is_none()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Answers, Cx, Decided, Draft, Refusal, answer, delete, expiration_time, renew, resource_at, result_content,
+    s_record, s_type,
 };
 use crate::access::authorize::Permit;
 use crate::access::credential;
@@ -45,6 +46,11 @@ pub(crate) async fn decide<Q: Source>(
 ) -> Result<Decided, Refusal> {
     let ty = request.resource_type.ok_or(Error::MissingParameter("ty"))?;
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
+    if ty == Ty::AE.announced()
+        && let Some(claim) = s_record::Claim::of(&cx.requester.originator, view.identity())
+    {
+        return s_record::create(view, cx, request, answers, &claim).await;
+    }
     let parent = resource_at(view, cx, Operation::Create).await?;
     let (permit, def) = authorize(view, cx, &parent, ty).await?;
     let mut content = request.content.clone().ok_or(Error::MissingParameter("pc"))?;
@@ -63,6 +69,9 @@ pub(crate) async fn decide<Q: Source>(
     let mut draft = draft(view, cx, &parent, def, sent, answers, &mut effects).await?;
     let parent = effects.current(parent.seq).map_or(parent, Arc::clone);
     behaviour::before_create(view, &cx.requester, &parent, &mut draft, &mut effects).await?;
+    if let Some(question) = s_type::question(view, cx, request, &draft, answers).await? {
+        return Err(Refusal::Ask(question));
+    }
     let node = Arc::new(finish(view, &parent, draft));
     effects.inserted.push(Arc::clone(&node));
     let happening = Happening { event: EventType::CreateOfDirectChild, subject: &node, modified: None };
@@ -144,7 +153,7 @@ async fn draft<Q: Source>(
         None => *answers.seq.insert(view.source.next_number()?),
     };
     let id = match def.ty {
-        Ty::AE => registration_id(view, cx, seq, effects).await?,
+        Ty::AE => registration_id(view, cx, seq, answers, effects).await?,
         Ty::REMOTE_CSE => cse_registration_id(view, cx, effects).await?,
         _ => generated_id(def.short, seq),
     };
@@ -301,32 +310,21 @@ async fn registration_id<Q: Source>(
     view: &mut View<'_, Q>,
     cx: &Cx,
     seq: Seq,
+    answers: &Answers,
     effects: &mut Effects,
 ) -> Result<Text, Error> {
     let settings = view.settings;
     let sent = Some(cx.requester.originator.as_str()).filter(|text| !text.is_empty());
-    let stem = match ae::Wanted::of(sent, &cx.requester, settings)? {
-        ae::Wanted::Any(letter) => {
-            let mut stem = smol_str::format_smolstr!("{letter}AE{seq}");
-            let mut number = 0;
-            // Somebody may have asked for that very stem; nobody is given the identity of another.
-            while is_taken(view, &stem).await? {
-                number += 1;
-                stem = smol_str::format_smolstr!("{letter}AE{seq}-{number}");
-            }
-            stem
-        }
+    let wanted = match &answers.stem {
+        Some(given) => ae::Wanted::Stem(given.clone()),
+        None => ae::Wanted::of(sent, &cx.requester, settings)?,
+    };
+    let stem = match wanted {
+        // Until the IN-CSE has been asked.
+        ae::Wanted::Any('S') if s_type::are_given_above(settings) => return Ok(s_record::ANY.into()),
+        ae::Wanted::Any(letter) => new_stem(view, letter, seq).await?,
         ae::Wanted::Stem(stem) => {
-            let holder = view.by_id(&stem).await?;
-            if stem == settings.identity.cse_name || is_in_the_way(view, holder, effects).await? {
-                return Err(Error::AlreadyRegistered(stem.to_string()));
-            }
-            if let Some(cse) = remote_cse::namesake(&stem, view.identity()) {
-                let holder = view.by_id(&cse).await?;
-                if is_in_the_way(view, holder, effects).await? {
-                    return Err(Error::AlreadyRegistered(stem.to_string()));
-                }
-            }
+            check_stem_is_free(view, &stem, effects).await?;
             stem
         }
     };
@@ -336,6 +334,41 @@ async fn registration_id<Q: Source>(
         return Err(Error::RegistrationNotAllowed(stem.to_string()));
     }
     Ok(stem)
+}
+
+/// A stem that nobody has.
+pub(super) async fn new_stem<Q: Source>(view: &mut View<'_, Q>, letter: char, seq: Seq) -> Result<Text, Error> {
+    let mut stem = smol_str::format_smolstr!("{letter}AE{seq}");
+    let mut number = 0;
+    // Somebody may have asked for that very stem; nobody is given the identity of another.
+    while is_taken(view, &stem).await? {
+        number += 1;
+        stem = smol_str::format_smolstr!("{letter}AE{seq}-{number}");
+    }
+    Ok(stem)
+}
+
+/// Whether an AE may have that stem; what has expired is in nobody's way.
+///
+/// # Errors
+/// [`Error::AlreadyRegistered`].
+pub(super) async fn check_stem_is_free<Q: Source>(
+    view: &mut View<'_, Q>,
+    stem: &Text,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let holder = view.by_id(stem).await?;
+    let holder = s_record::give_way(view, holder, effects).await?;
+    if *stem == view.identity().cse_name || is_in_the_way(view, holder, effects).await? {
+        return Err(Error::AlreadyRegistered(stem.to_string()));
+    }
+    if let Some(cse) = remote_cse::namesake(stem, view.identity()) {
+        let holder = view.by_id(&cse).await?;
+        if is_in_the_way(view, holder, effects).await? {
+            return Err(Error::AlreadyRegistered(stem.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// The identifier of a new `<remoteCSE>`.
@@ -348,7 +381,7 @@ async fn cse_registration_id<Q: Source>(view: &mut View<'_, Q>, cx: &Cx, effects
     }
     // An S-type AE-ID and a CSE-ID are unique among both: SP-relative they are one.
     if let Some(stem) = cse_id.as_str().strip_prefix('/').filter(|stem| stem.starts_with('S')) {
-        let holder = view.by_id(stem).await?.filter(|node| node.ty == Ty::AE);
+        let holder = view.by_id(stem).await?.filter(|node| node.ty == Ty::AE || s_record::is_record(node));
         if is_in_the_way(view, holder, effects).await? {
             return Err(Error::AlreadyRegistered(cse_id.to_string()));
         }

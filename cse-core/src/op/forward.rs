@@ -77,7 +77,7 @@ impl<S: Store> Cse<S> {
         // Nothing is waited for before the writer is: its queue keeps the order of requests of one originator.
         let hop = match self.hop_to(&request.to, &side, through.is_redirected) {
             Ok(hop) => hop,
-            Err(problem) => return self.without_way(&request, problem).await,
+            Err(problem) => return Box::pin(self.without_way(&request, problem)).await,
         };
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
         let _place = self.0.places.take(&hop.cse_id, &requester.originator, bytes)?;

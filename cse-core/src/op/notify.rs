@@ -77,6 +77,10 @@ impl<S: Store> Cse<S> {
                 answers.policies_read += 1;
                 Ok(())
             }
+            Question::Stem(asked) => {
+                answers.stem = Some(Box::pin(self.ask_for_stem(&asked, deadline)).await?);
+                Ok(())
+            }
             Question::Members { members, originator } => {
                 let elsewhere = self.look_at(members, &originator, deadline).await;
                 Arc::make_mut(&mut answers.group).elsewhere.extend(elsewhere);

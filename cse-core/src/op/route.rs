@@ -87,14 +87,24 @@ impl<S: Store> Cse<S> {
         }
         let identity = &self.0.settings.identity;
         match Target::of(target, identity) {
-            Target::Local(local, _) => match self.0.view().plain(&local).await? {
-                Some(node) => self.entity_route(&node).await,
-                None => Ok(None),
+            Target::Local(local, _) => match self.stem_elsewhere(&local, target).await {
+                Ok(Some(elsewhere)) => self.route_elsewhere(&elsewhere).await,
+                Ok(None) => match self.0.view().plain(&local).await? {
+                    Some(node) => self.entity_route(&node).await,
+                    None => Ok(None),
+                },
+                Err(Error::NotReachable(_)) => Ok(None),
+                Err(error) => Err(error),
             },
-            Target::Remote => match identity.cse_id_of(target).and_then(|cse_id| self.next_hop(&cse_id)) {
-                Some(hop) => self.route_by(&hop, target).await,
-                None => Ok(None),
-            },
+            Target::Remote => self.route_elsewhere(target).await,
+        }
+    }
+
+    async fn route_elsewhere(&self, target: &str) -> Result<Option<Route>, Error> {
+        let identity = &self.0.settings.identity;
+        match identity.cse_id_of(target).and_then(|cse_id| self.next_hop(&cse_id)) {
+            Some(hop) => self.route_by(&hop, target).await,
+            None => Ok(None),
         }
     }
 

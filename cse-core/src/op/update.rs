@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::create::{announce_to, take_expiration};
+use super::s_record::{self, Claim};
 use super::{Answers, Cx, Decided, Question, Refusal, answer, expiration_time, resource_at, result_content};
 use super::{discover, write_back};
 use crate::access::policy::Access;
@@ -34,6 +35,9 @@ pub(crate) async fn decide<Q: Source>(
 ) -> Result<Decided, Refusal> {
     let wanted = result_content(request, ResultContent::Attributes, &RESULT_CONTENTS)?;
     let node = resource_at(view, cx, Operation::Update).await?;
+    if let Some(claim) = Claim::of(&cx.requester.originator, view.identity()).filter(|claim| claim.is_about(&node)) {
+        return s_record::update(view, request, &node, &claim).await;
+    }
     if node.ty.is_announced() && !announced::is_of(&node, &cx.requester) {
         return write_back::decide(view, cx, request, &node, answers).await;
     }

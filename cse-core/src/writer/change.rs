@@ -11,6 +11,7 @@ use crate::access::elsewhere;
 use crate::access::policy::Access;
 use crate::announce;
 use crate::error::{Error, Rsc};
+use crate::id::Seq;
 use crate::metrics::Metrics;
 use crate::non_blocking::{self, Book, Extent};
 use crate::op::forward::maker_of;
@@ -121,6 +122,13 @@ impl Change {
         let settled = match noted {
             Ok(()) => announce::settle::settle(view, &mut effects).await,
             failed => failed,
+        };
+        // The IN-CSE believes that an AE is here which is not.
+        let settled = match (settled, &self.answers.stem) {
+            (Ok(()), Some(stem)) if !response.is_success() => {
+                announce::record::leave(view, stem, Seq::CSE_BASE, &mut effects).await
+            }
+            (settled, _) => settled,
         };
         if let Err(error) = settled {
             effects = nothing();

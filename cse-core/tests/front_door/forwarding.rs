@@ -397,6 +397,7 @@ async fn an_ae_with_an_s_type_identifier_is_known_at_other_cses_and_its_own_spea
     wire(("/id-mn", &middle), ("/id-mn2", &lower));
     let sensor = register(&lower, "cse-mn2", "Ssensor").await;
     shared_container(&infrastructure, "cse-in", "log", r#"["/Ssensor"]"#).await;
+    middle.network.clear();
     sensor.instance("/id-in/cse-in/log", "21").await.created();
     assert_eq!(middle.network.sent(1).await[0].1.from.as_deref(), Some("/Ssensor"));
     // Where the binding does not know the sender, the identifier says which CSE passes it on.

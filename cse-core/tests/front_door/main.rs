@@ -39,6 +39,7 @@ mod polling;
 mod redelivery;
 mod registration;
 mod results;
+mod s_type;
 mod schedules;
 mod serializations;
 mod subscriptions;

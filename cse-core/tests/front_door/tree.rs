@@ -77,6 +77,10 @@ impl Plan {
         attributes.insert("cb", format!("{cse_id}/-"));
         attributes.insert("rr", true);
         attributes.insert("poa", Value::text_list([format!("mqtt://host{}", cse_id.replace("//", "/"))]));
+        if self.registrar == Some(cse_id) && cse_id != "/id-in" {
+            attributes.insert("cst", CseType::Mn as i64);
+            attributes.insert("ici", "/id-in");
+        }
         attributes.insert("dcse", Value::text_list(descendants.iter().copied()));
         attributes.insert("srv", Value::text_list(self.releases.iter().copied()));
         let name = cse_id.trim_start_matches('/').replace('/', ".");

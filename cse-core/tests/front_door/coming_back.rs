@@ -150,11 +150,14 @@ async fn originals_are_read_through_a_group_of_copies() {
     assert_eq!(only.get("pc").and_then(Value::as_map).map(|content| crate::harness::inner(content.clone())), Some(log));
 }
 
-/// A pair with containers at the MN-CSE, whose registrar does not answer.
-async fn below_a_silent_registrar() -> (Pair, Arc<TestCse>) {
+/// A pair with containers and AEs of those stems at the MN-CSE, whose registrar answers no more.
+async fn below_a_silent_registrar(stems: &[&str]) -> (Pair, Arc<TestCse>) {
     let pair = Pair::new().await;
     let middle = Arc::clone(&pair.middle);
     shared_container(&middle, "cse-mn", "log", r#"["Csensor","Cother","Ssensor"]"#).await;
+    for stem in stems {
+        register(&middle, "cse-mn", stem).await;
+    }
     middle.network.otherwise(Play::Hang);
     (pair, middle)
 }
@@ -183,8 +186,8 @@ fn back(from: &str, context: Context, identifier: &str) -> Request {
 #[tokio::test]
 async fn a_cse_speaks_for_an_ae_of_another_while_it_has_a_request_of_it() {
     for stem in ["Csensor", "Ssensor"] {
-        let (_pair, middle) = below_a_silent_registrar().await;
-        let sensor = register(&middle, "cse-mn", stem).await;
+        let (_pair, middle) = below_a_silent_registrar(&[stem]).await;
+        let sensor = middle.originator(stem);
         for absolute in [false, true] {
             let from = match (stem, absolute) {
                 ("Ssensor", false) => "/Ssensor".to_owned(),
@@ -210,10 +213,8 @@ async fn a_cse_speaks_for_an_ae_of_another_while_it_has_a_request_of_it() {
 
 #[tokio::test]
 async fn it_speaks_for_nobody_else_and_registers_nobody() {
-    let (_pair, middle) = below_a_silent_registrar().await;
-    let sensor = register(&middle, "cse-mn", "Csensor").await;
-    register(&middle, "cse-mn", "Cother").await;
-    register(&middle, "cse-mn", "Sother").await;
+    let (_pair, middle) = below_a_silent_registrar(&["Csensor", "Cother", "Sother"]).await;
+    let sensor = middle.originator("Csensor");
     let (one, other) = (waiting(&sensor).await, waiting(&middle.admin()).await);
     for (number, (context, from)) in [
         (from_cse("/id-in"), "/id-mn/Cother"),
@@ -265,8 +266,8 @@ async fn it_speaks_for_nobody_else_and_registers_nobody() {
 
 #[tokio::test]
 async fn what_comes_back_twice_under_one_identifier_has_one_effect() {
-    let (_pair, middle) = below_a_silent_registrar().await;
-    let sensor = register(&middle, "cse-mn", "Csensor").await;
+    let (_pair, middle) = below_a_silent_registrar(&["Csensor"]).await;
+    let sensor = middle.originator("Csensor");
     let waiting = waiting(&sensor).await;
     for (expected, context) in [(1, from_cse("/id-in")), (2, from_anywhere())] {
         let mut request = back("/id-mn/Csensor", context, &format!("id-in-4-{expected}"));

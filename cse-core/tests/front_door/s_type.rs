@@ -253,7 +253,7 @@ async fn notifications_find_an_ae_by_its_stem_from_everywhere() {
     let open = r#"{"m2m:ae":{"api":"Nlamp","rr":true,"srv":["3"],"acpi":["cse-low/p"]}}"#;
     lower.originator("Slamp").create("-", Ty::AE, open).await.created();
     for (cse, target) in
-        [(&infrastructure, "/Slamp"), (&middle, "//cse.example/Slamp"), (&other, "/Slamp"), (&lower, "/Slamp")]
+        [(&infrastructure, "/Slamp"), (&middle, "/id-low/Slamp"), (&other, "//cse.example/Slamp"), (&lower, "/Slamp")]
     {
         let admin = cse.admin();
         admin.container("-", "log").await.created();

@@ -266,9 +266,10 @@ impl Snapshot for MemorySnapshot {
         Ok(self.0.replies.iter().find(|reply| reply.key == key).cloned())
     }
 
-    async fn fading_replies(&mut self, before: Timestamp) -> Result<Vec<Reply>, StoreError> {
+    /// Answers have no places here that would last, so all are looked at each time.
+    async fn fading_replies(&mut self, _after: u64, before: Timestamp) -> Result<(Vec<Reply>, u64), StoreError> {
         let fading = |reply: &&Reply| reply.at < before && reply.response.contains("@once");
-        Ok(self.0.replies.iter().filter(fading).cloned().collect())
+        Ok((self.0.replies.iter().filter(fading).cloned().collect(), 0))
     }
 
     async fn reply_count(&mut self) -> Result<u64, StoreError> {

@@ -103,6 +103,8 @@ struct Writer<S: Store> {
     replies_since_pruning: u32,
     /// Which of them are kept for longer.
     recent: Recent,
+    /// Old answers up to there have been looked at: those that are not kept now never are, and those that are come anew.
+    faded_through: u64,
 }
 
 /// Runs until stopped, and then until what waits is done.
@@ -116,6 +118,7 @@ pub(crate) async fn run<S: Store>(shared: Arc<Shared<S>>, mut jobs: Jobs, mut st
         answered: Answered::new(),
         replies_since_pruning: 0,
         recent: Recent::default(),
+        faded_through: 0,
     };
     let mut group = Vec::new();
     let size_max = writer.shared.settings.group_size_max.max(1);
@@ -273,6 +276,7 @@ impl<S: Store> Writer<S> {
             self.windows.clear();
             self.pacing.clear();
             self.answered.forget_given();
+            self.faded_through = 0;
             for Waiting { reply, response, .. } in waiting {
                 let failed = Response::error(response.request_identifier, &Error::Internal);
                 drop(reply.send(Outcome::Done(failed, None)));
@@ -343,8 +347,9 @@ impl<S: Store> Writer<S> {
         let lifetime = self.shared.settings.reply_lifetime;
         let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
         let before = Timestamp::from_micros(now.micros().saturating_sub(micros));
-        match fading_replies(&self.shared.store, before).await {
-            Ok(fading) => {
+        match fading_replies(&self.shared.store, self.faded_through, before).await {
+            Ok((fading, through)) => {
+                self.faded_through = through;
                 for reply in fading {
                     if self.recent.keeps(&reply, now) && overlay.reply(reply.key).is_none() {
                         overlay.remember(Reply { at: now, ..reply });
@@ -361,8 +366,12 @@ impl<S: Store> Writer<S> {
     }
 }
 
-async fn fading_replies<S: Store>(store: &S, before: Timestamp) -> Result<Vec<Reply>, crate::ports::StoreError> {
-    store.snapshot().await?.fading_replies(before).await
+async fn fading_replies<S: Store>(
+    store: &S,
+    after: u64,
+    before: Timestamp,
+) -> Result<(Vec<Reply>, u64), crate::ports::StoreError> {
+    store.snapshot().await?.fading_replies(after, before).await
 }
 
 async fn commit<S: Store>(

@@ -294,8 +294,13 @@ pub trait Snapshot: Send {
     fn reply(&mut self, key: ReplyKey) -> impl Future<Output = Result<Option<Reply>, StoreError>> + Send;
 
     /// Committed answers that are older than `before` or soon have to make room for new ones, as far as they are marked
-    /// to last: their maps have the member `@once`.
-    fn fading_replies(&mut self, before: Timestamp) -> impl Future<Output = Result<Vec<Reply>, StoreError>> + Send;
+    /// to last: their maps have the member `@once`. Those up to the place `after` are left out, where 0 is before all;
+    /// what is returned besides is the place of the last one that was looked at.
+    fn fading_replies(
+        &mut self,
+        after: u64,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<(Vec<Reply>, u64), StoreError>> + Send;
 
     /// How many answers are remembered.
     fn reply_count(&mut self) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -349,7 +354,7 @@ macro_rules! read_through {
             expired(now: $crate::time::Timestamp, limit: usize) -> Vec<$crate::id::Seq>;
             next_expiration() -> Option<$crate::time::Timestamp>;
             reply(key: $crate::ports::ReplyKey) -> Option<$crate::ports::Reply>;
-            fading_replies(before: $crate::time::Timestamp) -> Vec<$crate::ports::Reply>;
+            fading_replies(after: u64, before: $crate::time::Timestamp) -> (Vec<$crate::ports::Reply>, u64);
             reply_count() -> u64;
             outbox(after: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::OutboxEntry>;
             held(subscription: $crate::id::Seq, limit: usize) -> Vec<$crate::ports::Held>;

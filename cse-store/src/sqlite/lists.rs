@@ -30,11 +30,17 @@ pub(super) async fn reply(connection: &mut SqliteConnection, number: i64, key: R
         .transpose()
 }
 
-/// Answers up to that number that are marked to last, with their numbers.
-pub(super) async fn lasting_replies(connection: &mut SqliteConnection, through: i64) -> Result<Vec<(i64, Reply)>> {
+/// Answers behind one number and up to another that are marked to last, with their numbers.
+pub(super) async fn lasting_replies(
+    connection: &mut SqliteConnection,
+    after: i64,
+    through: i64,
+) -> Result<Vec<(i64, Reply)>> {
     let rows = sqlx::query(
-        "SELECT number, at, response, key FROM reply WHERE number <= ?1 AND response LIKE '%\"@once\"%' ORDER BY number",
+        "SELECT number, at, response, key FROM reply
+         WHERE number > ?1 AND number <= ?2 AND response LIKE '%\"@once\"%' ORDER BY number",
     )
+    .bind(after)
     .bind(through)
     .fetch_all(connection)
     .await

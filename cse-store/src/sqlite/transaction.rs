@@ -172,14 +172,23 @@ macro_rules! read_on_connection {
                 }
             }
 
-            async fn fading_replies(&mut self, before: Timestamp) -> Result<Vec<Reply>, StoreError> {
-                let through = self.shared.replies.lock().fading_through(before);
-                let found = lists::lasting_replies(self.connection().await?, through).await?;
+            async fn fading_replies(
+                &mut self,
+                after: u64,
+                before: Timestamp,
+            ) -> Result<(Vec<Reply>, u64), StoreError> {
+                let after = i64::try_from(after).unwrap_or(i64::MAX);
+                let through = self.shared.replies.lock().fading_through(before).max(after);
+                let found = match through == after {
+                    true => Vec::new(),
+                    false => lists::lasting_replies(self.connection().await?, after, through).await?,
+                };
                 let index = self.shared.replies.lock();
                 let is_latest = |(number, reply): &(i64, Reply)| {
                     index.number(reply.key) == Some(*number) && reply.response.contains("@once")
                 };
-                Ok(found.into_iter().filter(is_latest).map(|(_, reply)| reply).collect())
+                let lasting = found.into_iter().filter(is_latest).map(|(_, reply)| reply).collect();
+                Ok((lasting, through.unsigned_abs()))
             }
 
             async fn reply_count(&mut self) -> Result<u64, StoreError> {

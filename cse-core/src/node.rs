@@ -45,20 +45,22 @@ pub(crate) struct Policies {
     pub(crate) self_privileges: Policy,
 }
 
+impl Policies {
+    /// Compiles the attributes of an access control policy.
+    pub(crate) fn compile(attributes: &Map, identity: &CseIdentity) -> Self {
+        let rules = |key| match attributes.get(key) {
+            Some(Value::Map(rules)) => Policy::compile(rules, identity),
+            _ => Policy::compile(&Map::new(), identity),
+        };
+        Self { privileges: rules(keys::PRIVILEGES), self_privileges: rules(keys::SELF_PRIVILEGES) }
+    }
+}
+
 impl Node {
     /// Works out what the type needs.
     pub(crate) fn new(resource: Resource, path: Text, identity: &CseIdentity) -> Self {
         let compiled = match resource.ty {
-            Ty::ACCESS_CONTROL_POLICY => {
-                let rules = |key| match resource.attributes.get(key) {
-                    Some(Value::Map(rules)) => Policy::compile(rules, identity),
-                    _ => Policy::compile(&Map::new(), identity),
-                };
-                Compiled::Policy(Box::new(Policies {
-                    privileges: rules(keys::PRIVILEGES),
-                    self_privileges: rules(keys::SELF_PRIVILEGES),
-                }))
-            }
+            Ty::ACCESS_CONTROL_POLICY => Compiled::Policy(Box::new(Policies::compile(&resource.attributes, identity))),
             Ty::SUBSCRIPTION => Compiled::Subscription(Arc::new(Subscription::compile(&resource, identity))),
             Ty::SCHEDULE => Compiled::Schedule(Schedule::compile(&resource.attributes)),
             _ => Compiled::Plain,

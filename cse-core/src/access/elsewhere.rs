@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::policy::Policy;
 use crate::cse::Cse;
 use crate::elsewhere::{BYTES_MAX, Known, Reading};
 use crate::id::CseIdentity;
@@ -104,20 +103,21 @@ fn compile(representation: &Map, address: &str, identity: &CseIdentity) -> Optio
     if approximate_bytes(policy) > BYTES_MAX {
         return None;
     }
-    let rules = |key| match policy.get(key) {
-        Some(Value::Map(rules)) => Policy::compile(&as_of(&host, rules), identity),
-        _ => Policy::compile(&Map::new(), identity),
-    };
-    Some(Policies { privileges: rules(keys::PRIVILEGES), self_privileges: rules(keys::SELF_PRIVILEGES) })
+    let mut policy = policy.clone();
+    for key in [keys::PRIVILEGES, keys::SELF_PRIVILEGES] {
+        if let Some(Value::Map(rules)) = policy.get_mut(key) {
+            bring_here(&host, rules);
+        }
+    }
+    Some(Policies::compile(&policy, identity))
 }
 
-/// The same rules with originators that mean here what they mean at their CSE.
-fn as_of(host: &str, rules: &Map) -> Map {
-    let mut here = rules.clone();
-    let rules: &mut [Value] = match here.get_mut("acr") {
+/// Has originators mean here what they mean at their CSE.
+fn bring_here(host: &str, rules: &mut Map) {
+    let rules: &mut [Value] = match rules.get_mut("acr") {
         Some(Value::List(rules)) => rules,
         Some(rule) => std::slice::from_mut(rule),
-        None => return here,
+        None => return,
     };
     for rule in rules {
         let Value::Map(rule) = rule else { continue };
@@ -129,7 +129,6 @@ fn as_of(host: &str, rules: &Map) -> Map {
         let originators = Value::List(originators.collect());
         rule.insert(Name::new_static("acor"), originators);
     }
-    here
 }
 
 /// Whether an entry of `acor` means something of the CSE that hosts the policy.

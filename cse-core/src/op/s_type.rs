@@ -17,7 +17,7 @@ use crate::op::Cx;
 use crate::op::fan_out::Through;
 use crate::op::s_record::{self, ANY};
 use crate::ports::{ReplyKey, Store};
-use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResultContent};
+use crate::primitive::{Operation, Redelivery, Request, Response, ResultContent};
 use crate::schema::{Ty, keys};
 use crate::settings::Settings;
 use crate::time::{AbsRelTimestamp, Timestamp};
@@ -209,8 +209,6 @@ fn about_record(operation: Operation, in_cse: &str, stem: &str, attributes: Map,
         stem => smol_str::format_smolstr!("{in_cse}/{stem}"),
     };
     let mut request = Request::new(operation, to, "", identifier);
-    request.release_version = Some(ReleaseVersion::R3);
-    request.context.binding = Binding::Internal;
     request.content = Some(Map::single(ROOT, attributes));
     if operation == Operation::Create {
         request.resource_type = Some(Ty::AE.announced());

@@ -28,14 +28,16 @@ fn store(value: &str) -> Request {
     request
 }
 
-async fn send(cse: &TestCse, request: &Request, redelivery: Redelivery) -> Answer {
+/// Sends a request as a client does over MQTT.
+pub async fn send(cse: &TestCse, request: &Request, redelivery: Redelivery) -> Answer {
     let mut request = request.clone();
     request.context =
         Context { binding: Binding::Mqtt, sender: Some("Csensor".into()), redelivery, ..Context::default() };
     Answer(cse.send(request).await)
 }
 
-async fn count(cse: &Arc<TestCse>) -> i64 {
+/// Instances in the container on the IN.
+pub async fn count(cse: &Arc<TestCse>) -> i64 {
     cse.admin().retrieve("cse-in/log").await.resource().int("cni").unwrap()
 }
 

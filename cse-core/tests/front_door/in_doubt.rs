@@ -1,13 +1,13 @@
 //! What has left and was not answered may have arrived: nothing that is said or done afterwards may deny that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cse_core::error::Rsc;
 use cse_core::memory::MemoryStore;
-use cse_core::primitive::{Binding, Context, Operation, Redelivery, Request};
+use cse_core::primitive::{Context, Operation, Redelivery, Request};
 use cse_core::schema::Ty;
 
+use crate::forwarding_once::{count, send};
 use crate::harness::{Answer, Play, TestClock, TestCse, json};
 use crate::tree::{Pair, Plan, from_cse, shared_container};
 
@@ -30,17 +30,6 @@ fn store(identifier: &str) -> Request {
     request.resource_type = Some(Ty::CONTENT_INSTANCE);
     request.content = Some(json(r#"{"m2m:cin":{"con":"1"}}"#));
     request
-}
-
-async fn send(cse: &TestCse, request: &Request, redelivery: Redelivery) -> Answer {
-    let mut request = request.clone();
-    request.context =
-        Context { binding: Binding::Mqtt, sender: Some("Csensor".into()), redelivery, ..Context::default() };
-    Answer(cse.send(request).await)
-}
-
-async fn count(cse: &Arc<TestCse>) -> i64 {
-    cse.admin().retrieve("cse-in/log").await.resource().int("cni").unwrap()
 }
 
 #[tokio::test]

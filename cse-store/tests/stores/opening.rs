@@ -144,25 +144,9 @@ async fn answers_that_nobody_waits_for_confuse_nothing() -> Result<(), StoreErro
     for key in 0..50_u32 {
         let changes = ChangeSet { replies: vec![reply(key.into(), key.into())], ..ChangeSet::default() };
         // Polled a few times, then dropped: it may have happened or not.
-        let mut commit = std::pin::pin!(store.commit(&changes));
-        for _ in 0..key % 4 {
-            if let std::task::Poll::Ready(result) = futures_poll(commit.as_mut()) {
-                result?;
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        poll_some_times(store.commit(&changes), key % 4).await?;
     }
-    commit(&store, &ChangeSet { replies: vec![reply(1_000, 1_000)], ..ChangeSet::default() }).await?;
-    let mut view = store.snapshot().await?;
-    let counted = view.reply_count().await?;
-    let mut found = 0;
-    for key in (0..50).chain([1_000]) {
-        found += u64::from(view.reply(ReplyKey(key)).await?.is_some());
-    }
-    assert_eq!(counted, found);
-    assert!(view.reply(ReplyKey(1_000)).await?.is_some());
-    Ok(())
+    answers_are_counted_right(&store).await
 }
 
 #[tokio::test]
@@ -189,17 +173,31 @@ async fn a_commit_that_nobody_waits_for_confuses_nothing() -> Result<(), StoreEr
         let replies = vec![reply(key.into(), key.into())];
         transaction.write(&ChangeSet { replies, ..ChangeSet::default() }).await?;
         // Polled a few times, then dropped: it may have happened or not.
-        let mut commit = std::pin::pin!(transaction.commit());
-        for _ in 0..key % 4 {
-            if let std::task::Poll::Ready(result) = futures_poll(commit.as_mut()) {
-                result?;
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        poll_some_times(transaction.commit(), key % 4).await?;
     }
+    answers_are_counted_right(&store).await
+}
+
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+/// Polls a commit so often at most, and drops it.
+async fn poll_some_times(commit: impl Future<Output = Result<(), StoreError>>, times: u32) -> Result<(), StoreError> {
+    let mut commit = std::pin::pin!(commit);
+    for _ in 0..times {
+        if let std::task::Poll::Ready(result) = futures_poll(commit.as_mut()) {
+            return result;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Stores one more answer, after which there are as many as can be found.
+async fn answers_are_counted_right(store: &SqliteStore) -> Result<(), StoreError> {
     let last = ChangeSet { replies: vec![reply(1_000, 1_000)], ..ChangeSet::default() };
-    commit(&store, &last).await?;
+    commit(store, &last).await?;
     let mut view = store.snapshot().await?;
     let counted = view.reply_count().await?;
     let mut found = 0;
@@ -209,10 +207,6 @@ async fn a_commit_that_nobody_waits_for_confuses_nothing() -> Result<(), StoreEr
     assert_eq!(counted, found);
     assert!(view.reply(ReplyKey(1_000)).await?.is_some());
     Ok(())
-}
-
-fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
-    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ pub struct OutgoingRequest {
     pub timeout: Duration,
     /// Whether less than an answer will do.
     pub patience: Patience,
-    /// Whether it has to arrive after those of the same originator that were sent there before it.
+    /// Whether it has to arrive after those of the same originator to the same target that were sent before it: they
+    /// came in that order.
     pub in_order: bool,
 }
 

@@ -26,7 +26,7 @@ use crate::id::{CseIdentity, Originator};
 use crate::op::fan_out::Through;
 use crate::op::route::Route;
 use crate::ports::{Patience, ReplyKey, SendError, Sent, Store};
-use crate::primitive::{Binding, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
+use crate::primitive::{Binding, Context, Operation, Redelivery, ReleaseVersion, Request, Response, ResponseType};
 use crate::record::{self, Record};
 use crate::registrations::NextHop;
 use crate::resource::approximate_bytes;
@@ -309,7 +309,7 @@ fn rewrite(
         request.release_version = None;
         request.vendor_information = None;
     }
-    request.context = crate::primitive::Context::default();
+    request.context = Context { binding: request.context.binding, ..Context::default() };
 }
 
 /// An originator as other CSEs of the service provider know it.

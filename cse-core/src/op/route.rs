@@ -14,7 +14,7 @@ use crate::id::{CseType, Seq, provider_of};
 use crate::node::Node;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
-use crate::primitive::{Operation, Request};
+use crate::primitive::{Binding, Operation, Request};
 use crate::registrations::NextHop;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
@@ -150,11 +150,8 @@ impl<S: Store> Cse<S> {
         {
             request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
         }
-        // Those of AEs, that change something. What this CSE asks in its own name has its order elsewhere.
-        let identity = &self.0.settings.identity;
-        let is_own =
-            request.from.as_deref().is_some_and(|from| identity.canonical_originator(from).as_str() == identity.cse_id);
-        let in_order = request.operation != Operation::Retrieve && !is_own;
+        // What this CSE asks by itself has its order elsewhere, and what is under way over HTTP at the same time has none.
+        let in_order = request.operation != Operation::Retrieve && request.context.binding == Binding::Mqtt;
         let expires = self.0.clock.now().plus(timeout);
         let why = if route.window.is_open() { "no point of access" } else { "its schedule says that it is not there" };
         let mut problem = SendError::Unreachable(why.into());

@@ -1,18 +1,19 @@
 //! Keeps requests in order that have to arrive so: over several connections they would overtake one another. Each
-//! originator has a line of its own to each host, so that none waits for another.
+//! originator has a line of its own to each target at each host, so that none waits for another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cse_core::ports::OutgoingRequest;
+use cse_core::value::Text;
 use tokio::sync::OwnedMutexGuard;
 
 /// Lines in which requests wait or travel. They are as many as requests at most, which the core bounds.
 #[derive(Debug, Default)]
 pub(super) struct Lines(Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>);
 
-/// Originator, and scheme, host and port.
-type Key = (String, String);
+/// Originator, target, and scheme, host and port.
+type Key = (Text, Text, String);
 
 /// The first place in a line, until it is dropped.
 #[derive(Debug)]
@@ -46,11 +47,11 @@ impl Drop for First<'_> {
 }
 
 fn key_of(outgoing: &OutgoingRequest) -> Key {
-    let originator = outgoing.request.from.as_deref().unwrap_or_default();
+    let (originator, target) = (outgoing.request.from.clone().unwrap_or_default(), outgoing.request.to.clone());
     let url = outgoing.destination.as_str();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    (originator.to_owned(), format!("{scheme}://{host}").to_ascii_lowercase())
+    (originator, target, format!("{scheme}://{host}").to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -85,8 +86,11 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
         let other = outgoing("/id-mn/Cb", "http://in.example:8080/x", true);
         let elsewhere = outgoing("/id-mn/Ca", "http://other.example/x", true);
+        let mut aside = outgoing("/id-mn/Ca", "http://in.example:8080/x", true);
+        aside.request.to = "/id-in/cse-in/aside".into();
         assert!(lines.first(&other).now_or_never().expect("free").is_some());
         assert!(lines.first(&elsewhere).now_or_never().expect("free").is_some());
+        assert!(lines.first(&aside).now_or_never().expect("free").is_some());
         assert!(
             lines
                 .first(&outgoing("/id-mn/Ca", "http://in.example:8080/y", false))

@@ -361,14 +361,14 @@ impl<S: Store> Cse<S> {
             Operation::Retrieve
                 if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
             {
-                self.original(request, cx, through).await
+                Box::pin(self.original(request, cx, through)).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {
                 self.change(request, cx, Answers::default()).await
             }
             Operation::Notify => {
-                let result = self.notify(request, &cx).await;
+                let result = Box::pin(self.notify(request, &cx)).await;
                 let mut view = self.0.view();
                 if let Ok(Some(node)) = view.plain(&cx.target).await {
                     let subscriptions = view.subscriptions(&node).await?;

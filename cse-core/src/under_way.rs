@@ -21,11 +21,16 @@ impl UnderWay {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if !self.counts.lock().contains_key(&key) {
+            if !self.has(key) {
                 return;
             }
             ended.await;
         }
+    }
+
+    /// Whether an equal request is being carried out.
+    pub(crate) fn has(&self, key: ReplyKey) -> bool {
+        self.counts.lock().contains_key(&key)
     }
 
     /// One more is carried out, until the returned place is dropped.

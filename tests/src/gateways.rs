@@ -147,3 +147,18 @@ pub async fn resource_at(server: SocketAddr, path: &str) -> Value {
     .and_then(|object| object.values().next().cloned())
     .expect("a resource")
 }
+
+/// The contents of a container's instances, oldest first.
+///
+/// # Panics
+/// If they cannot be read, or are no texts.
+pub async fn contents(server: &Server, container: &str) -> Vec<String> {
+    let admin = Http::new(server.http(), "CAdmin");
+    let found = admin.get(&format!("{container}?fu=1&ty=4")).await.expect(2000).json();
+    let mut contents = Vec::new();
+    for address in found["m2m:uril"].as_array().into_iter().flatten() {
+        let instance = admin.get(&format!("/{}", address.as_str().expect("an address"))).await.expect(2000).json();
+        contents.push(instance["m2m:cin"]["con"].as_str().expect("a text").to_owned());
+    }
+    contents
+}

@@ -1,7 +1,8 @@
 //! What a resource needs of another CSE, with an IN-CSE and a gateway as processes: policies, members of groups, and
 //! targets of notifications that are elsewhere; and what comes back from there in the name of who asked.
 
-use cse_tests::gateways::{Over, Place, gateway, pair, registered, resource};
+use cse_tests::device::Device;
+use cse_tests::gateways::{Over, Place, contents, gateway, pair, registered, resource};
 use cse_tests::http::Http;
 use cse_tests::mosquitto::Mosquitto;
 use cse_tests::mqtt::Entity;
@@ -49,6 +50,27 @@ async fn policies_of_a_gateway_are_kept_at_its_registrar() {
         friend.create("/cse-mn/data", 4, &instance("2")).await.expect(2001);
         stranger.get("/cse-mn/data/la").await.expect(4103);
         drop(place);
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_sends_in_one_go_arrives_in_order() {
+    for over in Over::BOTH {
+        let (_place, infrastructure, mn) = pair(over).await;
+        let admin = Http::new(infrastructure.http(), "CAdmin");
+        policy(&admin, "/cse-in", "open", &["/id-mn/Csensor"], "/id-mn").await;
+        admin.create("/cse-in", 3, &json!({"m2m:cnt": {"rn": "log", "acpi": ["cse-in/open"]}})).await.expect(2001);
+        ae(&mn, "/cse-mn", "Csensor").await;
+        let mut sensor = Device::connect_to(mn.mqtt_port(), "id-mn", "Csensor").await;
+        let values: Vec<String> = (0..200).map(|value| value.to_string()).collect();
+        let mut identifiers = Vec::new();
+        for value in &values {
+            identifiers.push(sensor.create_instance("/id-in/cse-in/log", value).await);
+        }
+        for identifier in &identifiers {
+            assert_eq!(sensor.answer_to(identifier).await["rsc"], 2001, "{over:?}");
+        }
+        assert_eq!(contents(&infrastructure, "/cse-in/log").await, values, "{over:?}");
     }
 }
 

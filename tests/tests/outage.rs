@@ -1,7 +1,7 @@
 //! A gateway whose registrar is away, as processes: its devices work on, it is killed meanwhile, and when the registrar is
 //! back everything arrives, in order and once.
 
-use cse_tests::gateways::{Over, Place, gateway, registered, uplink};
+use cse_tests::gateways::{Over, Place, contents, gateway, registered, uplink};
 use cse_tests::http::Http;
 use cse_tests::receiver::Receiver;
 use cse_tests::server::Server;
@@ -25,14 +25,7 @@ fn policy(name: &str, who: &[&str], operations: u32) -> Value {
 
 /// What the log of the IN-CSE has, oldest first.
 async fn log(infrastructure: &Server) -> Vec<String> {
-    let admin = Http::new(infrastructure.http(), "CAdmin");
-    let found = admin.get("/cse-in/log?fu=1&ty=4").await.expect(2000).json();
-    let mut log = Vec::new();
-    for address in found["m2m:uril"].as_array().into_iter().flatten() {
-        let instance = admin.get(&format!("/{}", address.as_str().expect("an address"))).await.expect(2000).json();
-        log.push(instance["m2m:cin"]["con"].as_str().expect("content").to_owned());
-    }
-    log
+    contents(infrastructure, "/cse-in/log").await
 }
 
 /// One of each kind: data of which somebody above is told, a request for the IN-CSE, an announced container.

@@ -11,6 +11,7 @@
 mod identifier;
 mod places;
 mod side;
+mod turn;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::places::Places;
 use self::side::Side;
+pub(crate) use self::turn::Turn;
 use crate::access::authorize::Requester;
 use crate::cse::{Cse, deadline_of};
 use crate::digest;
@@ -80,24 +82,27 @@ impl<S: Store> Cse<S> {
             Err(problem) => return Box::pin(self.without_way(&request, problem)).await,
         };
         let bytes = request.content.as_ref().map_or(0, approximate_bytes);
-        let _place = self.0.places.take(&hop.cse_id, &requester.originator, bytes)?;
+        let place = self.0.places.take(&hop.cse_id, &requester.originator, bytes)?;
         if let (Some(identifier), Some(until)) = (&through.passed_on_as, through.until) {
             let now = self.0.clock.now();
             let identifier = identifier::telling(identifier.clone(), passed_on + 1);
             // Whether it has left before is known to the one who gives the identifier.
             let under = Under { identifier, since: now, is_repeated: false };
-            return self.forward_under(request, under, &hop, (requester, until.since(now))).await;
+            return self.forward_under(request, under, &hop, (requester, until.since(now)), None).await;
         }
         let requester = (requester, self.0.settings.request_timeout);
         let identifier = identifier::telling(self.0.new_request_identifier(), passed_on + 1);
         if request.operation == Operation::Retrieve {
             let under = Under { identifier, since: self.0.clock.now(), is_repeated: false };
-            return self.forward_under(request, under, &hop, requester).await;
+            return self.forward_under(request, under, &hop, requester, None).await;
         }
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
         let made_by = maker_of(&request);
-        let send = |under| self.forward_under(request, under, &hop, requester);
+        // One that waits for the answer to an equal one would hold up those behind it.
+        let is_in_order = request.context.binding == Binding::Mqtt && !self.0.under_way.has(key);
+        let turn = is_in_order.then(|| place.turn());
+        let send = |under| self.forward_under(request, under, &hop, requester, turn);
         self.pass_on((key, made_by), redelivery, identifier, deadline, send).await
     }
 
@@ -211,10 +216,11 @@ impl<S: Store> Cse<S> {
         under: Under,
         hop: &NextHop,
         requester: (&Requester, Duration),
+        turn: Option<Turn>,
     ) -> Result<Response, Error> {
         let (operation, is_repeated) = (request.operation, under.is_repeated);
         let is_notified_by_cse = operation == Operation::Notify && !requester.0.originator.is_ae_stem();
-        match self.send_under(request, under, hop, requester).await {
+        match self.send_under(request, under, hop, requester, turn).await {
             Err(Error::Expired(_)) if is_notified_by_cse => Err(Error::NotReachable(hop.cse_id.to_string())),
             Err(problem) if is_repeated => Err(in_doubt(operation, problem)),
             result => result,
@@ -227,6 +233,7 @@ impl<S: Store> Cse<S> {
         under: Under,
         hop: &NextHop,
         (requester, patience): (&Requester, Duration),
+        turn: Option<Turn>,
     ) -> Result<Response, Error> {
         let shared = &self.0;
         let Under { identifier, since: received, .. } = under;
@@ -242,7 +249,7 @@ impl<S: Store> Cse<S> {
         let is_notification = request.operation == Operation::Notify;
         rewrite(&mut request, identifier, &requester.originator, next.is_release_1, &shared.settings.identity);
         shared.metrics.forwarded.increment();
-        let sending = self.send_along(&next.route, request, timeout, Patience::UntilTimeout);
+        let sending = self.send_along_in_turn(&next.route, request, timeout, Patience::UntilTimeout, turn);
         let sent = tokio::select! {
             biased;
             sent = sending => sent,

@@ -12,6 +12,7 @@ use crate::cse::Cse;
 use crate::error::Error;
 use crate::id::{CseType, Seq, provider_of};
 use crate::node::Node;
+use crate::op::forward::Turn;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
 use crate::primitive::{Binding, Operation, Request};
@@ -138,9 +139,21 @@ impl<S: Store> Cse<S> {
     pub(crate) async fn send_along(
         &self,
         route: &Route,
+        request: Request,
+        timeout: Duration,
+        patience: Patience,
+    ) -> Result<Sent, SendError> {
+        self.send_along_in_turn(route, request, timeout, patience, None).await
+    }
+
+    /// The same for one of several that have to leave in order.
+    pub(crate) async fn send_along_in_turn(
+        &self,
+        route: &Route,
         mut request: Request,
         timeout: Duration,
         patience: Patience,
+        mut turn: Option<Turn>,
     ) -> Result<Sent, SendError> {
         request.to = route.to.clone();
         if route.leaves_provider
@@ -169,13 +182,24 @@ impl<S: Store> Cse<S> {
                 patience,
                 in_order,
             };
-            match self.0.outbound.send(outgoing).await {
+            let sending = self.0.outbound.send(outgoing);
+            let sent = match turn.take() {
+                Some(turn) => turn.send(sending).await,
+                None => sending.await,
+            };
+            match sent {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
             }
         }
         match route.channel {
-            Some(channel) => self.send_by_channel(channel, request, expires).await,
+            Some(channel) => {
+                let sending = self.send_by_channel(channel, request, expires);
+                match turn {
+                    Some(turn) => turn.send(sending).await,
+                    None => sending.await,
+                }
+            }
             None => Err(problem),
         }
     }

@@ -3,12 +3,14 @@
 //! long as one is with another CSE, that may come back in the name of who asked.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::error::Error;
 use crate::id::Originator;
+use crate::op::forward::turn::{Line, Turn};
 use crate::value::Text;
 
 /// Requests that wait for an answer from other CSEs, in all. Fewer than bindings have carried out at a time (1,024), so
@@ -37,8 +39,15 @@ struct Taken {
 #[derive(Default)]
 struct Waiting {
     requests: usize,
-    /// How many of whom; not listed without any. The keys come from clients, hence the keyed default hasher.
-    of_originator: HashMap<Originator, usize>,
+    /// Of whom; not listed without any. The keys come from clients, hence the keyed default hasher.
+    of_originator: HashMap<Originator, Theirs>,
+}
+
+/// The requests of one originator that wait for one next hop.
+#[derive(Default)]
+struct Theirs {
+    requests: usize,
+    line: Line,
 }
 
 impl Places {
@@ -59,8 +68,10 @@ impl Places {
         taken.bytes += bytes;
         let waiting = taken.of_hop.entry(hop.clone()).or_default();
         waiting.requests += 1;
-        *waiting.of_originator.entry(originator.clone()).or_default() += 1;
-        Ok(Place { places: self, hop: hop.clone(), originator: originator.clone(), bytes })
+        let theirs = waiting.of_originator.entry(originator.clone()).or_default();
+        theirs.requests += 1;
+        let line = Arc::clone(&theirs.line);
+        Ok(Place { places: self, hop: hop.clone(), originator: originator.clone(), bytes, line })
     }
 
     /// Whether a request of that originator waits for that next hop.
@@ -80,6 +91,14 @@ pub(crate) struct Place<'a> {
     hop: Text,
     originator: Originator,
     bytes: usize,
+    line: Line,
+}
+
+impl Place<'_> {
+    /// The last place among those of its originator that have not left for the next hop.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn::last_in(&self.line)
+    }
 }
 
 impl Drop for Place<'_> {
@@ -89,9 +108,9 @@ impl Drop for Place<'_> {
         taken.bytes -= self.bytes;
         let Some(waiting) = taken.of_hop.get_mut(&self.hop) else { return };
         waiting.requests -= 1;
-        if let Some(count) = waiting.of_originator.get_mut(&self.originator) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(theirs) = waiting.of_originator.get_mut(&self.originator) {
+            theirs.requests -= 1;
+            if theirs.requests == 0 {
                 waiting.of_originator.remove(&self.originator);
             }
         }

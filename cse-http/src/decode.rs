@@ -19,6 +19,7 @@ use crate::header;
 use crate::media::{MediaType, Payload};
 use crate::negotiation::{Formats, method_has_body};
 use crate::options::HttpOptions;
+use crate::order::Place;
 use crate::query::Query;
 
 /// Methods that are answered, for `Allow`.
@@ -44,6 +45,7 @@ const PARAMETERS: [(HeaderName, &str); 11] = [
 pub(crate) struct Decoded {
     pub(crate) request: Request,
     pub(crate) form: AnswerForm,
+    pub(crate) place: Option<Place>,
 }
 
 /// Decodes a request whose body has arrived completely.
@@ -77,6 +79,7 @@ pub(crate) fn decode(
     };
     let map = map.map_err(|error| refuse(&form, &error))?;
 
+    let place = Place::of(&parts.headers).map_err(|error| refuse(&form, &error))?;
     let mut request =
         Request::from_map(map).map_err(|failure| Box::new(Refusal::undecodable(form.clone(), &failure)))?;
     request.context = Context {
@@ -88,7 +91,7 @@ pub(crate) fn decode(
     };
     form.request_identifier = Some(request.request_identifier.clone());
     form.release_version = request.release_version;
-    Ok(Decoded { request, form })
+    Ok(Decoded { request, form, place })
 }
 
 fn primitive(parts: &Parts, body: &Bytes, formats: &Formats<'_>, options: &HttpOptions) -> Result<Map, Error> {

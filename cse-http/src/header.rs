@@ -20,6 +20,8 @@ pub(crate) const CONTENT_STATUS: HeaderName = HeaderName::from_static("x-m2m-cts
 pub(crate) const CONTENT_OFFSET: HeaderName = HeaderName::from_static("x-m2m-cto");
 pub(crate) const AUTHORIZATION_SIGNATURES: HeaderName = HeaderName::from_static("x-m2m-as");
 pub(crate) const SERVICE_USER: HeaderName = HeaderName::from_static("x-m2m-msu");
+/// Not of oneM2M: see [`crate::order`].
+pub(crate) const ORDER: HeaderName = HeaderName::from_static("x-cse-order");
 pub(crate) const ONTOLOGY_MAPPING: HeaderName = HeaderName::from_static("x-m2m-omr");
 
 /// The header's text without blanks around it; `None` when it is absent.

@@ -26,6 +26,7 @@ mod header;
 mod media;
 mod negotiation;
 mod options;
+mod order;
 mod outbound;
 mod query;
 mod server;

@@ -25,7 +25,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use self::lines::Lines;
+use self::lines::{InLine, Lines};
+use crate::{header, order};
 pub use request::target_url;
 
 /// Most bytes of an answer's header section.
@@ -139,8 +140,11 @@ impl HttpOutbound {
         Self { client, places, lines: Arc::default(), reply_bytes_max, authorization }
     }
 
-    async fn exchange(self, outgoing: OutgoingRequest) -> Result<Sent, SendError> {
+    async fn exchange(self, outgoing: OutgoingRequest, in_line: Option<&InLine<'_>>) -> Result<Sent, SendError> {
         let mut message = request::encode(&outgoing)?;
+        if let Some(in_line) = in_line {
+            message.headers_mut().insert(header::ORDER, in_line.place().header_value());
+        }
         if let Some(authorization) = &self.authorization {
             message.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
         }
@@ -148,6 +152,9 @@ impl HttpOutbound {
             true => unreachable(reason(&error)),
             false => SendError::Unconfirmed(reason(&error)),
         })?;
+        if let Some(in_line) = in_line {
+            in_line.heard(order::is_kept(answer.headers()));
+        }
         reply::decode(answer, &outgoing.request, self.reply_bytes_max)
             .await
             .map(|response| Sent::Answered(Box::new(response)))
@@ -170,14 +177,14 @@ impl Outbound for HttpOutbound {
             let timeout = request.timeout;
             let deadline = Instant::now() + timeout;
             let (lines, places) = (Arc::clone(&sender.lines), Arc::clone(&sender.places));
-            let its_turn = async { (lines.first(&request).await, places.acquire().await) };
+            let its_turn = async { (lines.turn(&request).await, places.acquire().await) };
             // What waits for its turn has not left.
-            let (_first, _place) = match timeout_at(deadline, its_turn).await {
-                Ok((first, Ok(place))) => (first, place),
+            let (in_line, _place) = match timeout_at(deadline, its_turn).await {
+                Ok((in_line, Ok(place))) => (in_line, place),
                 Ok((_, Err(_))) => return Err(unreachable("the sender is closed")),
                 Err(_) => return Err(unreachable(format!("no turn within {} ms", timeout.as_millis()))),
             };
-            match timeout_at(deadline, sender.exchange(request)).await {
+            match timeout_at(deadline, sender.exchange(request, in_line.as_ref())).await {
                 Ok(result) => result,
                 Err(_) => Err(SendError::Unconfirmed(format!("no answer within {} ms", timeout.as_millis()))),
             }

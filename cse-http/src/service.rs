@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,12 +14,14 @@ use bytes::Bytes;
 use cse_core::error::Error;
 use cse_core::ports::Dispatch;
 use cse_core::primitive::{Operation, Response};
+use futures_util::FutureExt as _;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tokio::sync::Semaphore;
+use tokio::task::unconstrained;
 use tower::Service;
 use tracing::debug;
 
@@ -28,6 +30,7 @@ use crate::decode::{Decoded, decode};
 use crate::encode::{encode, encode_refusal};
 use crate::header;
 use crate::options::{CorsOptions, HttpOptions};
+use crate::order::{Arrivals, KEPT, Place};
 use crate::socket::Sender;
 
 /// A router that answers every request as a oneM2M request.
@@ -48,6 +51,7 @@ struct Shared<D> {
     dispatch: D,
     options: HttpOptions,
     places: Semaphore,
+    arrivals: Arrivals,
 }
 
 impl<D> Clone for Answering<D> {
@@ -59,7 +63,7 @@ impl<D> Clone for Answering<D> {
 impl<D: Dispatch> Answering<D> {
     fn new(dispatch: D, options: HttpOptions) -> Self {
         let places = Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS));
-        Self(Arc::new(Shared { dispatch, options, places }))
+        Self(Arc::new(Shared { dispatch, options, places, arrivals: Arrivals::new() }))
     }
 }
 
@@ -107,7 +111,7 @@ impl<D: Dispatch> Shared<D> {
         };
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| client_address(info.0));
         match decode(&parts, &body, peer, &self.options) {
-            Ok(Decoded { request, mut form }) => {
+            Ok(Decoded { request, mut form, place }) => {
                 drop(body);
                 // Before the request: one that deletes its AE has nothing to ask afterwards.
                 if form.format.is_open
@@ -115,6 +119,9 @@ impl<D: Dispatch> Shared<D> {
                     && let Some(preferred) = self.dispatch.preferred_serialization(originator).await
                 {
                     form.format.media_type.serialization = preferred;
+                }
+                if let Some(place) = place {
+                    return self.answer_in_order(request, &form, place).await;
                 }
                 let sender = parts.extensions.get::<Sender>().filter(|_| is_poll(&request));
                 let Some(sender) = sender else {
@@ -142,6 +149,30 @@ impl<D: Dispatch> Shared<D> {
                 encode_refusal(*refusal)
             }
         }
+    }
+
+    /// Answers a request after the one before it has begun.
+    async fn answer_in_order(
+        &self,
+        request: cse_core::primitive::Request,
+        form: &AnswerForm,
+        place: Place,
+    ) -> http::Response<Body> {
+        let turn = match self.arrivals.turn(place).await {
+            Ok(turn) => turn,
+            Err(late) => return encode_refusal(Refusal::new(form.clone(), &late)),
+        };
+        let mut work = pin!(self.dispatch.dispatch(request));
+        // The first poll is the order of effects, and must not be put off for fairness to other tasks.
+        let done = unconstrained(&mut work).now_or_never();
+        drop(turn);
+        let response = match done {
+            Some(response) => response,
+            None => work.await,
+        };
+        let mut answer = encode(response, form);
+        answer.headers_mut().insert(header::ORDER, KEPT);
+        answer
     }
 
     async fn read(&self, parts: &Parts, mut body: Body) -> Result<Bytes, BodyProblem> {

@@ -13,6 +13,7 @@ use cse_core::primitive::{Operation, Request, Response};
 use cse_core::schema::Ty;
 use cse_core::value::Map;
 use cse_http::{HttpOutbound, HttpOutboundOptions, Trust};
+use futures_util::FutureExt as _;
 use support::{Server, soon};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -132,6 +133,51 @@ async fn a_notification_is_received_and_answered() {
         assert_eq!(response.content, None);
     }
     assert_eq!(receiver.connections.load(Ordering::SeqCst), 1, "the connection is kept");
+}
+
+/// A request of an AE to a container of a CSE at that address.
+fn in_line(address: SocketAddr, number: usize) -> OutgoingRequest {
+    let mut request = Request::new(Operation::Create, "/id-in/held", "/id-mn/Cae", number.to_string());
+    request.resource_type = Some(Ty::CONTENT_INSTANCE);
+    request.content = Some(Map::single("m2m:cin", Map::single("con", "1")));
+    let url = format!("http://{address}").into();
+    let destination = Destination::PointOfAccess { url, entity: "/id-in".into() };
+    OutgoingRequest { destination, in_order: true, ..outgoing(String::new(), request, LONG) }
+}
+
+#[tokio::test]
+async fn a_cse_that_keeps_the_order_is_given_several_at_a_time() {
+    let server = Server::with_defaults().await;
+    let sender = sender(HttpOutboundOptions::default());
+    let mut tasks = JoinSet::new();
+    // Places in the line are taken by the first poll.
+    let mut sent = (1..=17).map(|number| sender.send(in_line(server.address, number))).collect::<Vec<_>>();
+    assert!(sent.iter_mut().all(|sending| sending.now_or_never().is_none()));
+    for sending in sent {
+        tasks.spawn(sending);
+    }
+    server.stub.begun(1).await;
+    assert_eq!(server.stub.requests().len(), 1, "whether the order is kept is not known yet");
+    server.stub.let_go();
+    server.stub.begun(17).await;
+    let begun: Vec<usize> =
+        server.stub.requests().iter().map(|request| request.request_identifier.parse().expect("a number")).collect();
+    assert_eq!(begun, (1..=17).collect::<Vec<_>>());
+    (1..17).for_each(|_| server.stub.let_go());
+    for result in soon("all answers", tasks.join_all()).await {
+        assert!(matches!(result, Ok(Sent::Answered(response)) if response.is_success()));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_of_order_is_given_one_at_a_time() {
+    let receiver = Receiver::start(|_| with_body("HTTP/1.1 201 Created\r\nX-M2M-RSC: 2001", "")).await;
+    let sender = sender(HttpOutboundOptions::default());
+    let all = (0..20).map(|number| sender.send(in_line(receiver.address, number)));
+    for result in soon("all answers", futures_util::future::join_all(all)).await {
+        assert!(matches!(result, Ok(Sent::Answered(response)) if response.is_success()));
+    }
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1, "never two at the same time");
 }
 
 #[tokio::test]

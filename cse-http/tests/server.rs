@@ -24,6 +24,35 @@ async fn a_request_is_answered() {
     assert_eq!(request.context.peer.address, Some([127, 0, 0, 1].into()));
 }
 
+fn in_line(number: &str, place: &str) -> String {
+    get("/cse-in/box").replace("RI: r1", &format!("RI: {number}\r\nX-CSE-Order: {place}"))
+}
+
+#[tokio::test]
+async fn requests_of_a_line_begin_in_order_whichever_connection_is_faster() {
+    let server = Server::with_defaults().await;
+    let mut others = Vec::new();
+    for (number, place) in [("3", "a;3;2"), ("2", "a;2;1"), ("9", "b;9;8")] {
+        let mut peer = server.connect().await;
+        peer.send(in_line(number, place)).await;
+        others.push(peer);
+    }
+    let answer = server.exchange(in_line("7", "c;7")).await;
+    assert_eq!((answer.rsc(), answer.header("x-cse-order")), ("2000", Some("kept")), "other lines do not wait");
+    assert_eq!(server.exchange(in_line("1", "a;1")).await.rsc(), "2000");
+    for peer in &mut others[..2] {
+        assert_eq!(peer.answer().await.header("x-cse-order"), Some("kept"));
+    }
+    let begun: Vec<_> = server.stub.requests().iter().map(|request| request.request_identifier.to_string()).collect();
+    assert_eq!(begun, ["7", "1", "2", "3"]);
+    assert_eq!(server.exchange(in_line("x", "a;3;2")).await.rsc(), "4008", "it comes late");
+    for malformed in ["a", "a;1;1", "x;1", "a;1;0;0"] {
+        assert_eq!(server.exchange(in_line("x", malformed)).await.rsc(), "4000", "{malformed}");
+    }
+    let careless = server.exchange(get("/cse-in")).await;
+    assert_eq!((careless.rsc(), careless.header("x-cse-order")), ("2000", None));
+}
+
 #[tokio::test]
 async fn an_ordinary_client_keeps_its_connection() {
     use http_body_util::{BodyExt, Full};

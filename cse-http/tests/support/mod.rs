@@ -58,7 +58,7 @@ impl Dispatch for Stub {
         let (to, rqi, rvi) = (request.to.clone(), request.request_identifier.clone(), request.release_version);
         self.requests.lock().expect("not poisoned").push(request);
         self.begun.send_modify(|begun| *begun += 1);
-        if to == "held" || to.ends_with("/pcu") {
+        if to.ends_with("held") || to.ends_with("/pcu") {
             self.gate.acquire().await.expect("open").forget();
         }
         if to == "panics" {

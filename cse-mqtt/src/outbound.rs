@@ -5,6 +5,7 @@
 //! as of release 3); that of a notification URI is the whole topic: it is published to as it is, and what the
 //! broker has acknowledged has then arrived as far as anybody can know.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use bytes::Bytes;
 use cse_core::codec::Serialization;
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, Patience, SendError, Sent};
 use cse_core::primitive::ResponseType;
+use cse_core::value::Text;
+use lru::LruCache;
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -40,7 +44,21 @@ struct Inner {
     /// `host:port` that lead to our own broker.
     own_authorities: Vec<String>,
     pool: Arc<Pool>,
+    /// What URLs lead to that were read before.
+    places: Mutex<LruCache<Text, Arc<Place>>>,
 }
+
+/// Where a URL leads.
+#[derive(Debug)]
+struct Place {
+    /// `None` for our own.
+    broker: Option<Authority>,
+    /// Without its first slash.
+    path: String,
+}
+
+/// URLs whose places are remembered.
+const PLACES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
 /// Which broker, which topic, and whose answer.
 struct Route {
@@ -61,14 +79,15 @@ impl MqttOutbound {
             .filter_map(|url| authority(&url))
             .map(|authority| format!("{}:{}", authority.host, authority.port))
             .collect();
-        Self { inner: Arc::new(Inner { common, own, own_authorities, pool }) }
+        let places = Mutex::new(LruCache::new(PLACES_MAX));
+        Self { inner: Arc::new(Inner { common, own, own_authorities, pool, places }) }
     }
 }
 
 impl MqttOutbound {
     /// Whether a URL leads to the broker that the binding is connected to anyway.
     pub fn is_at_own_broker(&self, url: &str) -> bool {
-        self.inner.place(url).is_ok_and(|(broker, _)| broker.is_none())
+        self.inner.place(url).is_ok_and(|place| place.broker.is_none())
     }
 }
 
@@ -179,12 +198,13 @@ impl Inner {
         match &outgoing.destination {
             Destination::MqttEntity(entity) => self.to_entity(None, self.common.topics.prefix(), entity, written_as),
             Destination::PointOfAccess { url, entity } => {
-                let (broker, path) = self.place(url)?;
-                let route = self.to_entity(broker, normal_prefix(&path), entity, written_as)?;
+                let place = self.place(url)?;
+                let route = self.to_entity(place.broker.clone(), normal_prefix(&place.path), entity, written_as)?;
                 Ok(self.by_own_broker_if_it_is_there(route))
             }
             Destination::Url(url) => {
-                let (broker, topic) = self.place(url)?;
+                let place = self.place(url)?;
+                let (broker, topic) = (place.broker.clone(), place.path.clone());
                 if !is_publishable(&topic) {
                     return Err(unsupported("without a topic in its path", url));
                 }
@@ -208,14 +228,23 @@ impl Inner {
     }
 
     /// The broker that a URL names, unless it is our own, and the path without its first slash.
-    fn place(&self, text: &str) -> Result<(Option<Authority>, String), SendError> {
+    fn place(&self, text: &str) -> Result<Arc<Place>, SendError> {
+        if let Some(known) = self.places.lock().get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let place = Arc::new(self.read_place(text)?);
+        self.places.lock().put(text.into(), Arc::clone(&place));
+        Ok(place)
+    }
+
+    fn read_place(&self, text: &str) -> Result<Place, SendError> {
         let url = Url::parse(text).map_err(|_| unsupported("no URL", text))?;
         let authority = authority(&url).ok_or_else(|| unsupported("no mqtt URL with a host", text))?;
         let is_own = self.own_authorities.contains(&format!("{}:{}", authority.host, authority.port));
         let path = url.path().strip_prefix('/').unwrap_or(url.path());
         let path =
             percent_decode_str(path).decode_utf8().map_err(|_| unsupported("without a topic in its path", text))?;
-        Ok(((!is_own).then_some(authority), path.into_owned()))
+        Ok(Place { broker: (!is_own).then_some(authority), path: path.into_owned() })
     }
 
     /// To an entity by its identifier.

@@ -104,7 +104,7 @@ pub enum InvalidTrust {
 /// Sends requests over HTTP and HTTPS. Cheap to clone; clones share connections and limits.
 #[derive(Clone, Debug)]
 pub struct HttpOutbound {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     places: Arc<Semaphore>,
     lines: Arc<Lines>,
     reply_bytes_max: usize,
@@ -122,22 +122,14 @@ impl HttpOutbound {
 
     /// Makes a sender that does TLS in that way, whatever `options.trust` says.
     pub fn over(options: &HttpOutboundOptions, tls: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(options.connect_timeout));
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(options.idle_timeout)
-            .pool_max_idle_per_host(options.idle_connections_per_host_max)
-            .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
-            .build(connector);
         let places = Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS)));
         let HttpOutboundOptions { reply_bytes_max, authorization, .. } = options.clone();
-        Self { client, places, lines: Arc::default(), reply_bytes_max, authorization }
+        Self { client: client(options, tls), places, lines: Arc::default(), reply_bytes_max, authorization }
+    }
+
+    /// Does TLS in that way from now on. What is under way and what waits keeps its place.
+    pub fn renew(&mut self, options: &HttpOutboundOptions, tls: ClientConfig) {
+        self.client = client(options, tls);
     }
 
     async fn exchange(self, outgoing: OutgoingRequest, in_line: Option<&InLine<'_>>) -> Result<Sent, SendError> {
@@ -190,6 +182,24 @@ impl Outbound for HttpOutbound {
             }
         })
     }
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+fn client(options: &HttpOutboundOptions, tls: ClientConfig) -> HttpClient {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(options.connect_timeout));
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(options.idle_timeout)
+        .pool_max_idle_per_host(options.idle_connections_per_host_max)
+        .http1_max_buf_size(REPLY_HEADER_BYTES_MAX)
+        .build(connector)
 }
 
 fn tls(trust: &Trust) -> Result<ClientConfig, InvalidTrust> {

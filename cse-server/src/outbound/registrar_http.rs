@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cse_core::ports::{BoxFuture, Destination, Outbound, OutgoingRequest, SendError, Sent};
 use cse_http::{HttpOutbound, HttpOutboundOptions};
 use cse_mqtt::transport::ClientTls;
-use parking_lot::Mutex;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 /// Sends over HTTP, with TLS as files say. They are read again after `https` has led nowhere: they may have been renewed.
@@ -14,7 +14,15 @@ pub(crate) struct RegistrarHttp(Arc<Inner>);
 struct Inner {
     tls: Arc<ClientTls>,
     options: HttpOutboundOptions,
-    sender: Mutex<Option<HttpOutbound>>,
+    /// Whoever waits for it has it in the order of waiting.
+    sender: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    sender: Option<HttpOutbound>,
+    /// Whether the files are to be read again before it is used.
+    is_doubted: bool,
 }
 
 impl RegistrarHttp {
@@ -26,7 +34,8 @@ impl RegistrarHttp {
 
 impl Inner {
     async fn sender(&self) -> Result<HttpOutbound, SendError> {
-        if let Some(sender) = &*self.sender.lock() {
+        let mut known = self.sender.lock().await;
+        if let Some(sender) = known.sender.as_ref().filter(|_| !known.is_doubted) {
             return Ok(sender.clone());
         }
         let tls = Arc::clone(&self.tls);
@@ -35,9 +44,14 @@ impl Inner {
             Ok(Err(problem)) => return Err(SendError::Unreachable(problem.to_string())),
             Err(failure) => return Err(SendError::Unreachable(failure.to_string())),
         };
-        let sender = HttpOutbound::over(&self.options, config);
-        // Should two have been made at once, the later one stays; both are as good.
-        *self.sender.lock() = Some(sender.clone());
+        let sender = match known.sender.take() {
+            Some(mut sender) => {
+                sender.renew(&self.options, config);
+                sender
+            }
+            None => HttpOutbound::over(&self.options, config),
+        };
+        *known = Known { sender: Some(sender.clone()), is_doubted: false };
         Ok(sender)
     }
 
@@ -45,7 +59,7 @@ impl Inner {
         let is_secured = request.destination.url().is_some_and(|url| url.starts_with("https:"));
         let sent = self.sender().await?.send(request).await;
         if is_secured && sent.is_err() {
-            *self.sender.lock() = None;
+            self.sender.lock().await.is_doubted = true;
         }
         sent
     }

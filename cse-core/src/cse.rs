@@ -5,6 +5,7 @@ mod reading;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -321,11 +322,11 @@ impl<S: Store> Cse<S> {
             // Whoever is not known could be given no access to the result, and fill the place of those who are.
             self.check_is_known(&request, &requester.originator, requester.privileged)?;
             let cx = Cx { requester, release, deadline, target: Text::default(), attribute: None };
-            return self.change(request, cx, Answers::default()).await;
+            return boxed(|| self.change(request, cx, Answers::default())).await;
         }
         let target = match target {
             Target::Local(local, attribute) if request.operation == Operation::Notify => {
-                match Box::pin(self.stem_elsewhere(&local, &request.to)).await? {
+                match boxed(|| self.stem_elsewhere(&local, &request.to)).await? {
                     Some(elsewhere) => {
                         request.to = elsewhere;
                         through.is_redirected = true;
@@ -339,8 +340,7 @@ impl<S: Store> Cse<S> {
         let Target::Local(target, attribute) = target else {
             // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
             // requests of one originator have to leave as they came.
-            // Behind a pointer, since groups of groups have requests within each other on one stack.
-            let forwarding = Box::pin(self.forward(request, &requester, deadline, &through));
+            let forwarding = boxed(|| self.forward(request, &requester, deadline, &through));
             return tokio::task::unconstrained(forwarding).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
@@ -354,21 +354,21 @@ impl<S: Store> Cse<S> {
         if cx.target.ends_with("/pcu") {
             let resolved = shared.view().resolve(&cx.target).await?;
             if let crate::address::Resolved::PollingChannelUri(channel) = resolved {
-                return self.at_polling_channel(&request, &cx, &channel).await;
+                return boxed(|| self.at_polling_channel(&request, &cx, &channel)).await;
             }
         }
         match request.operation {
             Operation::Retrieve
                 if request.result_content == Some(ResultContent::OriginalResource) && !request.is_discovery() =>
             {
-                Box::pin(self.original(request, cx, through)).await
+                boxed(|| self.original(request, cx, through)).await
             }
             Operation::Retrieve => self.retrieve(&request, &cx).await,
             Operation::Notify if shared.view().plain(&cx.target).await?.is_some_and(|node| node.ty == Ty::GROUP) => {
-                self.change(request, cx, Answers::default()).await
+                boxed(|| self.change(request, cx, Answers::default())).await
             }
             Operation::Notify => {
-                let result = Box::pin(self.notify(request, &cx)).await;
+                let result = boxed(|| self.notify(request, &cx)).await;
                 let mut view = self.0.view();
                 if let Ok(Some(node)) = view.plain(&cx.target).await {
                     let subscriptions = view.subscriptions(&node).await?;
@@ -469,6 +469,13 @@ struct Located {
     release: Option<ReleaseVersion>,
     deadline: Timestamp,
     target: Target,
+}
+
+/// Makes a future behind a pointer, so that what is seldom done takes no room in the futures of all requests. It is
+/// made on a part of the stack that is free again when it runs: groups of groups have requests within each other there.
+#[inline(never)]
+fn boxed<Made: Future>(make: impl FnOnce() -> Made) -> Pin<Box<Made>> {
+    Box::pin(make())
 }
 
 /// When a request expires, after its time parameters have been checked (TS-0004 §7.3.2).

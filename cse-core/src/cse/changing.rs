@@ -63,7 +63,7 @@ impl<S: Store> Cse<S> {
                 }
                 Outcome::Ask(question, back) => {
                     change = *back;
-                    let asking = async {
+                    let asking = Box::pin(async {
                         let leased = match &question {
                             op::Question::Block { resource, .. } => Some(*resource),
                             op::Question::Original(write_back) => Some(write_back.copy),
@@ -78,7 +78,7 @@ impl<S: Store> Cse<S> {
                             lease = Some(self.lease(resource).lock_owned().await);
                         }
                         self.ask(question, &mut change.2, deadline).await
-                    };
+                    });
                     // What waits for an answer, or for others that do, must not wait beyond its own time.
                     let time_left = self.0.clock.sleep(deadline.since(self.0.clock.now()));
                     tokio::select! {

@@ -134,9 +134,7 @@ pub(crate) async fn accept<Q: Source>(
     };
     let node = Arc::new(Node::new(resource, path, view.identity()));
     let mut effects = Effects::new(Permit::internal("the CSE makes <request> resources by itself"));
-    effects.inserted.push(Arc::clone(&node));
-    let happening = Happening { event: EventType::CreateOfDirectChild, subject: &node, modified: None };
-    view.notify(&base, &happening, &mut effects).await?;
+    create::insert(view, &base, &node, &mut effects).await?;
     let status = match request.response_type {
         ResponseType::NonBlockingAsynch => Rsc::AcceptedNonBlockingAsynch,
         _ => Rsc::AcceptedNonBlockingSynch,

@@ -15,10 +15,6 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     fn at(&self, system_micros: i64) -> Timestamp {
-        let known = self.latest_micros.load(Ordering::Relaxed);
-        if known >= system_micros {
-            return Timestamp::from_micros(known);
-        }
         let latest = self.latest_micros.fetch_max(system_micros, Ordering::Relaxed);
         Timestamp::from_micros(latest.max(system_micros))
     }

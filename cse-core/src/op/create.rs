@@ -18,7 +18,7 @@ use crate::id::{CseIdentity, CseType, Originator, Seq, is_resource_name};
 use crate::node::{Node, is_instance};
 use crate::notify::Happening;
 use crate::overlay::Effects;
-use crate::primitive::{Operation, Request, ResultContent};
+use crate::primitive::{Operation, Request, Response, ResultContent};
 use crate::registrations;
 use crate::resource::{Resource, generated_id, seq_of_generated_id};
 use crate::schema::{self, Ty, TypeDef, Virtual, keys, type_def};
@@ -73,15 +73,36 @@ pub(crate) async fn decide<Q: Source>(
         return Err(Refusal::Ask(question));
     }
     let node = Arc::new(finish(view, &parent, draft));
-    effects.inserted.push(Arc::clone(&node));
-    let happening = Happening { event: EventType::CreateOfDirectChild, subject: &node, modified: None };
-    view.notify(&parent, &happening, &mut effects).await?;
+    insert(view, &parent, &node, &mut effects).await?;
     if ty == Ty::SUBSCRIPTION {
         view.notify_of_the_past(&parent, &node, &mut effects).await?;
     }
-    let mut response = answer(request, Rsc::Created, result(view, wanted, &node, sent));
+    Ok(Decided { effects, response: created(view, request, wanted, &node, sent) })
+}
+
+/// Adds a resource, of which those are told that watch its parent.
+pub(crate) async fn insert<Q: Source>(
+    view: &mut View<'_, Q>,
+    parent: &Arc<Node>,
+    node: &Arc<Node>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    effects.inserted.push(Arc::clone(node));
+    let happening = Happening { event: EventType::CreateOfDirectChild, subject: node, modified: None };
+    view.notify(parent, &happening, effects).await
+}
+
+/// The answer to a CREATE with what was sent.
+pub(super) fn created<Q: Source>(
+    view: &View<'_, Q>,
+    request: &Request,
+    wanted: ResultContent,
+    node: &Arc<Node>,
+    sent: &Map,
+) -> Response {
+    let mut response = answer(request, Rsc::Created, result(view, wanted, node, sent));
     response.created_at = Some(view.identity().sp_relative(&node.path).into());
-    Ok(Decided { effects, response })
+    response
 }
 
 /// May the originator create a resource of the type here, and can it exist here at all?

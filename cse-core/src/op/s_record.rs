@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use super::create::{RESULT_CONTENTS, check_stem_is_free, free_name, new_stem, result, take_expiration};
+use super::create::{
+    RESULT_CONTENTS, check_stem_is_free, created, free_name, insert, new_stem, result, take_expiration,
+};
 use super::s_type::CREDENTIAL_LABEL;
 use super::{
     Answers, Cx, Decided, Refusal, answer, delete, discover, expiration_time, resource_at, result_content, update,
@@ -159,12 +161,8 @@ pub(super) async fn create<Q: Source>(
         attributes,
     };
     let node = Arc::new(Node::new(resource, path, view.identity()));
-    effects.inserted.push(Arc::clone(&node));
-    let happening = Happening { event: EventType::CreateOfDirectChild, subject: &node, modified: None };
-    view.notify(&parent, &happening, &mut effects).await?;
-    let mut response = answer(request, Rsc::Created, result(view, wanted, &node, sent));
-    response.created_at = Some(view.identity().sp_relative(&node.path).into());
-    Ok(Decided { effects, response })
+    insert(view, &parent, &node, &mut effects).await?;
+    Ok(Decided { effects, response: created(view, request, wanted, &node, sent) })
 }
 
 /// The record that there is of a stem and that the CSE may take; `None` if there is none.

@@ -338,10 +338,7 @@ impl<S: Store> Cse<S> {
             target => target,
         };
         let Target::Local(target, attribute) = target else {
-            // What has its turn must not be put off: those put off by the runtime come back in reverse order, and the
-            // requests of one originator have to leave as they came.
-            let forwarding = boxed(|| self.forward(request, &requester, deadline, &through));
-            return tokio::task::unconstrained(forwarding).await;
+            return boxed(|| self.forward(request, &requester, deadline, &through)).await;
         };
         self.wait_for_execution_time(&request, received, deadline).await?;
         let cx = Cx { requester, release, deadline, target, attribute };

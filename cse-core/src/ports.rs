@@ -8,8 +8,11 @@ pub use store::{
 };
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::unconstrained;
 
 use crate::codec::Serialization;
 use crate::primitive::{Request, Response};
@@ -32,6 +35,19 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
     fn preferred_serialization(&self, originator: &str) -> impl Future<Output = Option<Serialization>> + Send {
         let _ = originator;
         std::future::ready(None)
+    }
+}
+
+/// Polls once while it is this one's turn, which is when requests take their places ([`Dispatch::dispatch`],
+/// [`Outbound::send`]), then lets the next one have its turn, and waits for the rest.
+pub async fn begin_in_turn<Turn, Work: Future>(turn: Turn, work: Work) -> Work::Output {
+    let mut work = pin!(work);
+    // Not to be put off for fairness to other tasks.
+    let done = unconstrained(work.as_mut()).now_or_never();
+    drop(turn);
+    match done {
+        Some(output) => output,
+        None => work.await,
     }
 }
 
@@ -146,6 +162,7 @@ pub enum SendError {
 pub trait Outbound: Send + Sync + 'static {
     /// Whether destinations of this form can be reached at all.
     fn reaches(&self, destination: &Destination) -> bool;
-    /// Sends and waits for the answer, no longer than the request's timeout.
+    /// Sends and waits for the answer, no longer than the request's timeout. What has to arrive in order takes its
+    /// place when the future is first polled.
     fn send(&self, request: OutgoingRequest) -> BoxFuture<'static, Result<Sent, SendError>>;
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,16 +12,14 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use cse_core::error::Error;
-use cse_core::ports::Dispatch;
+use cse_core::ports::{Dispatch, begin_in_turn};
 use cse_core::primitive::{Operation, Response};
-use futures_util::FutureExt as _;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tokio::sync::Semaphore;
-use tokio::task::unconstrained;
 use tower::Service;
 use tracing::debug;
 
@@ -162,15 +160,7 @@ impl<D: Dispatch> Shared<D> {
             Ok(turn) => turn,
             Err(late) => return encode_refusal(Refusal::new(form.clone(), &late)),
         };
-        let mut work = pin!(self.dispatch.dispatch(request));
-        // The first poll is the order of effects, and must not be put off for fairness to other tasks.
-        let done = unconstrained(&mut work).now_or_never();
-        drop(turn);
-        let response = match done {
-            Some(response) => response,
-            None => work.await,
-        };
-        let mut answer = encode(response, form);
+        let mut answer = encode(begin_in_turn(turn, self.dispatch.dispatch(request)).await, form);
         answer.headers_mut().insert(header::ORDER, KEPT);
         answer
     }

@@ -99,6 +99,7 @@ impl<S: Store> Cse<S> {
         let key = digest::of(&request);
         let redelivery = request.context.redelivery;
         let made_by = maker_of(&request);
+        // What this CSE asks by itself has its order elsewhere, and what is under way over HTTP at the same time has none.
         // One that waits for the answer to an equal one would hold up those behind it.
         let is_in_order = request.context.binding == Binding::Mqtt && !self.0.under_way.has(key);
         let turn = is_in_order.then(|| place.turn());
@@ -316,7 +317,7 @@ fn rewrite(
         request.release_version = None;
         request.vendor_information = None;
     }
-    request.context = Context { binding: request.context.binding, ..Context::default() };
+    request.context = Context::default();
 }
 
 /// An originator as other CSEs of the service provider know it.

@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::op::forward::Turn;
 use crate::ports::{Destination, OutgoingRequest, Patience, SendError, Sent, Store};
 use crate::preference;
-use crate::primitive::{Binding, Operation, Request};
+use crate::primitive::Request;
 use crate::registrations::NextHop;
 use crate::schema::{Ty, keys};
 use crate::time::Timestamp;
@@ -163,8 +163,7 @@ impl<S: Store> Cse<S> {
         {
             request.from = Some(smol_str::format_smolstr!("{}{from}", self.0.settings.identity.sp_id));
         }
-        // What this CSE asks by itself has its order elsewhere, and what is under way over HTTP at the same time has none.
-        let in_order = request.operation != Operation::Retrieve && request.context.binding == Binding::Mqtt;
+        let in_order = turn.is_some();
         let expires = self.0.clock.now().plus(timeout);
         let why = if route.window.is_open() { "no point of access" } else { "its schedule says that it is not there" };
         let mut problem = SendError::Unreachable(why.into());
@@ -182,24 +181,13 @@ impl<S: Store> Cse<S> {
                 patience,
                 in_order,
             };
-            let sending = self.0.outbound.send(outgoing);
-            let sent = match turn.take() {
-                Some(turn) => turn.send(sending).await,
-                None => sending.await,
-            };
-            match sent {
+            match Turn::send(turn.take(), self.0.outbound.send(outgoing)).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => problem = error,
             }
         }
         match route.channel {
-            Some(channel) => {
-                let sending = self.send_by_channel(channel, request, expires);
-                match turn {
-                    Some(turn) => turn.send(sending).await,
-                    None => sending.await,
-                }
-            }
+            Some(channel) => Turn::send(turn, self.send_by_channel(channel, request, expires)).await,
             None => Err(problem),
         }
     }

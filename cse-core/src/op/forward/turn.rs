@@ -1,13 +1,14 @@
 //! The order in which the requests of one originator leave for one next CSE: that in which they came, although each has its
 //! identifier written down before, and what has become of these writings may be noticed in any order.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::unconstrained;
+
+use crate::ports::begin_in_turn;
 
 /// Requests of one originator for one next CSE that have not left yet: the first one has the lock.
 pub(crate) type Line = Arc<Mutex<()>>;
@@ -21,9 +22,6 @@ pub(crate) enum Turn {
 impl Turn {
     /// Takes the last place.
     pub(crate) fn last_in(line: &Line) -> Self {
-        if let Ok(first) = Arc::clone(line).try_lock_owned() {
-            return Self::Come(first);
-        }
         let mut waiting = Arc::clone(line).lock_owned().boxed();
         match unconstrained(&mut waiting).now_or_never() {
             Some(first) => Self::Come(first),
@@ -31,20 +29,14 @@ impl Turn {
         }
     }
 
-    /// Waits for its turn, lets the sending take its place in what comes next, which is when it is first polled, and
-    /// makes room.
-    pub(crate) async fn send<Sending: Future>(self, sending: Sending) -> Sending::Output {
-        let first = match self {
-            Self::Come(first) => first,
-            Self::Waiting(waiting) => waiting.await,
+    /// Waits for its turn, if it is to have one, and lets the next one have it when the sending has begun.
+    pub(crate) async fn send<Sending: Future>(turn: Option<Self>, sending: Sending) -> Sending::Output {
+        let first = match turn {
+            Some(Self::Come(first)) => first,
+            Some(Self::Waiting(waiting)) => waiting.await,
+            None => return sending.await,
         };
-        let mut sending = pin!(sending);
-        let done = unconstrained(sending.as_mut()).now_or_never();
-        drop(first);
-        match done {
-            Some(output) => output,
-            None => sending.await,
-        }
+        begin_in_turn(first, sending).await
     }
 }
 
@@ -64,12 +56,12 @@ mod tests {
                 std::future::pending::<()>().await;
             }
         };
-        let mut fourth = Box::pin(fourth.send(sending(4)));
+        let mut fourth = Box::pin(Turn::send(Some(fourth), sending(4)));
         assert!(fourth.as_mut().now_or_never().is_none());
-        let mut second = Box::pin(second.send(sending(2)));
+        let mut second = Box::pin(Turn::send(Some(second), sending(2)));
         assert!(second.as_mut().now_or_never().is_none() && begun.lock().is_empty());
         drop(third);
-        let mut first = Box::pin(first.send(sending(1)));
+        let mut first = Box::pin(Turn::send(Some(first), sending(1)));
         assert!(first.as_mut().now_or_never().is_none(), "it is not answered");
         assert!(fourth.as_mut().now_or_never().is_none() && *begun.lock() == [1]);
         assert!(second.as_mut().now_or_never().is_none());
